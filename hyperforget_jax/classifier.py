@@ -1,0 +1,95 @@
+"""The classifier: a pure-function MLP, written for one network and vectorised by `vmap`.
+
+    logits = W_L relu( … relu(W_1 x + b_1) … ) + b_L
+
+Parameters are a tuple of layers, each a dict `{"w": [out, in], "b": [out]}` of float32. Weights are stored output-major, so that
+the first layer of many networks on the same images is one matrix product without a transpose:
+`vmap(logits, in_axes=(0, None))` contracts [B, D] with [R, H, D] into [B, R, H].
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+
+Layer = dict[str, jax.Array]
+Params = tuple[Layer, ...]
+
+
+def init(key: jax.Array, sizes: Sequence[int]) -> Params:
+    """Random parameters: He-uniform weights, zero biases.
+
+    Args:
+      key: a typed key.
+      sizes: width of every layer, input and output included, such as (784, 2, 4).
+
+    Returns:
+      One layer per consecutive pair of sizes.
+    """
+    layers = []
+    for layer_key, fan_in, fan_out in zip(
+        jax.random.split(key, len(sizes) - 1), sizes[:-1], sizes[1:], strict=True
+    ):
+        bound = (6.0 / fan_in) ** 0.5
+        w = jax.random.uniform(layer_key, (fan_out, fan_in), jnp.float32, -bound, bound)
+        layers.append({"w": w, "b": jnp.zeros((fan_out,), jnp.float32)})
+    return tuple(layers)
+
+
+def logits(params: Params, images: jax.Array) -> jax.Array:
+    """Class scores of one network.
+
+    Args:
+      params: the network.
+      images: [B, D].
+
+    Returns:
+      [B, K].
+    """
+    *hidden, last = params
+    activations = images  # [B, D]
+    for layer in hidden:
+        activations = jax.nn.relu(activations @ layer["w"].T + layer["b"])  # [B, H]
+    return activations @ last["w"].T + last["b"]  # [B, K]
+
+
+def class_means(values: jax.Array, labels: jax.Array, num_classes: int) -> jax.Array:
+    """Mean of per-image values over the images of each class.
+
+    Args:
+      values: [B].
+      labels: [B], integers below num_classes.
+      num_classes: K.
+
+    Returns:
+      [K]; NaN for a class without images.
+    """
+    member = jax.nn.one_hot(labels, num_classes, dtype=values.dtype)  # [B, K]
+    return (values @ member) / member.sum(0)  # [K]
+
+
+def class_scores(params: Params, images: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Loss and accuracy of one network on every class: the condition of a hypernetwork (section 3).
+
+    Args:
+      params: the network; K outputs.
+      images: [B, D].
+      labels: [B].
+
+    Returns:
+      losses: [K], mean cross-entropy in nats.
+      accuracies: [K], in [0, 1].
+    """
+    scores = logits(params, images)  # [B, K]
+    num_classes = scores.shape[-1]
+    label_column = labels[:, None]  # [B, 1]
+    losses = -jnp.take_along_axis(jax.nn.log_softmax(scores), label_column, axis=1)[:, 0]  # [B]
+    hits = (scores.argmax(-1) == labels).astype(scores.dtype)  # [B]
+    return class_means(losses, labels, num_classes), class_means(hits, labels, num_classes)
+
+
+logits_of_many = jax.jit(jax.vmap(logits, in_axes=(0, None)))
+"""`logits` of R stacked networks on the same images: [R, B, K]."""
+
+class_scores_of_many = jax.jit(jax.vmap(class_scores, in_axes=(0, None, None)))
+"""`class_scores` of R stacked networks on the same images: two arrays [R, K]."""

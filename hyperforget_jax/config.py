@@ -1,0 +1,241 @@
+"""Every default of the project, with its unit and its meaning; no other file holds one.
+
+`configs/*.py` build a `Config` for one setting; the command line overrides single fields; the
+resolved value is saved beside every artefact. All dataclasses are frozen: a config is a value.
+"""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images, which classes, and how they are split."""
+
+    name: str = "digits"
+    """Dataset: digits (embedded), mnist or fashion_mnist."""
+    dir: str | None = None
+    """Folder with the four IDX files; None: the copy that tensorflow-datasets has prepared."""
+    classes: tuple[int, ...] = (0, 1, 2, 3)
+    """Labels that take part, in the order of the classifier's outputs."""
+    validation_size: int = 360
+    """Images held out of the training images (before the choice of classes) for labels and selection."""
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """What may be forgotten and what is asked."""
+
+    pivots: tuple[int, ...] = (0, 1)
+    """Classes that are never forgotten; every stored checkpoint is good on them (section 4)."""
+    forget_sets: tuple[tuple[int, ...], ...] = ((2,), (3,), (2, 3))
+    """Requests to answer, each a set of classes to forget."""
+
+
+@dataclass(frozen=True)
+class ClassifierConfig:
+    """The small network whose weights are the data."""
+
+    hidden: tuple[int, ...] = (3,)
+    """Width of each hidden layer; the depth is free."""
+
+
+@dataclass(frozen=True)
+class ZooConfig:
+    """Training runs that fill the zoo (section A.5, Figures 23-25)."""
+
+    runs: int = 1024
+    """Independent training runs."""
+    runs_per_block: int = 256
+    """Runs trained together; they share minibatches, so layer 1 of a block is one matrix product."""
+    epochs: float = 25.0
+    """Passes over the training images of each run."""
+    batch_size: int = 64
+    """Images in a minibatch, before a run's own undersampling."""
+    snapshots: int = 50
+    """Moments of a run at which a checkpoint may be kept."""
+    learning_rate: tuple[float, float] = (2e-3, 8e-3)
+    """Range of Adam's step size, drawn log-uniformly per run."""
+    undersample_probability: float = 0.75
+    """Share of runs in which a random subset of the forgettable classes is undersampled."""
+    never_seen_probability: float = 0.5
+    """Chance that an undersampled class keeps no image at all."""
+    keep_rate: tuple[float, float] = (1e-3, 0.3)
+    """Range of the share of images that an undersampled class keeps otherwise, log-uniform."""
+    deletion_probability: float = 0.3
+    """Share of runs in which a random subset of classes is deleted part-way (de-optimisation, Figure 24)."""
+    deletion_time: tuple[float, float] = (0.2, 0.7)
+    """Range of the moment of deletion, as a share of the run."""
+    selection_probability: tuple[float, float] = (1.0, 0.5)
+    """Chance beta of keeping a snapshot, at the start and at the end of a run, linear between."""
+    pivot_accuracy: float = 0.8
+    """Threshold gamma: a checkpoint is kept only if every pivot's accuracy is above it."""
+    validation_share: float = 0.1
+    """Share of runs kept away from training; the split is by run, since neighbouring checkpoints leak."""
+
+
+@dataclass(frozen=True)
+class CodecConfig:
+    """How weights become tokens."""
+
+    kind: Literal["functional", "raw"] = "functional"
+    """functional: symmetries removed, neuron tokens (ours). raw: chunks of each tensor (the paper's)."""
+    basis_size: int = 48
+    """Functional: directions K kept of the images' second moment; the rest of an input weight is dropped."""
+    chunk_size: int = 128
+    """Raw: most weights in a token; below the hypernetwork's width."""
+
+
+@dataclass(frozen=True)
+class HypernetworkConfig:
+    """The diffusion transformer (section 3; the paper's size is 1536 x 12, 16 heads)."""
+
+    width: int = 256
+    """Hidden size of a token."""
+    depth: int = 4
+    """Transformer blocks."""
+    heads: int = 4
+    """Attention heads; they divide the width."""
+    mlp_ratio: int = 4
+    """Width of a block's MLP, in multiples of the hidden size."""
+    frequencies: int = 16
+    """Frequencies of the encoder of a class loss."""
+    max_frequency: float = 8.0
+    """Highest of them, in cycles per standard deviation of the log loss; the lowest is 1/8."""
+    loss_floor: float = 1e-3
+    """Constant c in the condition log(loss + c), in nats; it keeps losses near zero apart."""
+
+
+@dataclass(frozen=True)
+class DiffusionConfig:
+    """Forward process and what the transformer predicts."""
+
+    timesteps: int = 1000
+    """Steps T of the forward process; the timesteps are 0..T-1."""
+    schedule: Literal["linear", "cosine"] = "linear"
+    """Noise schedule: linear in beta (the paper's) or cosine (arXiv 2102.09672)."""
+    prediction: Literal["x0", "v"] = "x0"
+    """Output of the transformer: the clean tokens (the paper's) or the velocity (arXiv 2202.00512)."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Training of the hypernetwork."""
+
+    steps: int = 2000
+    """Optimiser steps."""
+    batch_size: int = 256
+    """Checkpoints per step."""
+    learning_rate: float = 1e-3
+    """Peak step size of AdamW."""
+    warmup_steps: int = 100
+    """Steps of linear warm-up; a cosine to zero follows."""
+    weight_decay: float = 0.05
+    """AdamW's decay of matrices (biases and embeddings are left alone)."""
+    beta2: float = 0.99
+    """AdamW's second-moment decay."""
+    clip_norm: float = 1.0
+    """Global gradient norm above which a gradient is scaled down."""
+    ema_decay: float = 0.998
+    """Decay of the averaged parameters, warmed up as min(decay, (1 + step) / (10 + step))."""
+    balance: bool = True
+    """Draw every high/low combination of the forgettable classes equally often."""
+    log_every: int = 50
+    """Steps between records of the learning curve."""
+    checkpoint_every: int = 500
+    """Steps between saved states; a stopped run goes on from the last one."""
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """Generation of networks."""
+
+    sampler: Literal["ddpm", "ddim"] = "ddim"
+    """ddpm: fixed variances (the paper's). ddim: fewer, deterministic steps (arXiv 2010.02502)."""
+    steps: int = 50
+    """Denoising steps; ddpm uses all timesteps when this equals them."""
+    batch_size: int = 512
+    """Networks denoised together: the bound on memory."""
+
+
+@dataclass(frozen=True)
+class RequestConfig:
+    """How a request becomes prompts, and prompts become one answer."""
+
+    samples: int = 256
+    """Networks sampled per request (N)."""
+    candidates: int = 24
+    """Prompts tried on validation before the one in use is chosen."""
+    samples_per_candidate: int = 32
+    """Networks sampled to judge a candidate."""
+    best: int = 5
+    """Networks selected on validation and averaged, as in Tables 1-4."""
+
+
+@dataclass(frozen=True)
+class ReferenceConfig:
+    """The cloud of networks retrained without the forget set."""
+
+    seeds: int = 32
+    """Networks per forget set (M)."""
+    epochs: float = 25.0
+    """Passes over the retained images."""
+    batch_size: int = 64
+    """Images in a minibatch."""
+    learning_rate: float = 4e-3
+    """Adam's step size, decayed to zero by a cosine."""
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """What is measured beside the accuracies."""
+
+    alignment_prompts: int = 20
+    """Regularly spaced target losses per class (equation 6)."""
+    alignment_families: int = 32
+    """Noise draws; each is one family of networks, prompted at every target."""
+    alignment_quantiles: tuple[float, float] = (0.02, 0.95)
+    """Ends of the grid, as quantiles of the class's loss in the zoo where the other classes are learned."""
+    bootstrap: int = 1000
+    """Resamples behind each 95% interval."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """One setting of the whole path, from images to a report."""
+
+    seed: int = 0
+    """Seed of every random stream."""
+    workdir: str = "runs/quickstart"
+    """Folder for every artefact of the run."""
+    overwrite: bool = False
+    """Delete what another config left in the workdir."""
+    data: DataConfig = field(default_factory=DataConfig)
+    task: TaskConfig = field(default_factory=TaskConfig)
+    classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
+    zoo: ZooConfig = field(default_factory=ZooConfig)
+    codec: CodecConfig = field(default_factory=CodecConfig)
+    hypernetwork: HypernetworkConfig = field(default_factory=HypernetworkConfig)
+    diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    request: RequestConfig = field(default_factory=RequestConfig)
+    reference: ReferenceConfig = field(default_factory=ReferenceConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+
+def flatten(config: Any) -> dict[str, Any]:
+    """The config as `{"zoo.runs": 1024, …}`: dotted names, JSON-ready values (tuples become lists)."""
+
+    def plain(value: Any) -> Any:
+        return [plain(item) for item in value] if isinstance(value, tuple) else value
+
+    flat: dict[str, Any] = {}
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        if dataclasses.is_dataclass(value):
+            flat |= {f"{item.name}.{name}": leaf for name, leaf in flatten(value).items()}
+        else:
+            flat[item.name] = plain(value)
+    return flat

@@ -1,0 +1,21 @@
+"""Random keys by name: every stage draws from its own stream of the one seed."""
+
+import zlib
+
+import jax
+
+
+def stream(seed: int, name: str) -> jax.Array:
+    """Root key of a named stream: `fold_in(key(seed), crc32(name))`.
+
+    Streams of different names are independent, so a stage can be rerun, replaced or added without
+    changing the numbers that any other stage draws.
+
+    Args:
+      seed: the run's seed.
+      name: the stage that draws, such as `"zoo"` or `"hypernetwork/train"`.
+
+    Returns:
+      A typed key, shape ().
+    """
+    return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()))

@@ -1,0 +1,148 @@
+"""What is written to disk: JSON lines, and artefacts that are complete or absent.
+
+An artefact is a folder of files with a `manifest.json` that tells how it was made (config, seed, versions, git revision) and what it
+holds (bytes and SHA-256 of every file). It is written beside its place and renamed into it, so a folder of that name is whole.
+"""
+
+import contextlib
+import errno
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hyperforget_jax.errors import HyperForgetError
+
+MANIFEST = "manifest.json"
+PACKAGES = ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
+REMEDIES = {
+    errno.ENOSPC: "the disk is full: free some space, or choose another --workdir, and run again",
+    errno.EDQUOT: "the disk quota is used up: free some space, or choose another --workdir, and run again",
+    errno.EACCES: "no permission to write there: choose another --workdir",
+    errno.EPERM: "no permission to write there: choose another --workdir",
+    errno.EROFS: "the file system is read-only: choose another --workdir",
+    errno.ENOTDIR: "a part of the path is a file: choose another --workdir",
+    errno.EEXIST: "a file stands where a folder is needed: choose another --workdir",
+}
+
+
+@contextlib.contextmanager
+def writing_errors(path: Path) -> Iterator[None]:
+    """Turns an operating system's refusal to write under `path` into one line with its remedy."""
+    try:
+        yield
+    except OSError as error:
+        remedy = REMEDIES.get(error.errno or 0)
+        if remedy is None:
+            raise
+        raise HyperForgetError(f"cannot write {error.filename or path}: {remedy}") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file whole or not at all: to a neighbour first, flushed to disk, then renamed."""
+    partial = path.with_name(path.name + ".partial")
+    with writing_errors(path):
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes JSON lines, one object a line; NaN is refused (`ValueError`), since JSON has none."""
+    write_text(path, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
+
+
+def append_row(path: Path, row: Mapping[str, Any]) -> None:
+    """Adds one JSON line to a running log, such as a learning curve."""
+    with writing_errors(path), path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row, allow_nan=False) + "\n")
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """All JSON lines of a file, in order."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def provenance() -> dict[str, Any]:
+    """Versions of the packages in use and the git revision of the working tree (None outside git)."""
+    revision = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.strip()
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {"versions": versions, "git": revision or None}
+
+
+@contextlib.contextmanager
+def new_artefact(folder: Path, made_from: Mapping[str, Any]) -> Iterator[Path]:
+    """A folder to fill; it takes its name only when the block ends well, with its manifest inside.
+
+    Args:
+      folder: the artefact's place. What a stopped run left beside it is deleted first.
+      made_from: JSON-ready values that decide the content: config, seed, inputs.
+
+    Yields:
+      The folder to write into.
+
+    Raises:
+      HyperForgetError: disk full, no permission; nothing then stands at `folder`.
+    """
+    partial = folder.with_name(folder.name + ".partial")
+    with writing_errors(folder):
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        yield partial
+        files = {
+            str(path.relative_to(partial)): {"bytes": path.stat().st_size, "sha256": checksum(path)}
+            for path in sorted(partial.rglob("*"))
+            if path.is_file()
+        }
+        manifest = {"made_from": dict(made_from), "files": files, **provenance()}
+        write_text(partial / MANIFEST, json.dumps(manifest, indent=2))
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether an artefact of that name exists; `verify` says whether it is unharmed."""
+    return (folder / MANIFEST).is_file()
+
+
+def verify(folder: Path) -> dict[str, Any]:
+    """Reads an artefact's manifest and holds every file against it.
+
+    Returns:
+      The manifest.
+
+    Raises:
+      HyperForgetError: a file is missing, truncated or changed; the line names it.
+    """
+    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    for name, expected in manifest["files"].items():
+        path = folder / name
+        remedy = f"delete {folder} and run again to rebuild it"
+        if not path.is_file():
+            raise HyperForgetError(f"{path} is missing: {remedy}")
+        if path.stat().st_size != expected["bytes"]:
+            raise HyperForgetError(
+                f"{path} has {path.stat().st_size} bytes, its manifest says {expected['bytes']}: {remedy}"
+            )
+        if checksum(path) != expected["sha256"]:
+            raise HyperForgetError(f"{path} does not match the checksum in its manifest: {remedy}")
+    return manifest
