@@ -49,8 +49,8 @@ def logits(params: Params, images: jax.Array) -> jax.Array:
     *hidden, last = params
     activations = images  # [B, D]
     for layer in hidden:
-        activations = jax.nn.relu(activations @ layer["w"].T + layer["b"])  # [B, H]
-    return activations @ last["w"].T + last["b"]  # [B, K]
+        activations = jax.nn.relu(activations @ layer["w"].T + layer["b"][None])  # [B, H]
+    return activations @ last["w"].T + last["b"][None]  # [B, K]
 
 
 def class_means(values: jax.Array, labels: jax.Array, num_classes: int) -> jax.Array:

@@ -6,7 +6,21 @@ resolved value is saved beside every artefact. All dataclasses are frozen: a con
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from tyro.constructors import PrimitiveConstructorSpec
+
+ForgetSet = Annotated[
+    tuple[int, ...],
+    PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="CLASS[,CLASS...]",
+        instance_from_str=lambda words: tuple(int(label) for label in words[0].split(",") if label),
+        is_instance=lambda value: isinstance(value, tuple),
+        str_from_instance=lambda value: [",".join(str(label) for label in value)],
+    ),
+]
+"""Classes to forget together; on the command line `2,3` is one set and `2 3` are two."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +43,7 @@ class TaskConfig:
 
     pivots: tuple[int, ...] = (0, 1)
     """Classes that are never forgotten; every stored checkpoint is good on them (section 4)."""
-    forget_sets: tuple[tuple[int, ...], ...] = ((2,), (3,), (2, 3))
+    forget_sets: tuple[ForgetSet, ...] = ((2,), (3,), (2, 3))
     """Requests to answer, each a set of classes to forget."""
 
 
@@ -155,7 +169,7 @@ class SamplingConfig:
     """ddpm: fixed variances (the paper's). ddim: fewer, deterministic steps (arXiv 2010.02502)."""
     steps: int = 50
     """Denoising steps; ddpm uses all timesteps when this equals them."""
-    batch_size: int = 512
+    batch_size: int = 256
     """Networks denoised together: the bound on memory."""
 
 
@@ -165,8 +179,12 @@ class RequestConfig:
 
     samples: int = 256
     """Networks sampled per request (N)."""
-    candidates: int = 24
-    """Prompts tried on validation before the one in use is chosen."""
+    forget_levels: int = 3
+    """Levels of forget loss among the candidate prompts."""
+    retain_quantiles: tuple[float, ...] = (0.02, 0.05, 0.1, 0.25)
+    """Shares of the matching checkpoints, best retain loss first, whose median is a candidate prompt."""
+    forget_tolerance: float = 0.001
+    """Forget accuracy on validation above which a prompt or a network comes last."""
     samples_per_candidate: int = 32
     """Networks sampled to judge a candidate."""
     best: int = 5
@@ -197,6 +215,10 @@ class EvaluationConfig:
     """Noise draws; each is one family of networks, prompted at every target."""
     alignment_quantiles: tuple[float, float] = (0.02, 0.95)
     """Ends of the grid, as quantiles of the class's loss in the zoo where the other classes are learned."""
+    alignment_epsilon: float = 1e-8
+    """Constant epsilon of equation 6, in squared nats."""
+    learned_share: float = 0.02
+    """Share of the zoo, lowest mean loss first, whose median losses are the good values of a sweep."""
     bootstrap: int = 1000
     """Resamples behind each 95% interval."""
 

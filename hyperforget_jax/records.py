@@ -61,13 +61,15 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 def append_row(path: Path, row: Mapping[str, Any]) -> None:
     """Adds one JSON line to a running log, such as a learning curve."""
+    line = json.dumps(row, allow_nan=False) + "\n"
     with writing_errors(path), path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row, allow_nan=False) + "\n")
+        file.write(line)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """All JSON lines of a file, in order."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    """All JSON lines of a file, in order; a last line that a killed run left unfinished is no row."""
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines[:-1]]
 
 
 def checksum(path: Path) -> str:
@@ -78,15 +80,15 @@ def checksum(path: Path) -> str:
 
 def provenance() -> dict[str, Any]:
     """Versions of the packages in use and the git revision of the working tree (None outside git)."""
-    revision = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        told = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+        ).stdout.strip()
+    except FileNotFoundError:  # git is not installed
+        told = ""
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {"versions": versions, "git": revision or None}
+    return {"versions": versions, "git": told or None}
 
 
 @contextlib.contextmanager
@@ -114,7 +116,7 @@ def new_artefact(folder: Path, made_from: Mapping[str, Any]) -> Iterator[Path]:
             if path.is_file()
         }
         manifest = {"made_from": dict(made_from), "files": files, **provenance()}
-        write_text(partial / MANIFEST, json.dumps(manifest, indent=2))
+        write_text(partial / MANIFEST, json.dumps(manifest, indent=2, allow_nan=False))
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
 
@@ -133,10 +135,13 @@ def verify(folder: Path) -> dict[str, Any]:
     Raises:
       HyperForgetError: a file is missing, truncated or changed; the line names it.
     """
-    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    remedy = f"delete {folder} and run again to rebuild it"
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError) as error:
+        raise HyperForgetError(f"{folder / MANIFEST} is missing or unreadable: {remedy}") from error
     for name, expected in manifest["files"].items():
         path = folder / name
-        remedy = f"delete {folder} and run again to rebuild it"
         if not path.is_file():
             raise HyperForgetError(f"{path} is missing: {remedy}")
         if path.stat().st_size != expected["bytes"]:

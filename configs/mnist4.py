@@ -1,0 +1,34 @@
+"""MNIST-4: classes {0, 1, 2, 3}, a 784-2-4 classifier (1,582 weights), pivots {0, 1} (section 4).
+
+python -m experiments.mnist4 --data.dir DIR
+"""
+
+from hyperforget_jax.config import (
+    ClassifierConfig,
+    CodecConfig,
+    Config,
+    DataConfig,
+    ReferenceConfig,
+    TrainingConfig,
+    ZooConfig,
+)
+
+
+def get_config() -> Config:
+    """The setting of `experiments.mnist4`."""
+    return Config(
+        workdir="runs/mnist4",
+        data=DataConfig(name="mnist", validation_size=5000),
+        classifier=ClassifierConfig(hidden=(2,)),
+        zoo=ZooConfig(
+            runs=2048,
+            runs_per_block=256,
+            epochs=25.0,
+            batch_size=256,
+            snapshots=60,
+            learning_rate=(3e-3, 1e-2),
+        ),
+        codec=CodecConfig(basis_size=128),
+        training=TrainingConfig(steps=2000, batch_size=256),
+        reference=ReferenceConfig(epochs=25.0, batch_size=256, learning_rate=6e-3),
+    )

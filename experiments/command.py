@@ -1,0 +1,86 @@
+"""The command line of an experiment: typed overrides of a config, every refusal in one line, exit status 2."""
+
+import contextlib
+import difflib
+import io
+import sys
+from collections.abc import Callable, Sequence
+
+import tyro
+from rich.console import Console
+
+from hyperforget_jax.config import Config, flatten
+from hyperforget_jax.data import splits
+from hyperforget_jax.diffusion import sampler
+from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.unlearn import request
+from hyperforget_jax.workdir import claim
+
+
+def main(default: Config, job: Callable[[Config, Console], None], arguments: Sequence[str]) -> int:
+    """Parses, checks, claims the workdir, works.
+
+    Args:
+      default: the experiment's setting.
+      job: the work.
+      arguments: of the command line, without the program's name.
+
+    Returns:
+      Exit status: 0, 2 after bad input or an unfit environment, 130 after Ctrl-C.
+    """
+    console = Console(soft_wrap=True)
+    try:
+        config = parse(default, arguments)
+        check(config)
+        claim(config)
+        job(config, console)
+    except HyperForgetError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped: run the same command again to go on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+def parse(default: Config, arguments: Sequence[str]) -> Config:
+    """The default with the command line's overrides.
+
+    Raises:
+      HyperForgetError: unknown field (with the nearest one), a value of the wrong type.
+    """
+    answer = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(answer), contextlib.redirect_stdout(answer):
+            config, unknown = tyro.cli(Config, args=arguments, default=default, return_unknown_args=True)
+    except SystemExit as stop:
+        if not stop.code:
+            print(answer.getvalue())
+            raise
+        raise HyperForgetError(_message(answer.getvalue())) from None
+    if unknown:
+        known = ["--" + name.replace("_", "-") for name in flatten(config)]
+        near = difflib.get_close_matches(unknown[0].replace("_", "-"), known, n=1)
+        hint = f"did you mean {near[0]}?" if near else "--help lists every field"
+        raise HyperForgetError(f"{unknown[0]} is no config field: {hint}")
+    return config
+
+
+def check(config: Config) -> None:
+    """Refuses a config that cannot run, before any work; each rule lives beside what it protects."""
+    splits.check(config.data)
+    request.check(config.task, config.data.classes)
+    sampler.check(config.diffusion, config.sampling)
+    if config.hypernetwork.width % config.hypernetwork.heads:
+        raise HyperForgetError(
+            f"hypernetwork.heads {config.hypernetwork.heads} do not divide hypernetwork.width "
+            f"{config.hypernetwork.width}: choose a divisor"
+        )
+
+
+def _message(box: str) -> str:
+    """What tyro says, without its frame and its help."""
+    parts = [part for part in box.split("\n") if part.strip()]
+    rules = [place for place, part in enumerate(parts) if set(part.strip()) == {"-"}]
+    said = parts[rules[0] + 1 : rules[1]] if len(rules) > 1 else parts
+    return " ".join(" ".join(said).split())

@@ -1,0 +1,238 @@
+"""From generated and retrained networks to tidy rows (methods.md, section 1) and to the arrays behind the pictures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.stages import Run, on_device
+from hyperforget_jax import classifier, keys
+from hyperforget_jax.classifier import Params
+from hyperforget_jax.data import Split
+from hyperforget_jax.diffusion.generator import Hypernetwork, generator
+from hyperforget_jax.evaluate import accuracy, agreement, alignment, membership
+from hyperforget_jax.evaluate.rows import Context, Ideal, Row, rows_of
+from hyperforget_jax.progress import track
+from hyperforget_jax.unlearn import prompts
+from hyperforget_jax.unlearn.request import Answer
+from hyperforget_jax.zoo.store import Zoo
+
+Floats = np.ndarray[Any, np.dtype[Any]]
+IMAGES_AT_ONCE = 8192
+METHOD, REFERENCE = "dihyfo2", "retrain"
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Networks seen from outside.
+
+    Attributes:
+      probabilities: [N, n, K] on the test images.
+      predictions: [N, n].
+      train_entropy: [N, n'], nats, on the training images.
+    """
+
+    probabilities: Floats
+    predictions: Floats
+    train_entropy: Floats
+
+
+@jax.jit
+def _probabilities(networks: Params, images: jax.Array) -> jax.Array:
+    return jax.nn.softmax(classifier.logits_of_many(networks, images))  # [N, n, K]
+
+
+def outputs(networks: Params, dataset_test: Split, dataset_train: Split) -> Outputs:
+    """Runs N stacked networks on the test and training images."""
+    probabilities = np.asarray(_probabilities(networks, jnp.asarray(dataset_test.images)))
+    images = dataset_train.images
+    entropies = [
+        membership.entropy(_probabilities(networks, jnp.asarray(images[first : first + IMAGES_AT_ONCE])))
+        for first in range(0, len(images), IMAGES_AT_ONCE)
+    ]
+    return Outputs(probabilities, probabilities.argmax(-1), np.concatenate(entropies, axis=1))
+
+
+def context(run: Run, method: str, forget: tuple[int, ...]) -> Context:
+    """Fields common to the rows of one evaluation; forget by labels."""
+    data = run.config.data
+    whole = data.classes == tuple(range(10))
+    name = data.name if whole else f"{data.name}-" + "".join(str(label) for label in data.classes)
+    return Context(name, "-".join(str(size) for size in run.sizes), method, forget, None, "test", "strict")
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One answered request, measured on test.
+
+    Attributes:
+      forget_set: labels.
+      generated: metric -> [N], all samples.
+      selected: rows of the samples selected on validation.
+      retrained: metric -> [M], the cloud.
+      confusion_generated: [K, K] counts, true class by predicted class, over the selected samples.
+      confusion_retrained: the same over the cloud.
+    """
+
+    forget_set: tuple[int, ...]
+    generated: Mapping[str, Floats]
+    selected: Floats
+    retrained: Mapping[str, Floats]
+    confusion_generated: Floats
+    confusion_retrained: Floats
+
+
+def evaluate(run: Run, answers: list[Answer], cloud: Params) -> list[Evaluated]:
+    """Accuracy, overlap, unlearning score and MIA of the answers and of the cloud, for every request."""
+    found: list[Evaluated] = []
+    test, train = run.dataset.test, run.dataset.train
+    with run.timed("evaluation"), track(run.console, "evaluation", len(answers), "requests") as advance:
+        for index, answer in enumerate(answers):
+            forget = run.forget_sets[index]
+            ours = outputs(answer.networks, test, train)
+            theirs = outputs(jax.tree.map(lambda x, i=index: x[i], cloud), test, train)
+            found.append(
+                Evaluated(
+                    forget_set=run.config.task.forget_sets[index],
+                    generated=measures(run, forget, ours, theirs, same=False),
+                    selected=answer.selected,
+                    retrained=measures(run, forget, theirs, theirs, same=True),
+                    confusion_generated=confusion(ours.predictions[answer.selected], test),
+                    confusion_retrained=confusion(theirs.predictions, test),
+                )
+            )
+            advance(1)
+    return found
+
+
+def unlearning_rows(run: Run, found: list[Evaluated]) -> list[Row]:
+    """Rows of every request: all samples, the selected ones, the cloud."""
+    rows: list[Row] = []
+    for one in found:
+        about = context(run, METHOD, one.forget_set)
+        chosen = {name: column[one.selected] for name, column in one.generated.items()}
+        rows += expand(run, replace(about, selection="pass1"), one.generated)
+        rows += expand(run, replace(about, selection="best"), chosen)
+        rows += expand(run, replace(about, method=REFERENCE), one.retrained)
+    return rows
+
+
+def confusion(predictions: Floats, split: Split) -> Floats:
+    """Counts [K, K] of true class by predicted class, over all networks [N, n] and images."""
+    size = int(split.labels.max()) + 1
+    true = np.broadcast_to(split.labels, predictions.shape)
+    return np.bincount((true * size + predictions).ravel(), minlength=size * size).reshape(size, size)
+
+
+def measures(
+    run: Run, forget: tuple[int, ...], networks: Outputs, cloud: Outputs, *, same: bool
+) -> dict[str, Floats]:
+    """Metrics of N networks, one value each: agreement is averaged over the cloud, self-comparison left out."""
+    test, train = run.dataset.test, run.dataset.train
+    everything = np.ones(len(test.labels), bool)
+    forgotten = np.isin(test.labels, forget)
+    sets = {"retain": ~forgotten, "forget": forgotten, "test": everything}
+    average = leave_one_out if same else partial(np.mean, axis=1)
+    values: dict[str, Floats] = {}
+    for name, member in sets.items():
+        values[f"{name}_accuracy"] = accuracy.accuracy(networks.predictions, test.labels, member)
+    for name, member in sets.items():
+        values[f"overlap_{name}"] = average(
+            agreement.overlap(networks.predictions, cloud.predictions, member)
+        )
+    scores: Mapping[str, agreement.Variant] = {
+        "phi_jsd": "jsd",
+        "phi_jsd_nat": "jsd_nat",
+        "phi_badt": "badt_compat",
+    }
+    for name, variant in scores.items():
+        values[name] = average(
+            agreement.unlearning_score(networks.probabilities, cloud.probabilities, variant)
+        )
+    trained_on = ~np.isin(train.labels, forget)
+    values["mia"] = membership.membership_inference(
+        networks.train_entropy[:, trained_on],
+        membership.entropy(networks.probabilities),
+        networks.train_entropy[:, ~trained_on],
+    )
+    return values
+
+
+def leave_one_out(pairs: Floats) -> Floats:
+    """Mean [M] of each network's agreement with the others, from all pairs [M, M]."""
+    return agreement.pairs_without_self(pairs).reshape(len(pairs), -1).mean(1)
+
+
+def expand(run: Run, about: Context, values: Mapping[str, Floats]) -> list[Row]:
+    """Rows of several metrics of one evaluation."""
+    config = run.config
+    found = []
+    for name, column in values.items():
+        ideal: Ideal = 0.0 if name == "forget_accuracy" else "cloud"
+        found += rows_of(
+            column,
+            about,
+            metric=name,
+            class_=None,
+            ideal=ideal,
+            resamples=config.evaluation.bootstrap,
+            seed=config.seed,
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Prompt alignment of one class: targets [P], observed test losses [F, P], and the loss when learned."""
+
+    targets: Floats
+    observed: Floats
+    learned: float
+
+
+def sweeps(run: Run, zoo: Zoo, hypernetwork: Hypernetwork) -> dict[int, Sweep]:
+    """Prompts every forgettable class over its grid; keys are labels. A family shares its noise over the grid."""
+    config = run.config.evaluation
+    known, _ = zoo.split(run.config.zoo.runs, run.config.zoo.validation_share)
+    base = prompts.learned(known.losses, config.learned_share)
+    families = jax.random.split(keys.stream(run.config.seed, "alignment"), config.alignment_families)
+    count = config.alignment_prompts
+    each = jnp.repeat(families, count)  # [F * P]
+    test = on_device(run.dataset.test)
+    found = {}
+    total = len(run.forgettable) * len(each)
+    with run.timed("alignment"), track(run.console, "alignment", total, "networks") as advance:
+        generate = generator(hypernetwork, run.config.sampling, advance)
+        for swept in run.forgettable:
+            grid = prompts.sweep(
+                known.losses, known.accuracies, swept, base, count, config.alignment_quantiles
+            )
+            networks = generate(each, jnp.tile(jnp.asarray(grid), (config.alignment_families, 1)))
+            losses, _ = classifier.class_scores_of_many(networks, *test)  # [F * P, K]
+            observed = np.asarray(losses)[:, swept].reshape(-1, count).astype(np.float64)
+            label = run.dataset.classes[swept]
+            found[label] = Sweep(grid[:, swept].astype(np.float64), observed, float(base[swept]))
+    return found
+
+
+def alignment_rows(run: Run, found: Mapping[int, Sweep]) -> list[Row]:
+    """R^2 (equation 6) and Pearson's correlation per family, for every swept class."""
+    config, rows = run.config.evaluation, []
+    about = context(run, METHOD, ())
+    settings: dict[str, Any] = {"ideal": 1.0, "resamples": config.bootstrap, "seed": run.config.seed}
+    for label, sweep in found.items():
+        r2 = alignment.prompt_alignment(sweep.targets, sweep.observed, config.alignment_epsilon)
+        extra = rows_of(r2, about, metric="alignment_r2", class_=label, **settings)
+        summary = alignment.summary(r2)
+        rows += extra
+        rows += [
+            replace(extra[0], statistic=name, value=summary[name], low=None, high=None)
+            for name in ("mean_clipped", "share_aligned")
+        ]
+        correlation = alignment.pearson(sweep.targets, sweep.observed)
+        rows += rows_of(correlation, about, metric="alignment_pearson", class_=label, **settings)
+    return rows

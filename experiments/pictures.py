@@ -1,0 +1,106 @@
+"""The pictures and the page of a run, from what was measured."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from experiments.measure import Evaluated, Sweep
+from experiments.stages import Run
+from hyperforget_jax import records
+from hyperforget_jax.config import flatten
+from hyperforget_jax.report import figures, html, strips
+from hyperforget_jax.report.html import Content, Picture
+
+
+def draw(
+    run: Run,
+    counts: dict[str, int],
+    curve: list[dict[str, Any]],
+    evaluated: list[Evaluated],
+    sweeps: dict[int, Sweep],
+) -> list[Picture]:
+    """Draws every figure and saves it as PNG and SVG in `figures/`."""
+    requests = [
+        strips.Request(
+            one.forget_set,
+            one.generated["retain_accuracy"],
+            one.generated["forget_accuracy"],
+            one.selected,
+            one.retrained["retain_accuracy"],
+            one.retrained["forget_accuracy"],
+        )
+        for one in evaluated
+    ]
+    classes = run.dataset.classes
+    matrices = [
+        figures.Matrices(one.forget_set, classes, one.confusion_generated, one.confusion_retrained)
+        for one in evaluated
+    ]
+    pictures = {
+        "accuracies": Picture(
+            "Every network, none left out",
+            strips.accuracies(requests),
+            "One mark per network, on test images: all unselected samples, those selected on validation, and "
+            "networks retrained without the classes.",
+            "Strips of retain and forget accuracy of generated, selected and retrained networks per forget set",
+        ),
+        "alignment": Picture(
+            "Does it do what it is asked?",
+            figures.alignment(
+                {label: sweep.targets for label, sweep in sweeps.items()},
+                {label: sweep.observed for label, sweep in sweeps.items()},
+                {label: sweep.learned for label, sweep in sweeps.items()},
+            ),
+            "Observed against target loss for each forgettable class, the other classes at their good value; "
+            "a perfect hypernetwork lies on the identity line (paper, Figure 2).",
+            "Observed against target class loss with the identity line, one panel per class",
+        ),
+        "confusion": Picture(
+            "What they answer instead",
+            figures.confusion(matrices),
+            "True class by predicted class on test images; the columns of forgotten classes are empty where a "
+            "network never learned them.",
+            "Confusion matrices of generated and retrained networks per forget set",
+        ),
+        "learning_curves": Picture(
+            "Training of the hypernetwork",
+            figures.learning_curves(curve),
+            "Denoising error on the checkpoints of training runs and of held-out runs.",
+            "Training and held-out loss against the training step",
+        ),
+        "coverage": Picture(
+            "What the zoo holds",
+            figures.coverage(counts),
+            "Checkpoints for every combination of learned (low loss) and not learned (high loss) classes.",
+            "Bars of checkpoint counts per combination of low and high losses",
+        ),
+    }
+    folder = run.folder / "figures"
+    with records.writing_errors(folder):
+        folder.mkdir(exist_ok=True)
+    for name, picture in pictures.items():
+        figures.save(picture.figure, folder, name)
+    return list(pictures.values())
+
+
+def write_page(run: Run, rows: list[dict[str, Any]], pictures: list[Picture]) -> Path:
+    """Writes `report.html` and returns its path."""
+    config, made = run.config, records.provenance()
+    module = Path(sys.argv[0]).stem
+    content = Content(
+        dataset=rows[0]["dataset"],
+        classifier=rows[0]["classifier"],
+        classes=config.data.classes,
+        pivots=config.task.pivots,
+        forget_sets=config.task.forget_sets,
+        rows=rows,
+        pictures=pictures,
+        cost=records.read_rows(run.folder / "costs.jsonl"),
+        command=" ".join(["python -m", f"experiments.{module}", *sys.argv[1:]]),
+        config=flatten(config),
+        versions=made["versions"],
+        git=made["git"],
+    )
+    path = run.folder / "report.html"
+    records.write_text(path, html.page(content))
+    return path

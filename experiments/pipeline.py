@@ -1,0 +1,36 @@
+"""The whole path: images, zoo, hypernetwork, answers, retrained cloud, evaluation, report."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from experiments import measure, pictures, stages
+from hyperforget_jax import data, records
+from hyperforget_jax.config import Config
+from hyperforget_jax.evaluate.rows import to_json
+from hyperforget_jax.report import tables
+
+
+def run(config: Config, console: Console) -> None:
+    """Runs every stage that is not done yet, then prints the closing table and writes the report.
+
+    Leaves in the workdir: `zoo/`, `hypernetwork/`, `reference/`, `requests/` (artefacts with manifests), `results.jsonl` (tidy rows),
+    `costs.jsonl` (seconds per stage), `figures/` and `report.html`.
+    """
+    job = stages.Run(config, data.load(config.data), Path(config.workdir), console)
+    zoo = stages.make_zoo(job)
+    hypernetwork = stages.train_hypernetwork(job, zoo)
+    cloud = stages.retrained_cloud(job)
+    answers = stages.answers(job, zoo, hypernetwork)
+    evaluated = measure.evaluate(job, answers, cloud)
+    sweeps = measure.sweeps(job, zoo, hypernetwork)
+    rows = [
+        to_json(row) for row in measure.unlearning_rows(job, evaluated) + measure.alignment_rows(job, sweeps)
+    ]
+    records.write_rows(job.folder / "results.jsonl", rows)
+    curve = records.read_rows(job.folder / "training" / "learning_curve.jsonl")
+    drawn = pictures.draw(job, stages.coverage(job, zoo), curve, evaluated, sweeps)
+    page = pictures.write_page(job, rows, drawn)
+    console.print(tables.to_rich(tables.comparison(rows)))
+    console.print(tables.alignment_to_rich(tables.alignment_table(rows)))
+    console.print(f"results: {job.folder / 'results.jsonl'}\nreport:  {page}")

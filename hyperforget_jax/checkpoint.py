@@ -1,0 +1,52 @@
+"""Saved training states: the only module that imports orbax."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+KEPT = 1
+STEP_DIGITS = 8
+
+
+class Checkpoints:
+    """States of one training, by step, in one folder; a state is complete or absent, and the last is kept.
+
+    One factory for saving and restoring, since orbax finds a step only under the name it was saved by.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Opens the folder, making it if needed."""
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=KEPT, step_format_fixed_length=STEP_DIGITS, enable_async_checkpointing=False
+        )
+        self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._manager.close()
+
+    def latest(self) -> int | None:
+        """Step of the last complete state; None if there is none."""
+        step: int | None = self._manager.latest_step()
+        return step
+
+    def save(self, step: int, state: Any) -> None:
+        """Saves a pytree of arrays under its step."""
+        self._manager.save(step, args=ocp.args.StandardSave(state))
+
+    def restore(self, step: int, like: Any) -> Any:
+        """Reads a state back.
+
+        Args:
+          step: as given to `save`.
+          like: a pytree of arrays or `ShapeDtypeStruct`s that says shapes, types and where to put them.
+        """
+        described = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), like)
+        return self._manager.restore(step, args=ocp.args.StandardRestore(described))

@@ -1,0 +1,46 @@
+"""What the hypernetwork minimises: the mean squared error of its prediction at a random timestep (equation 5)."""
+
+import jax
+import jax.numpy as jnp
+
+from hyperforget_jax.config import DiffusionConfig
+from hyperforget_jax.diffusion import schedule
+from hyperforget_jax.diffusion.dit import Params, Transformer
+from hyperforget_jax.diffusion.schedule import Schedule
+from hyperforget_jax.weights.layout import TokenLayout
+
+
+def denoising_loss(
+    params: Params,
+    key: jax.Array,
+    tokens: jax.Array,
+    conditions: jax.Array,
+    *,
+    transformer: Transformer,
+    process: Schedule,
+    config: DiffusionConfig,
+    layout: TokenLayout,
+) -> jax.Array:
+    """E |target - prediction|^2 per existing coordinate, timesteps uniform on 0..T-1.
+
+    Args:
+      params: the transformer's parameters.
+      key: draws timesteps and noise.
+      tokens: [B, T, W], clean.
+      conditions: [B, K].
+      transformer: predicts.
+      process: the forward process.
+      config: what is predicted.
+      layout: tells padding, which is neither noised nor counted.
+
+    Returns:
+      [].
+    """
+    time_key, noise_key = jax.random.split(key)
+    timesteps = jax.random.randint(time_key, tokens.shape[:1], 0, process.timesteps)  # [B]
+    alpha_bar = process.alpha_bar[timesteps][:, None, None]  # [B, 1, 1]
+    noise = jnp.where(layout.mask[None], jax.random.normal(noise_key, tokens.shape), 0.0)  # [B, T, W]
+    noisy = schedule.add_noise(tokens, noise, alpha_bar)  # [B, T, W]
+    output = transformer.apply(params, noisy, timesteps, conditions)  # [B, T, W]
+    error = output - schedule.target(config.prediction, tokens, noise, alpha_bar)  # [B, T, W]
+    return jnp.square(error).sum() / (tokens.shape[0] * int(layout.mask.sum()))

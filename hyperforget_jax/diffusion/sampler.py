@@ -1,0 +1,81 @@
+"""Networks from noise: DDPM with fixed variances, and DDIM, as one jitted program."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hyperforget_jax.config import DiffusionConfig, SamplingConfig
+from hyperforget_jax.diffusion import schedule
+from hyperforget_jax.diffusion.schedule import Schedule
+from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.weights.layout import TokenLayout
+
+Denoiser = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+
+
+def visited(timesteps: int, steps: int) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+    """Timesteps [S] that a sampler visits, from T-1 down to 0, evenly spaced; all of them if S = T."""
+    return np.linspace(timesteps - 1, 0, steps).round().astype(np.int32)
+
+
+def sample(
+    denoiser: Denoiser,
+    process: Schedule,
+    diffusion: DiffusionConfig,
+    config: SamplingConfig,
+    layout: TokenLayout,
+    keys: jax.Array,
+    conditions: jax.Array,
+) -> jax.Array:
+    """Draws one network per key; not jitted itself, so that callers jit it with what they decode.
+
+    ddpm: x_s ~ N(posterior mean of q(x_s | x_t, x_0), beta_t (1 - abar_s) / (1 - abar_t)) (arXiv 2006.11239, section 3.2).
+    ddim: x_s = sqrt(abar_s) x_0 + sqrt(1 - abar_s) noise, both estimated at x_t (arXiv 2010.02502, equation 12, eta = 0).
+
+    Args:
+      denoiser: (noisy [N, T, W], timesteps [N], conditions [N, K]) -> the transformer's output.
+      process: the forward process.
+      diffusion: what the transformer predicts.
+      config: sampler and steps.
+      layout: of the tokens.
+      keys: [N], typed; a network depends on its own key and condition alone, not on its neighbours.
+      conditions: [N, K].
+
+    Returns:
+      Tokens [N, T, W].
+    """
+
+    def noise(keys: jax.Array) -> jax.Array:
+        draws = jax.vmap(lambda k: jax.random.normal(k, layout.mask.shape))(keys)  # [N, T, W]
+        return jnp.where(layout.mask[None], draws, 0.0)
+
+    def denoise(noisy: jax.Array, at: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+        index, timestep, following = at
+        here = process.alpha_bar[timestep]
+        there = jnp.where(following < 0, 1.0, process.alpha_bar[following])
+        output = denoiser(noisy, jnp.full(noisy.shape[:1], timestep), conditions)
+        clean = schedule.clean_from(diffusion.prediction, output, noisy, here)
+        if config.sampler == "ddim":
+            return schedule.add_noise(clean, schedule.noise_from(clean, noisy, here), there), None
+        alpha = here / there  # of the one step, or of the steps that are skipped
+        mean = (jnp.sqrt(there) * (1 - alpha) * clean + jnp.sqrt(alpha) * (1 - there) * noisy) / (1 - here)
+        deviation = jnp.sqrt((1 - alpha) * (1 - there) / (1 - here))
+        fresh = noise(jax.vmap(lambda k: jax.random.fold_in(k, index))(keys))
+        return mean + deviation * fresh, None
+
+    timesteps = visited(process.timesteps, config.steps)
+    following = np.append(timesteps[1:], -1).astype(np.int32)
+    start = noise(jax.vmap(lambda k: jax.random.fold_in(k, config.steps))(keys))
+    places = np.arange(config.steps, dtype=np.int32)
+    tokens, _ = jax.lax.scan(denoise, start, (places, timesteps, following))
+    return tokens
+
+
+def check(diffusion: DiffusionConfig, config: SamplingConfig) -> None:
+    """Refuses a number of steps that the process does not have."""
+    if not 1 <= config.steps <= diffusion.timesteps:
+        raise HyperForgetError(
+            f"sampling.steps is {config.steps}: choose 1 to diffusion.timesteps = {diffusion.timesteps}"
+        )

@@ -1,0 +1,232 @@
+"""Figures: arrays in, `matplotlib.figure.Figure` out; no pyplot, so no global state and no window."""
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from hyperforget_jax.records import writing_errors
+from hyperforget_jax.report.style import CLOUD, FAINT, INK, OURS, RC, REFERENCE, WIDTH, styled
+from hyperforget_jax.report.tables import braces
+
+Array = NDArray[np.number]
+MOST_BARS = 32
+
+
+@dataclass(frozen=True)
+class Matrices:
+    """Confusion of one forget set.
+
+    Attributes:
+      forget_set: original labels of the forgotten classes.
+      classes: original labels of all K classes, in the order of the outputs.
+      generated: [K, K], images of a true class (row) with a predicted class (column), counts or shares.
+      retrained: [K, K], the same of the retrained networks.
+    """
+
+    forget_set: tuple[int, ...]
+    classes: tuple[int, ...]
+    generated: Array
+    retrained: Array
+
+
+def save(figure: Figure, folder: Path, name: str) -> None:
+    """Writes `name.png` (150 dpi) and `name.svg`; the same figure always gives the same bytes.
+
+    Args:
+      figure: any figure of this module.
+      folder: an existing folder.
+      name: file name without its ending.
+
+    Raises:
+      HyperForgetError: disk full, no permission.
+    """
+    with writing_errors(folder):
+        with matplotlib.rc_context(RC):
+            figure.savefig(folder / f"{name}.png", dpi=150, metadata={"Software": None})
+        (folder / f"{name}.svg").write_bytes(to_svg(figure))
+
+
+@matplotlib.rc_context(RC)
+def to_svg(figure: Figure) -> bytes:
+    """The figure as SVG, text as outlines; the same figure always gives the same bytes."""
+    file = io.BytesIO()
+    figure.savefig(file, format="svg", dpi=200, metadata={"Date": None, "Creator": None})
+    return file.getvalue()
+
+
+@styled
+def alignment(
+    targets: Mapping[int, Array], observed: Mapping[int, Array], learned_loss: Mapping[int, float]
+) -> Figure:
+    """Observed against target loss, one panel per class (section A.4; Figure 2).
+
+    Args:
+      targets: original label to [P], the prompted losses in nats.
+      observed: original label to [F, P], the losses of the networks of F families.
+      learned_loss: original label to the loss of a network that knows the class: the lower performance bound.
+
+    Returns:
+      A figure; losses above a panel's top are counted in it.
+    """
+    columns = min(len(targets), 2 if len(targets) <= 4 else 3)
+    lines = math.ceil(len(targets) / columns)
+    height = 2.7 if columns < 3 else 2.3
+    figure = Figure(figsize=(WIDTH, 0.4 + height * lines), layout="constrained")
+    axes = figure.subplots(lines, columns, squeeze=False).ravel()
+    for panel, label in zip(axes, targets, strict=False):
+        _alignment_panel(panel, label, targets[label], observed[label], learned_loss[label])
+    for panel in axes[len(targets) :]:
+        panel.remove()
+    figure.supxlabel("target loss of the class (nats)", fontsize=9.5)
+    figure.supylabel("observed loss (nats)", fontsize=9.5)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
+    return figure
+
+
+def _alignment_panel(panel: Axes, label: int, target: Array, losses: Array, learned: float) -> None:
+    low, median, high = np.quantile(losses, (0.05, 0.5, 0.95), axis=0)  # [P] each
+    top = 1.06 * max(float(target.max()), float(high.max()), learned)
+    reach = float(target.max())
+    panel.fill_between(target, low, high, color=OURS, alpha=0.16, linewidth=0, label="5–95% of the families")
+    for index, family in enumerate(losses):
+        name = "one family" if index == 0 else None
+        panel.plot(
+            target,
+            family,
+            ".-",
+            color=OURS,
+            alpha=0.22,
+            linewidth=0.5,
+            markersize=2.5,
+            label=name,
+            rasterized=True,
+        )
+    panel.plot(target, median, color=OURS, linewidth=2.2, label="median of the families")
+    panel.plot(
+        [0.0, reach], [0.0, reach], color=INK, linewidth=1.2, linestyle=(0, (5, 3)), label="observed = target"
+    )
+    panel.axhline(
+        learned, color=REFERENCE, linewidth=1.6, linestyle=(0, (1, 1.2)), label="learned class (bound)"
+    )
+    panel.set(xlim=(0.0, 1.03 * reach), ylim=(0.0, top))
+    panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    panel.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    panel.set_title(f"class {label}")
+    if above := int((losses > top).sum()):
+        note = f"{above} of {losses.size} above"
+        panel.set_title(note, loc="right", fontsize=8, fontweight="normal", color=FAINT)
+
+
+@styled
+def learning_curves(curve_rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Training and validation loss of the hypernetwork over its steps, on a logarithmic axis.
+
+    Args:
+      curve_rows: rows with "step", "train_loss" and "validation_loss".
+
+    Returns:
+      A figure; the last value of each curve is written beside it.
+    """
+    steps = [row["step"] for row in curve_rows]
+    figure = Figure(figsize=(WIDTH, 3.3), layout="constrained")
+    panel = figure.subplots()
+    curves = (("training", "train_loss", FAINT, 1.3), ("validation", "validation_loss", OURS, 2.2))
+    for name, column, colour, width in curves:
+        losses = [row[column] for row in curve_rows]
+        label = f"{name}, at the end {losses[-1]:.4g}"
+        panel.plot(steps, losses, color=colour, linewidth=width, label=label)
+        panel.plot(steps[-1], losses[-1], "o", color=colour, markersize=5)
+    panel.set(yscale="log", xlabel="optimiser step", ylabel="loss (mean squared error)", xlim=(0, None))
+    panel.grid(visible=True, which="minor", linewidth=0.4)
+    panel.legend(loc="upper right")
+    return figure
+
+
+@styled
+def confusion(panels: Sequence[Matrices]) -> Figure:
+    """Confusion matrices, one row per forget set: generated networks beside retrained ones.
+
+    Args:
+      panels: one per forget set; each row of a matrix is shown as shares of its true class, in percent.
+
+    Returns:
+      A figure; the rows of forgotten classes are marked.
+    """
+    figure = Figure(figsize=(WIDTH, 0.2 + 3.25 * len(panels)), layout="constrained")
+    grid = figure.subplots(len(panels), 2, squeeze=False)
+    for pair, panel in zip(grid, panels, strict=True):
+        for axes, matrix, who in zip(
+            pair, (panel.generated, panel.retrained), ("generated", "retrained"), strict=True
+        ):
+            _matrix(axes, matrix, panel)
+            axes.set_title(f"forget {braces(panel.forget_set)}: {who}")
+    return figure
+
+
+def _matrix(axes: Axes, matrix: Array, panel: Matrices) -> None:
+    counts = np.asarray(matrix, np.float64)
+    totals = counts.sum(1, keepdims=True)
+    shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)  # [K, K]
+    axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.15)
+    decimals = 1 if len(panel.classes) <= 5 else 0
+    size = 9.0 if len(panel.classes) <= 5 else 7.0
+    for row, column in np.ndindex(shares.shape):
+        share = float(shares[row, column])
+        text = f"{100 * share:.{decimals}f}"
+        is_nothing = float(text) == 0.0
+        if is_nothing:
+            text = "0" if share == 0.0 else f"<{10.0**-decimals:g}"
+        colour = FAINT if is_nothing else "white" if share > 0.6 else INK
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
+    names = [str(label) for label in panel.classes]
+    axes.set_xticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="predicted class", ylabel="true class (a row is 100%)")
+    axes.grid(visible=False)
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    for index, label in enumerate(panel.classes):
+        if label in panel.forget_set:
+            axes.axhspan(
+                index - 0.47, index + 0.47, fill=False, edgecolor=CLOUD, linewidth=1.8, clip_on=False
+            )
+            for tick in (axes.get_yticklabels()[index], axes.get_xticklabels()[index]):
+                tick.set(color=CLOUD, fontweight="bold")
+
+
+@styled
+def coverage(counts: Mapping[str, int]) -> Figure:
+    """Checkpoints of the zoo for every high/low combination of the forgettable classes (section A.5).
+
+    Args:
+      counts: name of a combination, such as "2 high, 3 low", to its checkpoints.
+
+    Returns:
+      A figure; of more than 32 combinations, the 32 rarest.
+    """
+    shown = sorted(counts.items(), key=lambda item: item[1])[:MOST_BARS]
+    shown = [item for item in counts.items() if item in shown]
+    figure = Figure(figsize=(WIDTH, 0.8 + 0.3 * len(shown)), layout="constrained")
+    panel = figure.subplots()
+    bars = panel.barh([name for name, _ in shown], [count for _, count in shown], color=OURS, height=0.68)
+    panel.bar_label(bars, [f"{count:,}" for _, count in shown], padding=4, fontsize=9)
+    panel.invert_yaxis()
+    panel.margins(x=0.12, y=0.02)
+    panel.grid(visible=False, axis="y")
+    panel.tick_params(axis="y", length=0)
+    panel.xaxis.set_major_formatter("{x:,.0f}")
+    panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    rarest = f" (the {MOST_BARS} rarest of {len(counts)} combinations)" if len(counts) > MOST_BARS else ""
+    panel.set_xlabel(f"checkpoints in the zoo{rarest}")
+    return figure

@@ -1,0 +1,136 @@
+"""The figure that hides nothing: the accuracies of every sampled network, beside the retrained cloud."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+from numpy.typing import NDArray
+
+from hyperforget_jax.report.style import CLOUD, INK, OURS, WIDTH, styled
+from hyperforget_jax.report.tables import braces
+
+Array = NDArray[np.floating]
+
+FLOOR = 1e-3
+RETAIN_TICKS = np.array((0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 1.0))
+FORGET_TICKS = np.array((0.0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0))
+CLOSEST = 0.11
+NAMES = ("generated", "selected", "retrained")
+GOLDEN = (5.0**0.5 - 1.0) / 2.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """Accuracies of all networks that answer one request, in [0, 1].
+
+    Attributes:
+      forget_set: original labels of the forgotten classes.
+      retain: [N], of the sampled networks on the retained test images.
+      forget: [N], of the sampled networks on the forgotten test images.
+      selected: [n], indices of the networks selected on validation; may be empty.
+      cloud_retain: [M], of the retrained networks on the retained test images.
+      cloud_forget: [M], of the retrained networks on the forgotten test images.
+    """
+
+    forget_set: tuple[int, ...]
+    retain: Array
+    forget: Array
+    selected: NDArray[np.integer]
+    cloud_retain: Array
+    cloud_forget: Array
+
+
+@styled
+def accuracies(requests: Sequence[Request]) -> Figure:
+    """Every network's accuracy on what is retained and on what is forgotten, one row per forget set.
+
+    The retain axis is logarithmic in the error, so that 0.99 and 0.995 stay apart beside a sample at 0.5; the forget axis is a
+    square root, so that one forgotten image is seen beside zero. A band marks the 5-95% range of the retrained cloud.
+
+    Args:
+      requests: one per forget set.
+
+    Returns:
+      A figure.
+    """
+    figure = Figure(figsize=(WIDTH, 0.7 + 1.75 * len(requests)), layout="constrained")
+    grid = figure.subplots(len(requests), 2, squeeze=False, sharex="col", width_ratios=(3, 2))
+    for (left, right), request in zip(grid, requests, strict=True):
+        _strips(left, request.retain, request.selected, request.cloud_retain)
+        _strips(right, request.forget, request.selected, request.cloud_forget)
+        counts = (len(request.retain), len(request.selected), len(request.cloud_retain))
+        left.set_yticks((2, 1, 0), [f"{who} ({n})" for who, n in zip(NAMES, counts, strict=True)])
+        right.set_yticks(())
+        left.set_title(f"forget {braces(request.forget_set)}")
+        zeros = f"generated: {int((request.forget == 0).sum())} of {len(request.forget)} at exactly 0"
+        right.set_title(zeros, fontsize=9, fontweight="normal")
+    retain = np.concatenate([np.concatenate((each.retain, each.cloud_retain)) for each in requests])
+    forget = np.concatenate([np.concatenate((each.forget, each.cloud_forget)) for each in requests])
+    for left, right in grid:
+        left.set_xscale("function", functions=(_log_error, _from_log_error))
+        right.set_xscale("function", functions=(_root, _square))
+        _frame(left, RETAIN_TICKS, retain, _log_error)
+        _frame(right, FORGET_TICKS, np.append(forget, 0.1), _root)
+        right.set_xlim(left=-2e-4)
+    grid[-1, 0].set_xlabel("accuracy on $D_r$ (log scale of the error)")
+    grid[-1, 1].set_xlabel("accuracy on $D_f$ (square-root scale)")
+    return figure
+
+
+def _strips(panel: Axes, generated: Array, selected: NDArray[np.integer], cloud: Array) -> None:
+    panel.axvspan(
+        *np.quantile(cloud, (0.05, 0.95)), facecolor=CLOUD, edgecolor=CLOUD, alpha=0.16, linewidth=1.5
+    )
+    rows = ((generated, OURS, "o", 0.45), (generated[selected], INK, "D", 0.8), (cloud, CLOUD, "^", 0.55))
+    for height, (values, colour, marker, alpha) in zip((2.0, 1.0, 0.0), rows, strict=True):
+        # spread evenly in height, by the golden-ratio sequence
+        spread = (np.arange(len(values)) * GOLDEN) % 1.0 - 0.5
+        panel.scatter(
+            values,
+            height + 0.62 * spread,
+            s=14,
+            c=colour,
+            marker=marker,
+            alpha=alpha,
+            linewidths=0,
+            clip_on=False,
+        )
+    for height, values in ((2.0, generated), (0.0, cloud)):
+        panel.vlines(np.median(values), height - 0.42, height + 0.42, color=INK, linewidth=1.8)
+    panel.set_ylim(-0.6, 2.6)
+    panel.grid(visible=False, axis="y")
+    panel.tick_params(axis="y", length=0)
+
+
+def _frame(panel: Axes, ticks: Array, values: Array, scale: Callable[[Array], Array]) -> None:
+    """The axis ends at the nearest ticks around the values; of the ticks between, those with room are shown."""
+    first = int(np.searchsorted(ticks, values.min(), side="right")) - 1
+    last = int(np.searchsorted(ticks, values.max(), side="left"))
+    low, high = ticks[max(first, 0)], ticks[last]
+    shown = [high]
+    for tick in ticks[max(first, 0) : last][::-1]:
+        if scale(shown[-1]) - scale(tick) >= CLOSEST * (scale(high) - scale(low)):
+            shown.append(tick)
+    panel.xaxis.set_major_locator(FixedLocator(shown))
+    panel.xaxis.set_minor_locator(NullLocator())
+    panel.xaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
+    panel.set_xlim(low, high)
+
+
+def _log_error(accuracy: Array) -> Array:
+    return np.asarray(-np.log10(np.maximum(1.0 - accuracy, 0.0) + FLOOR))
+
+
+def _from_log_error(position: Array) -> Array:
+    return 1.0 + FLOOR - 10.0**-position
+
+
+def _root(accuracy: Array) -> Array:
+    return np.sign(accuracy) * np.sqrt(np.abs(accuracy))
+
+
+def _square(position: Array) -> Array:
+    return np.sign(position) * np.square(position)

@@ -1,0 +1,289 @@
+"""Tables: our networks beside the retrained cloud, for the terminal, for Markdown and for the page.
+
+No measure is simply better when higher or lower. The aim of unlearning is to be indistinguishable from a network retrained without
+the forget set, so each line tells whether the value lies inside the 5-95% range of the retrained cloud.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from hyperforget_jax.errors import HyperForgetError
+
+Row = Mapping[str, Any]
+
+OURS = "dihyfo2"
+CLOUD = "retrain"
+STATISTICS = ("mean", "median", "q05", "q95")
+DECIMALS = 4
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is called, and what its number says."""
+
+    name: str
+    unit: str
+
+
+METRICS: Mapping[str, Metric] = {
+    "retain_accuracy": Metric("Accuracy on D_r", "share of the retained test images classified correctly"),
+    "forget_accuracy": Metric("Accuracy on D_f", "share of the forgotten test images classified correctly"),
+    "test_accuracy": Metric("Accuracy on all", "share of all test images classified correctly"),
+    "overlap_retain": Metric(
+        "Overlap on D_r", "share of D_r with the same prediction as a retrained network"
+    ),
+    "overlap_forget": Metric(
+        "Overlap on D_f", "share of D_f with the same prediction as a retrained network"
+    ),
+    "overlap_test": Metric("Overlap on all", "share of all with the same prediction as a retrained network"),
+    "phi_jsd": Metric(
+        "φ, JSD in bits", "1 minus the Jensen–Shannon divergence from a retrained network, base 2"
+    ),
+    "phi_jsd_nat": Metric("φ, JSD in nats", "the same with the natural logarithm"),
+    "phi_badt": Metric(
+        "φ, bad-teaching", "the same with the divergence of the bad-teaching code, for the paper’s tables"
+    ),
+    "mia": Metric("MIA score", "mean predicted membership of D_f in the training set"),
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One metric of one forget set; all values in the metric's unit.
+
+    Attributes:
+      forget_set: original labels of the forgotten classes.
+      metric: a name in `METRICS`.
+      pass1: median of all samples, unselected.
+      best: mean of the samples selected on validation; None if none were selected.
+      cloud_mean: mean of the retrained cloud.
+      cloud_low: its 5% quantile.
+      cloud_high: its 95% quantile.
+      inside: whether `judged` lies in [cloud_low, cloud_high], all as printed.
+    """
+
+    forget_set: tuple[int, ...]
+    metric: str
+    pass1: float
+    best: float | None
+    cloud_mean: float
+    cloud_low: float
+    cloud_high: float
+    inside: bool
+
+    @property
+    def judged(self) -> float:
+        """The value held against the cloud: `best`, or `pass1` if none were selected."""
+        return self.pass1 if self.best is None else self.best
+
+
+@dataclass(frozen=True)
+class AlignmentLine:
+    """Prompt alignment of one class (section A.4, Equation 6), over the families of samples.
+
+    Attributes:
+      label: original label of the class.
+      r2_mean: mean R² of the families; one bad family drags it.
+      r2_median: their median.
+      r2_clipped: mean of R² clipped at 0.
+      r2_share: share of families with R² above 0.8.
+      pearson_mean: mean correlation of target and observed loss.
+    """
+
+    label: int
+    r2_mean: float
+    r2_median: float
+    r2_clipped: float
+    r2_share: float
+    pearson_mean: float
+
+
+def select(rows: Iterable[Row], method: str, selection: str | None) -> dict[tuple[Any, ...], Row]:
+    """The test rows of a method that are about whole image sets, by forget set, metric and statistic.
+
+    A single network has one "value"; it stands for its mean, its median and its quantiles.
+
+    Args:
+      rows: rows of `results.jsonl`.
+      method: such as "dihyfo2".
+      selection: "pass1", "best" or None.
+
+    Returns:
+      `{((2, 3), "mia", "mean"): row, …}`, in the rows' order.
+    """
+    return {
+        (tuple(row["forget_set"]), row["metric"], statistic): row
+        for row in rows
+        if row["method"] == method and row["selection"] == selection
+        if row["split"] == "test" and row["class"] is None
+        for statistic in (STATISTICS if row["statistic"] == "value" else (row["statistic"],))
+    }
+
+
+def comparison(rows: Sequence[Row]) -> list[Line]:
+    """Our networks beside the retrained cloud, by forget set in the rows' order and metric in that of `METRICS`.
+
+    Args:
+      rows: rows of `results.jsonl`; a metric that was not measured has no line.
+
+    Returns:
+      One line per forget set and metric.
+
+    Raises:
+      HyperForgetError: a metric was measured on our networks and not on the cloud.
+    """
+    ours, best, cloud = select(rows, OURS, "pass1"), select(rows, OURS, "best"), select(rows, CLOUD, None)
+    lines = []
+    for forget_set in dict.fromkeys(key[0] for key in ours):
+        for metric in METRICS:
+            if (forget_set, metric, "median") not in ours:
+                continue
+            if not all((forget_set, metric, statistic) in cloud for statistic in ("mean", "q05", "q95")):
+                raise HyperForgetError(
+                    f"the rows have {metric} of {OURS} for forget set {braces(forget_set)}, but not of the retrained"
+                    " cloud (mean, q05, q95): evaluate the retrained networks on it too"
+                )
+            mean, low, high = (cloud[forget_set, metric, name]["value"] for name in ("mean", "q05", "q95"))
+            pass1 = ours[forget_set, metric, "median"]["value"]
+            chosen = best.get((forget_set, metric, "mean"), {"value": None})["value"]
+            inside = is_inside(pass1 if chosen is None else chosen, low, high)
+            lines.append(Line(forget_set, metric, pass1, chosen, mean, low, high, inside))
+    return lines
+
+
+def is_inside(value: float, low: float, high: float) -> bool:
+    """Whether low <= value <= high as printed, so that no table contradicts itself in the last digit."""
+    return round(low, DECIMALS) <= round(value, DECIMALS) <= round(high, DECIMALS)
+
+
+def alignment_table(rows: Sequence[Row]) -> list[AlignmentLine]:
+    """Prompt alignment, one line per class in the rows' order.
+
+    Args:
+      rows: rows of `results.jsonl`; those of other metrics are passed over.
+
+    Returns:
+      One line per class; empty if alignment was not measured.
+
+    Raises:
+      HyperForgetError: a statistic of a class is missing.
+    """
+    names = ("alignment_r2", "alignment_pearson")
+    values = {
+        (row["class"], row["metric"], row["statistic"]): float(row["value"])
+        for row in rows
+        if row["metric"] in names and row["method"] == OURS
+    }
+    wanted = [("alignment_r2", name) for name in ("mean", "median", "mean_clipped", "share_aligned")]
+    wanted += [("alignment_pearson", "mean")]
+    lines = []
+    for label in dict.fromkeys(key[0] for key in values):
+        for metric, statistic in wanted:
+            if (label, metric, statistic) not in values:
+                raise HyperForgetError(
+                    f"the rows have no {statistic} of {metric} for class {label}: evaluate the alignment again"
+                )
+        lines.append(AlignmentLine(label, *(values[label, *key] for key in wanted)))
+    return lines
+
+
+def braces(forget_set: Iterable[int]) -> str:
+    """A forget set as people write it: `{2, 3}`."""
+    return "{" + ", ".join(str(label) for label in forget_set) + "}"
+
+
+def number(value: float | None) -> str:
+    """A value to four decimals, zero without a sign; a dash for None."""
+    return "–" if value is None else f"{round(value, DECIMALS) + 0.0:.{DECIMALS}f}"
+
+
+def interval(low: float, high: float) -> str:
+    """The range of the cloud, to four decimals."""
+    return f"{number(low)}–{number(high)}"
+
+
+COLUMNS = (
+    "Forget",
+    "Measure",
+    "All, median",
+    "Best, mean",
+    "Retrained, mean",
+    "Retrained, 5–95%",
+    "In the cloud?",
+)
+ALIGNMENT_COLUMNS = (
+    "Class",
+    "R², mean",
+    "R², median",
+    "R² clipped at 0, mean",
+    "R² > 0.8, share",
+    "Pearson, mean",
+)
+
+
+def cells(line: Line) -> tuple[str, ...]:
+    """The texts of a line under `COLUMNS`."""
+    return (
+        braces(line.forget_set),
+        METRICS[line.metric].name,
+        number(line.pass1),
+        number(line.best),
+        number(line.cloud_mean),
+        interval(line.cloud_low, line.cloud_high),
+        "inside" if line.inside else "outside",
+    )
+
+
+def alignment_cells(line: AlignmentLine) -> tuple[str, ...]:
+    """The texts of a line under `ALIGNMENT_COLUMNS`."""
+    values = (line.r2_mean, line.r2_median, line.r2_clipped, line.r2_share, line.pearson_mean)
+    return (str(line.label), *(number(value) for value in values))
+
+
+def to_rich(lines: Sequence[Line]) -> Table:
+    """The comparison for the terminal; each forget set is a section."""
+    table = Table(
+        title="ours beside the retrained cloud",
+        caption="the aim is to lie inside the cloud: neither higher nor lower is better",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    for index, column in enumerate(COLUMNS):
+        justify: Literal["left", "right"] = "left" if index < 2 or index == 6 else "right"
+        table.add_column(column.replace(", ", ",\n").replace("the ", "the\n"), justify=justify)
+    for index, line in enumerate(lines):
+        first = index == 0 or lines[index - 1].forget_set != line.forget_set
+        last = index + 1 == len(lines) or lines[index + 1].forget_set != line.forget_set
+        head, *middle, verdict = cells(line)
+        colour = "green" if line.inside else "yellow"
+        table.add_row(head if first else "", *middle, f"[{colour}]{verdict}[/]", end_section=last)
+    return table
+
+
+def alignment_to_rich(lines: Sequence[AlignmentLine]) -> Table:
+    """Prompt alignment for the terminal."""
+    table = Table(title="prompt alignment", caption="over families of samples; 1 is perfect", box=SIMPLE_HEAD)
+    for column in ALIGNMENT_COLUMNS:
+        table.add_column(column.replace(", ", ",\n"), justify="right")
+    for line in lines:
+        table.add_row(*alignment_cells(line))
+    return table
+
+
+def to_markdown(lines: Sequence[Line]) -> str:
+    """The comparison as a Markdown table, with a newline at its end."""
+    return _markdown(COLUMNS, "llrrrrl", [cells(line) for line in lines])
+
+
+def alignment_to_markdown(lines: Sequence[AlignmentLine]) -> str:
+    """Prompt alignment as a Markdown table, with a newline at its end."""
+    return _markdown(ALIGNMENT_COLUMNS, "rrrrrr", [alignment_cells(line) for line in lines])
+
+
+def _markdown(columns: Sequence[str], sides: str, body: Sequence[Sequence[str]]) -> str:
+    rule = ["---" if side == "l" else "---:" for side in sides]
+    return "".join("| " + " | ".join(row) + " |\n" for row in (columns, rule, *body))

@@ -1,0 +1,105 @@
+"""What the rows say about each request, in words that need no table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hyperforget_jax.report.tables import (
+    CLOUD,
+    METRICS,
+    OURS,
+    Line,
+    Row,
+    comparison,
+    interval,
+    number,
+    select,
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer to one request.
+
+    Attributes:
+      forget_set: original labels of the forgotten classes.
+      headline: where both accuracies stand.
+      like_retrained: whether both accuracies lie inside the retrained cloud.
+      sentences: the numbers behind the headline.
+    """
+
+    forget_set: tuple[int, ...]
+    headline: str
+    like_retrained: bool
+    sentences: tuple[str, ...]
+
+
+def verdicts(rows: Sequence[Row]) -> list[Verdict]:
+    """One verdict per forget set, in the rows' order.
+
+    Args:
+      rows: rows of `results.jsonl`; a forget set without retain and forget accuracy has no verdict.
+
+    Returns:
+      The verdicts.
+
+    Raises:
+      HyperForgetError: a metric was measured on our networks and not on the cloud.
+    """
+    lines = {(line.forget_set, line.metric): line for line in comparison(rows)}
+    return [
+        _verdict(rows, forget_set, [line for key, line in lines.items() if key[0] == forget_set])
+        for forget_set in dict.fromkeys(key[0] for key in lines)
+        if (forget_set, "retain_accuracy") in lines and (forget_set, "forget_accuracy") in lines
+    ]
+
+
+def percent(share: float) -> str:
+    """A share in percent to one decimal, which rounds neither to nothing nor to everything."""
+    if 0.0 < share < 0.0005:
+        return "less than 0.1%"
+    if 0.9995 <= share < 1.0:
+        return "more than 99.9%"
+    return f"{100 * share:.1f}%"
+
+
+def _verdict(rows: Sequence[Row], forget_set: tuple[int, ...], lines: Sequence[Line]) -> Verdict:
+    ours, best, cloud = select(rows, OURS, "pass1"), select(rows, OURS, "best"), select(rows, CLOUD, None)
+    by_metric = {line.metric: line for line in lines}
+    retain, forget = by_metric["retain_accuracy"], by_metric["forget_accuracy"]
+    forgotten = ours[forget_set, "forget_accuracy", "mean"]
+    retrained = cloud[forget_set, "retain_accuracy", "mean"]
+    sentences = [
+        f"{forgotten['n']} unselected networks got {percent(forgotten['value'])} of the forgotten images right on "
+        f"average; {retrained['n']} retrained networks got {percent(forget.cloud_mean)}.",
+        f"Their median accuracy on the rest is {percent(retain.pass1)}; retrained: {percent(retain.cloud_mean)} "
+        f"(5–95%: {percent(retain.cloud_low)} to {percent(retain.cloud_high)}).",
+    ]
+    if retain.best is not None and forget.best is not None:
+        selected = best[forget_set, "retain_accuracy", "mean"]["n"]
+        sentences.append(
+            f"Selected on validation ({selected}), on average: {percent(retain.best)} on the rest, "
+            f"{percent(forget.best)} on the forgotten images."
+        )
+    outside = [line for line in lines if not line.inside]
+    if outside:
+        listed = "; ".join(
+            f"{METRICS[line.metric].name} {number(line.judged)} (cloud: {interval(line.cloud_low, line.cloud_high)})"
+            for line in outside
+        )
+        sentences.append(f"Outside the cloud on {len(outside)} of {len(lines)} measures: {listed}.")
+    else:
+        sentences.append(f"Inside the cloud on all {len(lines)} measures.")
+    return Verdict(forget_set, _headline(retain, forget), retain.inside and forget.inside, tuple(sentences))
+
+
+def _headline(retain: Line, forget: Line) -> str:
+    """Where both accuracies stand."""
+    if retain.inside and forget.inside:
+        return "Like retrained networks"
+    return f"Forgotten images: {_place(forget)}. The rest: {_place(retain)}."
+
+
+def _place(line: Line) -> str:
+    if line.inside:
+        return "like retrained networks"
+    return "above the cloud" if line.judged > line.cloud_high else "below the cloud"

@@ -1,0 +1,108 @@
+"""Prompts that are reachable: joint vectors of class losses that some network of the zoo has had.
+
+Asking every class for its own best loss asks for a network that does not exist; the median loss vector of checkpoints that match
+the request does not (docs/prompts.md).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hyperforget_jax.config import RequestConfig
+from hyperforget_jax.errors import HyperForgetError
+
+Floats = np.ndarray[Any, np.dtype[np.float32]]
+HIGH = 0.5
+UNSEEN = 0.005
+
+
+def combination(accuracies: Floats, classes: Sequence[int]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Which of some classes a checkpoint has not learned, as a binary number; the first class is the lowest bit.
+
+    Args:
+      accuracies: [n, K].
+      classes: output positions, m of them. A class is high (not learned) at an accuracy of at most 0.5.
+
+    Returns:
+      [n], from 0 (all low: everything learned) to 2^m - 1.
+    """
+    high = (accuracies[:, list(classes)] <= HIGH).astype(np.int64)  # [n, m]
+    return high @ (1 << np.arange(len(classes), dtype=np.int64))
+
+
+def balanced(codes: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Chances [n] of being drawn, such that every combination that occurs is drawn equally often."""
+    _, inverse, counts = np.unique(codes, return_inverse=True, return_counts=True)
+    return 1.0 / counts[inverse] / len(counts)
+
+
+def candidates(losses: Floats, accuracies: Floats, forget: Sequence[int], config: RequestConfig) -> Floats:
+    """Prompts for a request, from the zoo's training part.
+
+    The checkpoints that match are right on at most 0.5% of every class to forget. They are cut into `forget_levels` equal parts
+    by their loss on the forget set; in each, the shares `retain_quantiles` with the lowest loss on the retain set give one
+    prompt each, the median of their loss vectors.
+
+    Args:
+      losses: [n, K], nats.
+      accuracies: [n, K].
+      forget: output positions of the classes to forget.
+      config: shares and levels.
+
+    Returns:
+      [C, K].
+
+    Raises:
+      HyperForgetError: too few checkpoints match.
+    """
+    forget = list(forget)
+    retain = [position for position in range(losses.shape[1]) if position not in forget]
+    matching = losses[(accuracies[:, forget] <= UNSEEN).all(1)]  # [m, K]
+    if len(matching) < config.forget_levels:
+        raise HyperForgetError(
+            f"{len(matching)} checkpoints of the zoo match the request to forget outputs {forget}, "
+            f"at least {config.forget_levels} are needed: raise zoo.runs or zoo.never_seen_probability"
+        )
+    by_forget_loss = matching[np.argsort(matching[:, forget].mean(1), kind="stable")]
+    prompts = []
+    for level in np.array_split(by_forget_loss, config.forget_levels):
+        by_retain_loss = level[np.argsort(level[:, retain].mean(1), kind="stable")]
+        for share in config.retain_quantiles:
+            prompts.append(np.median(by_retain_loss[: max(1, round(share * len(level)))], axis=0))
+    return np.stack(prompts).astype(np.float32)
+
+
+def learned(losses: Floats, share: float) -> Floats:
+    """Joint losses [K] of checkpoints that have learned everything: the median of the best `share` by mean loss."""
+    best = np.argsort(losses.mean(1), kind="stable")[: max(1, round(share * len(losses)))]
+    median: Floats = np.median(losses[best], axis=0).astype(np.float32)
+    return median
+
+
+def sweep(
+    losses: Floats,
+    accuracies: Floats,
+    swept: int,
+    base: Floats,
+    count: int,
+    quantiles: tuple[float, float],
+) -> Floats:
+    """Prompts that move one class's loss over a regular grid, the others at their good value (section A.4).
+
+    Args:
+      losses: [n, K], of the zoo's training part.
+      accuracies: [n, K].
+      swept: output position of the class.
+      base: [K], joint losses of learned networks.
+      count: P, prompts on the grid.
+      quantiles: ends of the grid, within checkpoints that have learned every other class.
+
+    Returns:
+      [P, K].
+    """
+    others = [position for position in range(losses.shape[1]) if position != swept]
+    within = losses[(accuracies[:, others] > HIGH).all(1), swept]
+    prompts = np.tile(base, (count, 1))
+    prompts[:, swept] = np.linspace(*np.quantile(within, quantiles), count)
+    return prompts.astype(np.float32)

@@ -1,0 +1,124 @@
+"""A request names the classes to forget; the answer is networks that never learned them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hyperforget_jax import classifier
+from hyperforget_jax.classifier import Params
+from hyperforget_jax.config import RequestConfig, TaskConfig
+from hyperforget_jax.errors import HyperForgetError
+
+Floats = np.ndarray[Any, np.dtype[np.float32]]
+Generate = Callable[[jax.Array, jax.Array], Params]
+"""(keys [N], class losses [N, K]) -> N stacked networks: a hypernetwork, ready to be prompted."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a request got.
+
+    Attributes:
+      candidates: [C, K], the prompts tried.
+      candidate_retain: [C], mean retain accuracy of each one's samples on validation.
+      candidate_forget: [C], mean forget accuracy, likewise.
+      chosen: row of the prompt in use.
+      networks: N stacked networks, all samples of that prompt.
+      selected: [best], rows of the networks selected on validation, the best first.
+    """
+
+    candidates: Floats
+    candidate_retain: Floats
+    candidate_forget: Floats
+    chosen: int
+    networks: Params
+    selected: np.ndarray[Any, np.dtype[np.int64]]
+
+
+def check(task: TaskConfig, classes: Sequence[int]) -> None:
+    """Refuses a task that cannot be asked, before any work.
+
+    Raises:
+      HyperForgetError: unknown class, empty or complete forget set, a pivot to forget, a class twice, no request.
+    """
+    for name, group in (("pivots", task.pivots), *(("a forget set", forget) for forget in task.forget_sets)):
+        unknown = sorted(set(group) - set(classes))
+        if unknown:
+            raise HyperForgetError(
+                f"{name} names class {unknown[0]}, the dataset has {_set(classes)}: choose among these"
+            )
+        if len(set(group)) < len(group):
+            raise HyperForgetError(f"{name} {_set(group)} names a class twice: name each once")
+    if not task.forget_sets:
+        raise HyperForgetError(
+            "task.forget-sets is empty: name at least one set of classes, such as --task.forget-sets 2"
+        )
+    for forget in task.forget_sets:
+        if not forget:
+            raise HyperForgetError("a forget set is empty: name at least one class to forget")
+        if set(forget) == set(classes):
+            raise HyperForgetError(
+                f"the forget set {_set(forget)} is every class: leave at least one to retain"
+            )
+        pivots = sorted(set(forget) & set(task.pivots))
+        if pivots:
+            raise HyperForgetError(
+                f"the forget set {_set(forget)} holds the pivot {pivots[0]}, and pivots {_set(task.pivots)} are never "
+                "forgotten: take it out of task.pivots or out of the request"
+            )
+
+
+def answer(
+    generate: Generate,
+    prompts: Floats,
+    forget: Sequence[int],
+    validation: tuple[jax.Array, jax.Array],
+    key: jax.Array,
+    config: RequestConfig,
+) -> Answer:
+    """Tries the candidate prompts on validation, samples N networks with the best, and selects a few.
+
+    A prompt is judged by its samples: those whose mean forget accuracy exceeds `forget_tolerance` come last, the rest are ordered by
+    mean retain accuracy. Networks are selected likewise, each by its own two accuracies and, at a tie, its retain loss.
+
+    Args:
+      generate: the hypernetwork.
+      prompts: [C, K], class losses in nats.
+      forget: output positions of the classes to forget.
+      validation: images [n, D] and labels [n].
+      key: a typed key.
+      config: numbers of samples.
+    """
+    try_key, sample_key = jax.random.split(key)
+    each = config.samples_per_candidate
+    tried = generate(
+        jax.random.split(try_key, len(prompts) * each), jnp.repeat(jnp.asarray(prompts), each, axis=0)
+    )
+    retain, forgotten, _ = _judge(tried, forget, validation)
+    retain, forgotten = retain.reshape(-1, each).mean(1), forgotten.reshape(-1, each).mean(1)  # [C] each
+    chosen = int(np.lexsort((-retain, forgotten > config.forget_tolerance))[0])
+    prompt = jnp.tile(jnp.asarray(prompts[chosen])[None], (config.samples, 1))
+    networks = generate(jax.random.split(sample_key, config.samples), prompt)
+    retain_each, forgotten_each, loss_each = _judge(networks, forget, validation)
+    order = np.lexsort((loss_each, -retain_each, forgotten_each > config.forget_tolerance))
+    return Answer(prompts, retain, forgotten, chosen, networks, order[: config.best])
+
+
+def _judge(
+    networks: Params, forget: Sequence[int], validation: tuple[jax.Array, jax.Array]
+) -> tuple[Floats, Floats, Floats]:
+    """Accuracy on D_r and D_f and mean loss on D_r of N networks: [N] each, over the images of the sets."""
+    losses, accuracies = (np.asarray(x) for x in classifier.class_scores_of_many(networks, *validation))
+    counts = np.bincount(np.asarray(validation[1]), minlength=losses.shape[1]).astype(np.float32)
+    forgotten = np.isin(np.arange(losses.shape[1]), list(forget))
+    retain_share = np.where(forgotten, 0, counts) / counts[~forgotten].sum()
+    forget_share = np.where(forgotten, counts, 0) / counts[forgotten].sum()
+    return accuracies @ retain_share, accuracies @ forget_share, losses @ retain_share
+
+
+def _set(classes: Sequence[int]) -> str:
+    return "{" + ", ".join(str(label) for label in classes) + "}"

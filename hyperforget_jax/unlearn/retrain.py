@@ -1,0 +1,50 @@
+"""The reference: a cloud of networks retrained without the forget set, for every forget set in one program."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+
+from hyperforget_jax.classifier import Params
+from hyperforget_jax.config import ReferenceConfig
+from hyperforget_jax.zoo import protocol, train
+
+
+def retrain(
+    key: jax.Array,
+    training: train.Images,
+    forget_sets: Sequence[Sequence[int]],
+    sizes: Sequence[int],
+    config: ReferenceConfig,
+) -> Params:
+    """Trains M networks for each of F forget sets, from scratch, on the retained images only.
+
+    All K outputs stay, so a network could still predict a class that it never saw.
+
+    Args:
+      key: a typed key; run r draws from fold_in(key, r).
+      training: training split, all classes.
+      forget_sets: output positions.
+      sizes: width of every layer.
+      config: seeds and optimisation.
+
+    Returns:
+      Networks with leaves [F, M, …].
+    """
+    plans = [protocol.never_see(forget, config.learning_rate, sizes[-1]) for forget in forget_sets]
+    stacked = jax.tree.map(lambda *leaves: jnp.repeat(jnp.stack(leaves), config.seeds, axis=0), *plans)
+    runs = jnp.arange(len(forget_sets) * config.seeds)
+    snapshots = train.train_block(
+        jax.vmap(lambda run: jax.random.fold_in(key, run))(runs),
+        jax.random.fold_in(key, len(runs)),
+        stacked,
+        training,
+        train.Images(training.images[:1], training.labels[:1]),
+        sizes=tuple(sizes),
+        batch_size=config.batch_size,
+        snapshots=1,
+        steps_per_snapshot=train.plan_steps(len(training.labels), config.batch_size, config.epochs, 1),
+    )
+    return jax.tree.map(
+        lambda x: x[0].reshape(len(forget_sets), config.seeds, *x.shape[2:]), snapshots.params
+    )

@@ -1,0 +1,229 @@
+"""The two codecs: a network to tokens and back, written for one network; callers `vmap`.
+
+`Functional` removes every symmetry of the classifier before learning (see `symmetry`, `basis`); `Raw` is the paper's: each tensor
+flattened and cut into chunks (section 3). Both are fitted on the zoo's training split and saved beside it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hyperforget_jax.classifier import Params
+from hyperforget_jax.config import CodecConfig
+from hyperforget_jax.weights import basis, symmetry
+from hyperforget_jax.weights.layout import TokenLayout, flatten, pad, shapes, unflatten
+
+Array = np.ndarray[Any, np.dtype[np.float32]]
+
+
+@dataclass(frozen=True)
+class Functional:
+    """Neuron tokens: one per hidden unit, one for the output bias.
+
+    The token of a unit is its incoming code, and for the last hidden layer its outgoing weights as well. The gauge is fixed so
+    that equal functions get equal tokens: outgoing weights and output bias are centred over the classes; in the last hidden layer
+    |incoming| = |outgoing|, so that an error of either weighs alike in the logits; in earlier layers |incoming| = 1 and
+    the units are sorted by their first coordinate. Units of the last hidden layer share one position: the transformer
+    treats them as a set.
+
+    Attributes:
+      sizes: width of every layer.
+      first: the code of input weights and biases of the first layer.
+      mean: [T, W], subtracted; the same for all units of a layer.
+      scale: [T, 1], divided by; the same for all units of a layer.
+    """
+
+    sizes: tuple[int, ...]
+    first: basis.Basis
+    mean: Array
+    scale: Array
+
+    @property
+    def layout(self) -> TokenLayout:
+        """Kinds: the hidden layers, then the output bias."""
+        hidden = self.sizes[1:-1]
+        widths = [self.first.size, *(units + 1 for units in hidden[:-1])]
+        widths[-1] += self.sizes[-1]
+        kinds = [kind for kind, units in enumerate(hidden) for _ in range(units)] + [len(hidden)]
+        lengths = [*(widths[kind] for kind in kinds[:-1]), self.sizes[-1]]
+        interchangeable = hidden[-1]
+        ranked = sum(hidden) - interchangeable
+        return TokenLayout(
+            mask=np.arange(max(lengths))[None, :] < np.array(lengths)[:, None],
+            kinds=tuple(kinds),
+            positions=(*range(ranked), *(ranked for _ in range(interchangeable)), ranked + 1),
+        )
+
+    def encode(self, params: Params) -> jax.Array:
+        """Tokens [T, W] of one network."""
+        standard = (self._tokens(params) - self.mean) / self.scale
+        return jnp.where(self.layout.mask, standard, 0.0)
+
+    def decode(self, tokens: jax.Array) -> Params:
+        """The network of tokens [T, W], in the gauge described above."""
+        values = tokens * self.scale + self.mean  # [T, W]
+        layers, start = [], 0
+        for index, (fan_in, units) in enumerate(zip(self.sizes[:-2], self.sizes[1:-1], strict=True)):
+            rows = values[start : start + units]  # [H, W]
+            if index == 0:
+                incoming = rows[:, : self.first.size] @ self.first.decode.T  # [H, D + 1]
+                outgoing = rows[:, self.first.size :]
+            else:
+                incoming, outgoing = rows[:, : fan_in + 1], rows[:, fan_in + 1 :]
+            layers.append({"w": incoming[:, :-1], "b": incoming[:, -1]})
+            start += units
+        num_classes = self.sizes[-1]
+        layers.append({"w": outgoing[:, :num_classes].T, "b": values[-1, :num_classes]})
+        return tuple(layers)
+
+    def augment(self, key: jax.Array, tokens: jax.Array) -> jax.Array:
+        """The tokens as they are: no symmetry is left to augment."""
+        del key
+        return tokens
+
+    def _tokens(self, params: Params) -> jax.Array:
+        """Tokens [T, W] before standardisation, in the fixed gauge."""
+        params = symmetry.centre(params)
+        hidden = len(params) - 1
+        rows: list[jax.Array] = []
+        for index in range(hidden):
+            norms = jnp.linalg.norm(self._incoming(params, index), axis=1)  # [H]
+            if index < hidden - 1:
+                params = symmetry.rescale(params, index, symmetry.safe_ratio(jnp.ones_like(norms), norms))
+                params = symmetry.permute(params, index, jnp.argsort(self._incoming(params, index)[:, 0]))
+                rows += list(self._incoming(params, index))
+            else:
+                outgoing_norms = jnp.linalg.norm(params[-1]["w"], axis=0)  # [H]
+                balanced = symmetry.rescale(
+                    params, index, jnp.sqrt(symmetry.safe_ratio(outgoing_norms, norms))
+                )
+                codes = jnp.concatenate([self._incoming(balanced, index), balanced[-1]["w"].T], axis=1)
+                rows += list(codes)
+        return pad([*rows, params[-1]["b"]], self.layout.width)
+
+    def _incoming(self, params: Params, index: int) -> jax.Array:
+        """Incoming codes of one hidden layer: [H, K] for the first, [H, units before + 1] after."""
+        layer = params[index]
+        extended = jnp.concatenate([layer["w"], layer["b"][:, None]], axis=1)  # [H, fan_in + 1]
+        return extended @ self.first.encode.T if index == 0 else extended
+
+
+@dataclass(frozen=True)
+class Raw:
+    """The paper's tokens: every tensor flattened, weight and bias apart, cut into chunks (section 3).
+
+    Attributes:
+      sizes: width of every layer.
+      chunk_size: most weights in a token.
+      scale: [T, 1], the root mean square of the token's tensor over the zoo.
+    """
+
+    sizes: tuple[int, ...]
+    chunk_size: int
+    scale: Array
+
+    @property
+    def layout(self) -> TokenLayout:
+        """Every token has its own projections and its own position."""
+        lengths = np.array([stop - start for start, stop in _chunks(self.sizes, self.chunk_size)])
+        places = tuple(range(len(lengths)))
+        mask = np.arange(lengths.max())[None, :] < lengths[:, None]
+        return TokenLayout(mask=mask, kinds=places, positions=places)
+
+    def encode(self, params: Params) -> jax.Array:
+        """Tokens [T, W] of one network."""
+        vector = flatten(params)  # [P]
+        chunks = [vector[start:stop] for start, stop in _chunks(self.sizes, self.chunk_size)]
+        return pad(chunks, self.layout.width) / self.scale
+
+    def decode(self, tokens: jax.Array) -> Params:
+        """The network of tokens [T, W]; the exact inverse of `encode`."""
+        values = tokens * self.scale
+        spans = _chunks(self.sizes, self.chunk_size)
+        vector = jnp.concatenate(
+            [row[: stop - start] for row, (start, stop) in zip(values, spans, strict=True)]
+        )
+        return unflatten(vector, self.sizes)
+
+    def augment(self, key: jax.Array, tokens: jax.Array) -> jax.Array:
+        """Tokens [T, W] of the same network with its hidden units in random order (section 4)."""
+        return self.encode(symmetry.random_permutation(key, self.decode(tokens)))
+
+
+Codec = Functional | Raw
+
+
+def fit(config: CodecConfig, sizes: Sequence[int], networks: Params, images: Array) -> Codec:
+    """A codec for classifiers of one shape.
+
+    Args:
+      config: kind and sizes.
+      sizes: width of every layer.
+      networks: R stacked networks, from the zoo's training split.
+      images: [N, D], the training images (functional only).
+
+    Returns:
+      The codec, standardised so that the tokens of `networks` have unit mean square per kind.
+    """
+    sizes = tuple(sizes)
+    if config.kind == "raw":
+        plain_raw = Raw(sizes, config.chunk_size, np.ones((1, 1), np.float32))
+        sources = [
+            i
+            for i, shape in enumerate(shapes(sizes))
+            for _ in range(-(-int(np.prod(shape)) // config.chunk_size))
+        ]
+        tokens = np.asarray(jax.jit(jax.vmap(plain_raw.encode))(networks), np.float64)
+        return Raw(sizes, config.chunk_size, _scale(tokens, plain_raw.layout.mask, sources))
+    plain = Functional(
+        sizes, basis.fit(images, config.basis_size), np.zeros((1, 1), np.float32), np.ones((1, 1), np.float32)
+    )
+    tokens = np.asarray(jax.jit(jax.vmap(plain.encode))(networks), np.float64)  # [R, T, W]
+    kinds = np.array(plain.layout.kinds)
+    means = np.stack([tokens[:, kinds == kind].mean((0, 1)) for kind in kinds])  # [T, W]
+    scale = _scale(tokens - means, plain.layout.mask, list(kinds))
+    return Functional(sizes, plain.first, means.astype(np.float32), scale)
+
+
+def save(codec: Codec, folder: Path) -> None:
+    """Writes the codec's arrays as `codec.npz` into a folder; its kind is told by the names in it."""
+    arrays: dict[str, Any] = {"sizes": np.array(codec.sizes), "scale": codec.scale}
+    if isinstance(codec, Raw):
+        arrays["chunk_size"] = np.array(codec.chunk_size)
+    else:
+        arrays |= {"mean": codec.mean, "encode": codec.first.encode, "decode": codec.first.decode}
+    np.savez(folder / "codec.npz", **arrays)
+
+
+def load(folder: Path) -> Codec:
+    """Reads what `save` wrote."""
+    with np.load(folder / "codec.npz", allow_pickle=False) as arrays:
+        sizes = tuple(int(size) for size in arrays["sizes"])
+        if "chunk_size" in arrays:
+            return Raw(sizes, int(arrays["chunk_size"]), arrays["scale"])
+        return Functional(
+            sizes, basis.Basis(arrays["encode"], arrays["decode"]), arrays["mean"], arrays["scale"]
+        )
+
+
+def _chunks(sizes: Sequence[int], chunk_size: int) -> list[tuple[int, int]]:
+    """Spans of the flat weight vector, in order; none crosses from one tensor into the next."""
+    spans, start = [], 0
+    for shape in shapes(sizes):
+        stop = start + int(np.prod(shape))
+        spans += [(first, min(first + chunk_size, stop)) for first in range(start, stop, chunk_size)]
+        start = stop
+    return spans
+
+
+def _scale(tokens: np.ndarray[Any, Any], mask: np.ndarray[Any, Any], groups: list[int]) -> Array:
+    """Root mean square [T, 1] over the existing coordinates of each group of tokens."""
+    squares = np.where(mask, tokens**2, 0.0).mean(0).sum(1)  # [T]
+    group = np.array(groups)
+    rms = [np.sqrt(squares[group == g].sum() / mask[group == g].sum()) for g in group]
+    return np.maximum(np.array(rms), 1e-6).astype(np.float32)[:, None]

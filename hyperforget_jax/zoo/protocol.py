@@ -1,0 +1,119 @@
+"""What varies between the runs of a zoo, and which of their snapshots are kept (section A.5, Figures 23-25).
+
+Pure functions, written for one run; the hyper-parameters are arrays, so one compiled program trains runs that all differ.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from hyperforget_jax.config import ZooConfig
+
+
+class Hyperparameters(NamedTuple):
+    """One training run.
+
+    Attributes:
+      learning_rate: [], Adam's step size at the start.
+      keep_before: [K], share of each class's images the run sees.
+      keep_after: [K], the same from the deletion on.
+      deletion_time: [], moment of the deletion as a share of the run; 2 is never.
+    """
+
+    learning_rate: jax.Array
+    keep_before: jax.Array
+    keep_after: jax.Array
+    deletion_time: jax.Array
+
+
+def draw(key: jax.Array, config: ZooConfig, forgettable: Sequence[int], num_classes: int) -> Hyperparameters:
+    """Hyper-parameters of one random run.
+
+    A random non-empty subset of the forgettable classes is undersampled, each at its own rate (Figure 23); in some runs another such
+    subset is deleted part-way, and its losses climb (de-optimisation, Figure 24). Pivots always keep all their images.
+
+    Args:
+      key: a typed key.
+      config: the protocol's ranges and probabilities.
+      forgettable: output positions of the classes that may be forgotten.
+      num_classes: K.
+    """
+    keys = jax.random.split(key, 8)
+    allowed = jnp.zeros(num_classes, bool).at[jnp.array(forgettable)].set(True)  # [K]
+    rates = jnp.where(
+        jax.random.bernoulli(keys[0], config.never_seen_probability, (num_classes,)),
+        0.0,
+        log_uniform(keys[1], config.keep_rate, (num_classes,)),
+    )  # [K]
+    undersampled = _subset(keys[2], allowed) & jax.random.bernoulli(keys[3], config.undersample_probability)
+    deleted = _subset(keys[4], allowed)
+    keep_before = jnp.where(undersampled, rates, 1.0)
+    return Hyperparameters(
+        learning_rate=log_uniform(keys[5], config.learning_rate, ()),
+        keep_before=keep_before,
+        keep_after=jnp.where(deleted, 0.0, keep_before),
+        deletion_time=jnp.where(
+            jax.random.bernoulli(keys[6], config.deletion_probability),
+            jax.random.uniform(keys[7], (), jnp.float32, config.deletion_time[0], config.deletion_time[1]),
+            2.0,
+        ),
+    )
+
+
+def never_see(classes: Sequence[int], learning_rate: float, num_classes: int) -> Hyperparameters:
+    """A plain run that never sees some classes: the retrained network of a forget set.
+
+    Args:
+      classes: output positions of the classes left out.
+      learning_rate: Adam's step size at the start.
+      num_classes: K.
+    """
+    keep = jnp.ones(num_classes, jnp.float32).at[jnp.array(classes)].set(0.0)
+    return Hyperparameters(
+        learning_rate=jnp.float32(learning_rate),
+        keep_before=keep,
+        keep_after=keep,
+        deletion_time=jnp.float32(2.0),
+    )
+
+
+def keep_rates(run: Hyperparameters, progress: jax.Array) -> jax.Array:
+    """Share [K] of each class's images in use at a moment of the run (progress in [0, 1])."""
+    return jnp.where(progress < run.deletion_time, run.keep_before, run.keep_after)
+
+
+def passes_pivots(accuracies: jax.Array, pivots: Sequence[int], threshold: float) -> jax.Array:
+    """Whether every pivot's accuracy is over gamma (Figure 25, line 12).
+
+    Args:
+      accuracies: [..., K].
+      pivots: output positions.
+      threshold: gamma, in [0, 1].
+
+    Returns:
+      [...] bool.
+    """
+    return (accuracies[..., jnp.array(pivots)] > threshold).all(-1)
+
+
+def selection_probability(progress: jax.Array, ends: tuple[float, float]) -> jax.Array:
+    """Chance beta of keeping a snapshot: linear in progress, higher early in training (section A.5)."""
+    return ends[0] + (ends[1] - ends[0]) * progress
+
+
+def log_uniform(key: jax.Array, bounds: tuple[float, float], shape: tuple[int, ...]) -> jax.Array:
+    """Draws whose logarithm is uniform between two positive bounds."""
+    low, high = jnp.log(jnp.float32(bounds[0])), jnp.log(jnp.float32(bounds[1]))
+    return jnp.exp(jax.random.uniform(key, shape, jnp.float32, low, high))
+
+
+def _subset(key: jax.Array, allowed: jax.Array) -> jax.Array:
+    """A uniformly drawn non-empty subset [K] of the allowed classes."""
+    member_key, one_key = jax.random.split(key)
+    members = jax.random.bernoulli(member_key, 0.5, allowed.shape) & allowed
+    one = jax.nn.one_hot(
+        jax.random.categorical(one_key, jnp.where(allowed, 0.0, -jnp.inf)), allowed.shape[0], dtype=bool
+    )
+    return jnp.where(members.any(), members, one)

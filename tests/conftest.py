@@ -1,0 +1,28 @@
+"""Strict JAX in every test: no silent rank or dtype promotion, no key used twice; eight CPU devices, so that meshes exist."""
+
+import os
+from pathlib import Path
+
+import jax
+import pytest
+
+STRICT = {
+    "jax_numpy_rank_promotion": "raise",
+    "jax_numpy_dtype_promotion": "strict",
+    "jax_debug_key_reuse": True,
+}
+for name, value in STRICT.items():
+    jax.config.update(name, value)  # type: ignore[no-untyped-call]
+
+DEVICES = "--xla_force_host_platform_device_count"
+if DEVICES not in os.environ.get("XLA_FLAGS", ""):  # read when the first computation starts
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DEVICES}=8"
+
+
+@pytest.fixture(scope="session")
+def mnist_dir() -> Path:
+    """The folder with MNIST's four IDX files: `mnist/` of the folder that HYPERFORGET_DATA names."""
+    data = os.environ.get("HYPERFORGET_DATA")
+    if not data:
+        pytest.skip("HYPERFORGET_DATA is unset: name the folder that holds mnist/ with the four IDX files")
+    return Path(data) / "mnist"

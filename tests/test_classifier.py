@@ -1,0 +1,112 @@
+"""The classifier against loops written by hand, scikit-learn's log loss, and its own lanes one by one."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import softmax  # type: ignore[import-untyped]
+from sklearn.metrics import accuracy_score, log_loss
+
+from hyperforget_jax import classifier
+
+DEPTHS = [(12, 4), (12, 5, 4), (12, 5, 3, 4)]
+
+
+def network(seed: int, sizes: tuple[int, ...]) -> classifier.Params:
+    """A network whose biases are not zero."""
+    params = classifier.init(jax.random.key(seed), sizes)
+    noise = np.random.default_rng(seed)
+    return tuple(
+        {"w": layer["w"], "b": jnp.asarray(noise.normal(size=layer["b"].shape), jnp.float32)}
+        for layer in params
+    )
+
+
+def images_and_labels(count: int, classes: int) -> tuple[jax.Array, jax.Array]:
+    """Random images in [0, 1] and labels in which every class occurs."""
+    noise = np.random.default_rng(0)
+    labels = noise.permutation(np.arange(count) % classes)
+    return jnp.asarray(noise.random((count, 12)), jnp.float32), jnp.asarray(labels, jnp.int32)
+
+
+def logits_by_hand(params: classifier.Params, image: np.ndarray) -> np.ndarray:
+    """One image through one network, unit by unit, in float64."""
+    activations = [float(pixel) for pixel in image]
+    for index, layer in enumerate(params):
+        w, b = np.asarray(layer["w"], np.float64), np.asarray(layer["b"], np.float64)
+        sums = [b[o] + sum(w[o, i] * x for i, x in enumerate(activations)) for o in range(len(b))]
+        activations = sums if index == len(params) - 1 else [max(s, 0.0) for s in sums]
+    return np.array(activations)
+
+
+@pytest.mark.parametrize("sizes", DEPTHS)
+def test_init_has_he_bounds_and_zero_biases(sizes: tuple[int, ...]) -> None:
+    params = classifier.init(jax.random.key(0), sizes)
+    assert len(params) == len(sizes) - 1
+    for layer, fan_in, fan_out in zip(params, sizes[:-1], sizes[1:], strict=True):
+        assert layer["w"].shape == (fan_out, fan_in)
+        assert layer["b"].shape == (fan_out,)
+        assert layer["w"].dtype == layer["b"].dtype == jnp.float32
+        assert np.all(np.abs(layer["w"]) <= np.sqrt(6 / fan_in))
+        assert np.all(layer["b"] == 0)
+
+
+def test_init_has_the_he_variance() -> None:
+    (layer,) = classifier.init(jax.random.key(0), (100, 400))
+    assert np.var(layer["w"]) == pytest.approx(2 / 100, rel=0.02)  # 40,000 draws: 0.45% standard error
+    assert np.mean(layer["w"]) == pytest.approx(0.0, abs=0.003)
+
+
+def test_init_is_decided_by_its_key() -> None:
+    sizes = (12, 5, 4)
+    first, again, other = (classifier.init(jax.random.key(seed), sizes) for seed in (1, 1, 2))
+    for a, b, c in zip(first, again, other, strict=True):
+        assert np.array_equal(a["w"], b["w"])
+        assert not np.any(a["w"] == c["w"])
+
+
+@pytest.mark.parametrize("sizes", DEPTHS)
+def test_logits_equal_a_loop_by_hand(sizes: tuple[int, ...]) -> None:
+    params, (images, _) = network(3, sizes), images_and_labels(8, 4)
+    expected = np.stack([logits_by_hand(params, image) for image in np.asarray(images)])
+    np.testing.assert_allclose(classifier.logits(params, images), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("sizes", DEPTHS)
+def test_class_scores_equal_scikit_learn(sizes: tuple[int, ...]) -> None:
+    params, (images, labels) = network(4, sizes), images_and_labels(60, 4)
+    losses, accuracies = classifier.class_scores(params, images, labels)
+    scores = np.stack([logits_by_hand(params, image) for image in np.asarray(images)])
+    for k in range(4):
+        of_class = np.asarray(labels) == k
+        truth, probabilities = np.asarray(labels)[of_class], softmax(scores[of_class], axis=1)
+        assert losses[k] == pytest.approx(log_loss(truth, probabilities, labels=range(4)), rel=1e-5)
+        assert accuracies[k] == pytest.approx(accuracy_score(truth, probabilities.argmax(1)), abs=1e-6)
+
+
+def test_class_means_of_three_values_by_hand() -> None:
+    means = classifier.class_means(jnp.array([1.0, 2.0, 6.0]), jnp.array([0, 1, 1]), 2)
+    np.testing.assert_allclose(means, [1.0, 4.0], rtol=1e-6)
+
+
+def test_a_class_without_images_is_nan_and_leaves_the_others_alone() -> None:
+    params, (images, labels) = network(5, (12, 5, 4)), images_and_labels(20, 3)
+    losses, accuracies = classifier.class_scores(params, images, labels)
+    assert np.isnan([losses[3], accuracies[3]]).all()
+    assert np.isfinite(losses[:3]).all()
+    assert np.isfinite(accuracies[:3]).all()
+
+
+@pytest.mark.parametrize("sizes", DEPTHS)
+def test_a_lane_equals_its_solo_run(sizes: tuple[int, ...]) -> None:
+    networks, (images, labels) = [network(seed, sizes) for seed in range(5)], images_and_labels(30, 4)
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *networks)
+    many_logits = classifier.logits_of_many(stacked, images)
+    many_losses, many_accuracies = classifier.class_scores_of_many(stacked, images, labels)
+    assert many_logits.shape == (5, 30, 4)
+    assert many_losses.shape == many_accuracies.shape == (5, 4)
+    for lane, params in enumerate(networks):
+        losses, accuracies = classifier.class_scores(params, images, labels)
+        np.testing.assert_allclose(many_logits[lane], classifier.logits(params, images), rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(many_losses[lane], losses, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(many_accuracies[lane], accuracies, rtol=1e-6, atol=1e-6)
