@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import jax
@@ -136,7 +135,7 @@ def measures(
     everything = np.ones(len(test.labels), bool)
     forgotten = np.isin(test.labels, forget)
     sets = {"retain": ~forgotten, "forget": forgotten, "test": everything}
-    average = leave_one_out if same else partial(np.mean, axis=1)
+    average = leave_one_out if same else over_cloud
     values: dict[str, Floats] = {}
     for name, member in sets.items():
         values[f"{name}_accuracy"] = accuracy.accuracy(networks.predictions, test.labels, member)
@@ -160,6 +159,11 @@ def measures(
         networks.train_entropy[:, ~trained_on],
     )
     return values
+
+
+def over_cloud(pairs: Floats) -> Floats:
+    """Mean [N] of each network's agreement with the cloud, from all pairs [N, M]."""
+    return pairs.mean(1)
 
 
 def leave_one_out(pairs: Floats) -> Floats:

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 from hyperforget_jax import records
@@ -63,5 +64,5 @@ def _differing(theirs: dict[str, object], ours: dict[str, object]) -> str:
 def _zoo_bytes(config: Config) -> int:
     """Upper bound of the zoo on disk; inputs of at most 784 pixels."""
     sizes = [784, *config.classifier.hidden, len(config.data.classes)]
-    weights = sum((fan_in + 1) * fan_out for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True))
+    weights = sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(sizes))
     return config.zoo.runs * config.zoo.snapshots * (weights + 2 * sizes[-1] + 2) * 4

@@ -45,7 +45,8 @@ def make(config: HypernetworkConfig, layout: TokenLayout, num_classes: int) -> T
         return module.init(key, *example)["params"]
 
     def apply(params: Params, noisy: jax.Array, timesteps: jax.Array, conditions: jax.Array) -> jax.Array:
-        output: jax.Array = module.apply({"params": params}, noisy, timesteps, conditions)
+        output = module.apply({"params": params}, noisy, timesteps, conditions)
+        assert isinstance(output, jax.Array)
         return output
 
     return Transformer(init, apply)

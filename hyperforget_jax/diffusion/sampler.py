@@ -69,7 +69,7 @@ def sample(
     following = np.append(timesteps[1:], -1).astype(np.int32)
     start = noise(jax.vmap(lambda k: jax.random.fold_in(k, config.steps))(keys))
     places = np.arange(config.steps, dtype=np.int32)
-    tokens, _ = jax.lax.scan(denoise, start, (places, timesteps, following))
+    tokens, _ = jax.lax.scan(denoise, start, jax.tree.map(jnp.asarray, (places, timesteps, following)))
     return tokens
 
 

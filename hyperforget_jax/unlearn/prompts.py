@@ -104,5 +104,6 @@ def sweep(
     others = [position for position in range(losses.shape[1]) if position != swept]
     within = losses[(accuracies[:, others] > HIGH).all(1), swept]
     prompts = np.tile(base, (count, 1))
-    prompts[:, swept] = np.linspace(*np.quantile(within, quantiles), count)
+    low, high = np.quantile(within.astype(np.float64), quantiles)
+    prompts[:, swept] = np.linspace(low, high, count)
     return prompts.astype(np.float32)

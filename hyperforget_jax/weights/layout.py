@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -13,11 +14,7 @@ from hyperforget_jax.classifier import Params
 
 def shapes(sizes: Sequence[int]) -> list[tuple[int, ...]]:
     """Shapes of a classifier's tensors, layer by layer, weight before bias."""
-    return [
-        shape
-        for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True)
-        for shape in ((fan_out, fan_in), (fan_out,))
-    ]
+    return [shape for fan_in, fan_out in pairwise(sizes) for shape in ((fan_out, fan_in), (fan_out,))]
 
 
 def num_weights(sizes: Sequence[int]) -> int:
