@@ -15,7 +15,7 @@ def run(config: Config, console: Console) -> None:
     """Runs every stage that is not done yet, then prints the closing table and writes the report.
 
     Leaves in the workdir: `zoo/`, `hypernetwork/`, `reference/`, `requests/` (artefacts with manifests), `results.jsonl` (tidy rows),
-    `costs.jsonl` (seconds per stage), `figures/` and `report.html`.
+    `results.md` (the tables), `costs.jsonl` (seconds per stage), `figures/` and `report.html`.
     """
     job = stages.Run(config, data.load(config.data), Path(config.workdir), console)
     zoo = stages.make_zoo(job)
@@ -31,6 +31,9 @@ def run(config: Config, console: Console) -> None:
     curve = records.read_rows(job.folder / "training" / "learning_curve.jsonl")
     drawn = pictures.draw(job, stages.coverage(job, zoo), curve, evaluated, sweeps)
     page = pictures.write_page(job, rows, drawn)
-    console.print(tables.to_rich(tables.comparison(rows)))
-    console.print(tables.alignment_to_rich(tables.alignment_table(rows)))
+    lines, aligned = tables.comparison(rows), tables.alignment_table(rows)
+    markdown = tables.to_markdown(lines) + "\n" + tables.alignment_to_markdown(aligned)
+    records.write_text(job.folder / "results.md", markdown)
+    console.print(tables.to_rich(lines))
+    console.print(tables.alignment_to_rich(aligned))
     console.print(f"results: {job.folder / 'results.jsonl'}\nreport:  {page}")

@@ -184,8 +184,8 @@ class RequestConfig:
     retain_quantiles: tuple[float, ...] = (0.02, 0.05, 0.1, 0.25)
     """Shares of the matching checkpoints, best retain loss first, whose median is a candidate prompt."""
     forget_tolerance: float = 0.001
-    """Forget accuracy on validation above which a prompt or a network comes last."""
-    samples_per_candidate: int = 32
+    """Forget accuracy on validation above which a network is worth nothing."""
+    samples_per_candidate: int = 64
     """Networks sampled to judge a candidate."""
     best: int = 5
     """Networks selected on validation and averaged, as in Tables 1-4."""

@@ -24,16 +24,14 @@ class Answer:
 
     Attributes:
       candidates: [C, K], the prompts tried.
-      candidate_retain: [C], mean retain accuracy of each one's samples on validation.
-      candidate_forget: [C], mean forget accuracy, likewise.
+      candidate_worth: [C], mean worth of each one's samples on validation (see `answer`).
       chosen: row of the prompt in use.
       networks: N stacked networks, all samples of that prompt.
       selected: [best], rows of the networks selected on validation, the best first.
     """
 
     candidates: Floats
-    candidate_retain: Floats
-    candidate_forget: Floats
+    candidate_worth: Floats
     chosen: int
     networks: Params
     selected: np.ndarray[Any, np.dtype[np.int64]]
@@ -82,8 +80,9 @@ def answer(
 ) -> Answer:
     """Tries the candidate prompts on validation, samples N networks with the best, and selects a few.
 
-    A prompt is judged by its samples: those whose mean forget accuracy exceeds `forget_tolerance` come last, the rest are ordered by
-    mean retain accuracy. Networks are selected likewise, each by its own two accuracies and, at a tie, its retain loss.
+    A network is worth its retain accuracy if its forget accuracy is at most `forget_tolerance`, else nothing. The prompt whose
+    samples are worth most on average is used; the networks worth most are selected, at a tie those with
+    the lower retain loss.
 
     Args:
       generate: the hypernetwork.
@@ -98,26 +97,26 @@ def answer(
     tried = generate(
         jax.random.split(try_key, len(prompts) * each), jnp.repeat(jnp.asarray(prompts), each, axis=0)
     )
-    retain, forgotten, _ = _judge(tried, forget, validation)
-    retain, forgotten = retain.reshape(-1, each).mean(1), forgotten.reshape(-1, each).mean(1)  # [C] each
-    chosen = int(np.lexsort((-retain, forgotten > config.forget_tolerance))[0])
+    worth = _judge(tried, forget, validation, config.forget_tolerance)[0].reshape(-1, each).mean(1)  # [C]
+    chosen = int(worth.argmax())
     prompt = jnp.tile(jnp.asarray(prompts[chosen])[None], (config.samples, 1))
     networks = generate(jax.random.split(sample_key, config.samples), prompt)
-    retain_each, forgotten_each, loss_each = _judge(networks, forget, validation)
-    order = np.lexsort((loss_each, -retain_each, forgotten_each > config.forget_tolerance))
-    return Answer(prompts, retain, forgotten, chosen, networks, order[: config.best])
+    worth_each, loss_each = _judge(networks, forget, validation, config.forget_tolerance)
+    order = np.lexsort((loss_each, -worth_each))
+    return Answer(prompts, worth, chosen, networks, order[: config.best])
 
 
 def _judge(
-    networks: Params, forget: Sequence[int], validation: tuple[jax.Array, jax.Array]
-) -> tuple[Floats, Floats, Floats]:
-    """Accuracy on D_r and D_f and mean loss on D_r of N networks: [N] each, over the images of the sets."""
+    networks: Params, forget: Sequence[int], validation: tuple[jax.Array, jax.Array], tolerance: float
+) -> tuple[Floats, Floats]:
+    """Worth and mean loss on the retain set of N networks: [N] each, over the images of the sets."""
     losses, accuracies = (np.asarray(x) for x in classifier.class_scores_of_many(networks, *validation))
     counts = np.bincount(np.asarray(validation[1]), minlength=losses.shape[1]).astype(np.float32)
     forgotten = np.isin(np.arange(losses.shape[1]), list(forget))
     retain_share = np.where(forgotten, 0, counts) / counts[~forgotten].sum()
     forget_share = np.where(forgotten, counts, 0) / counts[forgotten].sum()
-    return accuracies @ retain_share, accuracies @ forget_share, losses @ retain_share
+    has_forgotten = accuracies @ forget_share <= tolerance
+    return np.where(has_forgotten, accuracies @ retain_share, 0.0), losses @ retain_share
 
 
 def _set(classes: Sequence[int]) -> str:

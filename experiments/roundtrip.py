@@ -1,0 +1,63 @@
+"""What a codec loses: class losses before and after encode-decode, for several basis sizes.
+
+    python -m experiments.roundtrip --data.dir DIR
+
+Uses the MNIST-4 setting and its workdir's zoo (built if it is missing); prints a table and leaves `roundtrip.jsonl`.
+"""
+
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from configs import mnist4
+from experiments import command, stages
+from hyperforget_jax import classifier, data, records
+from hyperforget_jax.config import Config
+from hyperforget_jax.weights import codec
+from hyperforget_jax.weights.layout import unflatten
+
+BASIS_SIZES = (32, 64, 96, 128, 192, 256)
+CHECKPOINTS = 2000
+
+
+def run(config: Config, console: Console) -> None:
+    """Measures |Δ log(loss + c)| per class and the loss of accuracy over held-out checkpoints."""
+    job = stages.Run(config, data.load(config.data), Path(config.workdir), console)
+    known, held_out = stages.make_zoo(job).split(config.zoo.runs, config.zoo.validation_share)
+    some = held_out.take(np.arange(len(held_out))[:: max(1, len(held_out) // CHECKPOINTS)])
+    from_vectors = jax.jit(jax.vmap(partial(unflatten, sizes=job.sizes)))
+    floor, rows = config.hypernetwork.loss_floor, []
+    for size in BASIS_SIZES:
+        setting = replace(config.codec, kind="functional", basis_size=size)
+        coder = codec.fit(setting, job.sizes, from_vectors(known.weights), job.dataset.train.images)
+        back = jax.jit(jax.vmap(lambda params, coder=coder: coder.decode(coder.encode(params))))(
+            from_vectors(jnp.asarray(some.weights))
+        )
+        scores = classifier.class_scores_of_many(back, *stages.on_device(job.dataset.validation))
+        losses, accuracies = (np.asarray(score, np.float64) for score in scores)
+        change = np.abs(np.log(losses + floor) - np.log(some.losses + floor))
+        rows.append(
+            {
+                "basis_size": size,
+                "checkpoints": len(some),
+                "log_loss_change_median": float(np.median(change)),
+                "log_loss_change_q95": float(np.quantile(change, 0.95)),
+                "accuracy_lost": float((some.accuracies - accuracies).mean()),
+            }
+        )
+    records.write_rows(job.folder / "roundtrip.jsonl", rows)
+    table = Table(*rows[0])
+    for row in rows:
+        table.add_row(*(f"{value:.4g}" for value in row.values()))
+    console.print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(command.main(mnist4.get_config(), run, sys.argv[1:]))
