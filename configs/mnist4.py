@@ -29,6 +29,6 @@ def get_config() -> Config:
             learning_rate=(3e-3, 1e-2),
         ),
         codec=CodecConfig(basis_size=128),
-        training=TrainingConfig(steps=2000, batch_size=256),
-        reference=ReferenceConfig(epochs=25.0, batch_size=256, learning_rate=6e-3),
+        training=TrainingConfig(steps=4000, batch_size=256),
+        reference=ReferenceConfig(epochs=50.0, batch_size=64, learning_rate=2e-3),
     )

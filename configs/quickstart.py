@@ -26,7 +26,7 @@ def get_config(classes: str) -> Config:
     four = Config(
         workdir="runs/quickstart",
         zoo=ZooConfig(
-            runs=1024,
+            runs=2048,
             runs_per_block=256,
             epochs=100.0,
             batch_size=32,
@@ -36,7 +36,7 @@ def get_config(classes: str) -> Config:
         codec=CodecConfig(basis_size=48),
         hypernetwork=HypernetworkConfig(width=192, depth=4),
         training=TrainingConfig(steps=800, batch_size=256),
-        reference=ReferenceConfig(epochs=100.0, batch_size=32, learning_rate=1e-2),
+        reference=ReferenceConfig(epochs=200.0, batch_size=32, learning_rate=3e-3),
     )
     if classes == "four":
         return four
@@ -46,7 +46,7 @@ def get_config(classes: str) -> Config:
         data=DataConfig(classes=tuple(range(10))),
         task=TaskConfig(pivots=(5, 6, 7, 8, 9), forget_sets=((2,), (2, 3, 4), (0, 1, 2, 3, 4))),
         classifier=ClassifierConfig(hidden=(8,)),
-        zoo=replace(four.zoo, runs=2048),
+        zoo=replace(four.zoo, runs=3072),
         hypernetwork=HypernetworkConfig(width=256, depth=4),
         training=TrainingConfig(steps=2500, batch_size=256),
     )

@@ -58,10 +58,8 @@ def outputs(networks: Params, dataset_test: Split, dataset_train: Split) -> Outp
 
 def context(run: Run, method: str, forget: tuple[int, ...]) -> Context:
     """Fields common to the rows of one evaluation; forget by labels."""
-    data = run.config.data
-    whole = data.classes == tuple(range(10))
-    name = data.name if whole else f"{data.name}-" + "".join(str(label) for label in data.classes)
-    return Context(name, "-".join(str(size) for size in run.sizes), method, forget, None, "test", "strict")
+    sizes = "-".join(str(size) for size in run.sizes)
+    return Context(run.dataset_name, sizes, method, forget, None, "test", "strict")
 
 
 @dataclass(frozen=True)

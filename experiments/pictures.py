@@ -52,20 +52,22 @@ def draw(
                 {label: sweep.learned for label, sweep in sweeps.items()},
             ),
             "Observed against target loss for each forgettable class, the other classes at their good value; "
-            "a perfect hypernetwork lies on the identity line (paper, Figure 2).",
+            "a perfect hypernetwork lies on the identity line (paper, Figure 2). A family starts from the same "
+            "noise at every target.",
             "Observed against target class loss with the identity line, one panel per class",
         ),
         "confusion": Picture(
             "What they answer instead",
             figures.confusion(matrices),
-            "True class by predicted class on test images; the columns of forgotten classes are empty where a "
-            "network never learned them.",
+            "True class by predicted class on test images, left of the networks selected on validation, right of "
+            "the retrained ones; the column of a forgotten class is empty where networks never learned it.",
             "Confusion matrices of generated and retrained networks per forget set",
         ),
         "learning_curves": Picture(
             "Training of the hypernetwork",
             figures.learning_curves(curve),
-            "Denoising error on the checkpoints of training runs and of held-out runs.",
+            "Denoising error on the checkpoints of training runs, and with the averaged parameters on those of "
+            "held-out runs.",
             "Training and held-out loss against the training step",
         ),
         "coverage": Picture(

@@ -9,6 +9,7 @@ from hyperforget_jax import data, records
 from hyperforget_jax.config import Config
 from hyperforget_jax.evaluate.rows import to_json
 from hyperforget_jax.report import tables
+from hyperforget_jax.zoo import train
 
 
 def run(config: Config, console: Console) -> None:
@@ -18,6 +19,9 @@ def run(config: Config, console: Console) -> None:
     `results.md` (the tables), `costs.jsonl` (seconds per stage), `figures/` and `report.html`.
     """
     job = stages.Run(config, data.load(config.data), Path(config.workdir), console)
+    num_images = len(job.dataset.train.labels)
+    train.check_batch("zoo.batch_size", config.zoo.batch_size, num_images)
+    train.check_batch("reference.batch_size", config.reference.batch_size, num_images)
     zoo = stages.make_zoo(job)
     hypernetwork = stages.train_hypernetwork(job, zoo)
     cloud = stages.retrained_cloud(job)

@@ -42,6 +42,18 @@ class Run:
     console: Console
 
     @property
+    def dataset_name(self) -> str:
+        """As people call it: mnist, mnist4 (classes 0 to 3), mnist-357."""
+        name, classes = self.config.data.name, self.config.data.classes
+        if len(classes) == 10:
+            return name
+        return (
+            f"{name}{len(classes)}"
+            if classes == tuple(range(len(classes)))
+            else f"{name}-" + "".join(map(str, classes))
+        )
+
+    @property
     def sizes(self) -> tuple[int, ...]:
         """Width of every layer of the classifier."""
         return (self.dataset.input_size, *self.config.classifier.hidden, self.dataset.num_classes)

@@ -94,7 +94,7 @@ def test_alignment_counts_what_lies_above_the_panel() -> None:
     losses = np.tile(TARGETS[0], (40, 1))
     losses[0] = 50.0
     figure = figures.alignment({0: TARGETS[0]}, {0: losses}, LEARNED)
-    assert figure.axes[0].get_title(loc="right") == "5 of 200 above"
+    assert figure.axes[0].get_title(loc="right") == "5 of 200 beyond the panel"
 
 
 def test_accuracies_show_every_network() -> None:
@@ -117,7 +117,20 @@ def test_accuracies_show_every_network() -> None:
         "selected (2)",
         "retrained (4)",
     ]
-    assert forget.get_title(loc="left") == "generated: 10 of 11 at exactly 0"
+
+
+def test_accuracies_count_the_marks_that_lie_on_one_another() -> None:
+    retain, forget = accuracies().axes[2:4]
+    assert [text.get_text() for text in retain.texts] == ["1 at 1", "0 at 1", "0 at 1"]
+    assert [text.get_text() for text in forget.texts] == ["10 at 0", "2 at 0", "4 at 0"]
+
+
+def test_accuracies_label_both_ends_of_an_axis() -> None:
+    for axes in accuracies().axes[-2:]:
+        low, high = axes.get_xlim()
+        ticks = axes.get_xticks()
+        assert min(ticks) == pytest.approx(low, abs=1e-3)
+        assert max(ticks) == pytest.approx(high)
 
 
 def test_the_log_scale_of_the_error_is_undone_by_its_inverse() -> None:
@@ -134,6 +147,9 @@ def test_learning_curves_are_logarithmic_and_complete() -> None:
     (axes,) = learning_curves().axes
     assert axes.get_yscale() == "log"
     np.testing.assert_allclose(np.asarray(axes.lines[0].get_ydata()), (0.02, 0.01, 1 / 150))
+    labels = [label.get_text() for label in axes.get_yticklabels() if label.get_text()]
+    assert {"0.01", "0.02"} <= set(labels)
+    assert not any("\\" in label for label in labels)  # plain numbers, no powers of ten
 
 
 def test_confusion_is_in_percent_of_the_true_class_and_marks_what_is_forgotten() -> None:
@@ -143,6 +159,12 @@ def test_confusion_is_in_percent_of_the_true_class_and_marks_what_is_forgotten()
     assert retrained.texts[0].get_text() == "100.0"
     assert [label.get_text() for label in generated.get_yticklabels()] == ["0", "5", "7"]
     assert [label.get_fontweight() for label in generated.get_yticklabels()] == ["normal", "normal", "bold"]
+
+
+def test_confusion_titles_say_which_networks() -> None:
+    generated, retrained = confusion().axes
+    assert generated.get_title(loc="left") == "forget {7}: selected"
+    assert retrained.get_title(loc="left") == "forget {7}: retrained"
 
 
 def test_confusion_never_prints_zero_for_a_few_images() -> None:

@@ -175,7 +175,13 @@ def test_the_page_tells_verdict_limits_cost_and_origin(page: str) -> None:
         "256 unselected networks got 50.0% of the forgotten images right on average; 32 retrained networks got 50.0%.",
         "Inside the cloud on all 10 measures.",
         "0.8765",
-        "not suitable for strict privacy claims",
+        "it can produce networks that know the class",
+        "Not suitable for strict privacy claims",
+        "claiming that the data are deleted another",
+        "the zoo and the hypernetwork destroyed, or retrained",
+        "selected on validation images",
+        "Images and labels of the forgotten classes were used to train the zoo",
+        "“below” means unlike them",
         "5 min 00 s in all",
         "25.0%",
         "python -m experiments.run --zoo.runs 8",
@@ -195,9 +201,9 @@ def test_rows_without_a_cloud_are_an_error() -> None:
 
 
 def test_strip_places_values_in_proportion() -> None:
-    line = tables.Line((2,), "mia", 0.0, 1.0, 0.5, 0.25, 0.75, False)
+    line = tables.Line((2,), "mia", 0.0, 1.0, 0.5, 0.5, 0.25, 0.75, "above")
     assert html.strip(line) == {"left": 29.0, "width": 42.0, "pass1": 8.0, "judged": 92.0}
-    same = tables.Line((2,), "forget_accuracy", 0.0, 0.0, 0.0, 0.0, 0.0, True)
+    same = tables.Line((2,), "forget_accuracy", 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, "inside")
     assert html.strip(same) == {"left": 50.0, "width": 1.5, "pass1": 50.0, "judged": 50.0}
 
 
@@ -209,8 +215,18 @@ def test_duration_in_words(seconds: float, text: str) -> None:
     assert html.duration(seconds) == text
 
 
-def test_subscripts_are_set_and_the_rest_escaped() -> None:
-    assert html.subscripts("D_r < D_f, MAD_x") == "D<sub>r</sub> &lt; D<sub>f</sub>, MAD_x"
+def test_subscripts_and_ranges_are_set_and_the_rest_escaped() -> None:
+    assert html.typeset("D_r < D_f, MAD_x") == "D<sub>r</sub> &lt; D<sub>f</sub>, MAD_x"
+    assert html.typeset("5–95%: 0.1–0.2.") == (
+        '<span class="whole">5–95%</span>: <span class="whole">0.1–0.2.</span>'
+    )
+
+
+@pytest.mark.parametrize(("value", "place"), [(0.3, "below"), (0.5, "inside"), (0.7, "above")])
+def test_a_badge_says_the_place_and_only_inside_is_good(value: float, place: str) -> None:
+    judged = [row | {"value": value} if row["selection"] == "best" else row for row in rows()]
+    badges = re.findall(r'<span class="(badge.*?)">(.*?)</span>', html.page(content(rows=judged)))
+    assert badges == [("badge good" if place == "inside" else "badge", place)] * 2 * len(tables.METRICS)
 
 
 def test_a_browser_lays_the_page_out_without_sideways_scrolling_on_a_phone(page: str, tmp_path: Path) -> None:

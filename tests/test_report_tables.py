@@ -1,4 +1,4 @@
-"""Tables and verdicts of the report: numbers by hand, and what lies inside the retrained cloud."""
+"""Tables and verdicts of the report: numbers by hand, and where they lie against the retrained cloud."""
 
 import io
 from typing import Any
@@ -26,7 +26,16 @@ def rows_of(method: str, selection: str | None, metric: str, n: int, **values: f
 
 def measured(metric: str, pass1: float, best: float | None, low: float, high: float) -> list[dict[str, Any]]:
     rows = rows_of("dihyfo2", "pass1", metric, 256, mean=pass1 - 0.01, median=pass1, q05=0.0, q95=1.0)
-    rows += rows_of("retrain", None, metric, 32, mean=(low + high) / 2, median=0.5, q05=low, q95=high)
+    rows += rows_of(
+        "retrain",
+        None,
+        metric,
+        32,
+        mean=(low + high) / 2,
+        median=low + 0.8 * (high - low),
+        q05=low,
+        q95=high,
+    )
     if best is not None:
         rows += rows_of("dihyfo2", "best", metric, 5, mean=best, median=0.0, q05=0.0, q95=0.0)
     return rows
@@ -41,7 +50,9 @@ def aligned(label: int, *values: float) -> list[dict[str, Any]]:
 
 def test_comparison_reads_each_statistic_from_its_own_row() -> None:
     rows = measured("mia", 0.51, 0.53, 0.50, 0.60)
-    assert tables.comparison(rows) == [Line((2, 3), "mia", 0.51, 0.53, 0.55, 0.50, 0.60, True)]
+    (line,) = tables.comparison(rows)
+    assert line == Line((2, 3), "mia", 0.51, 0.53, line.cloud_median, 0.55, 0.50, 0.60, "inside")
+    assert line.cloud_median == pytest.approx(0.58)
 
 
 def test_comparison_passes_over_validation_rows_classes_other_methods_and_unknown_metrics() -> None:
@@ -62,23 +73,26 @@ def test_comparison_keeps_the_order_of_metrics() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pass1", "best", "inside"),
+    ("pass1", "best", "place"),
     [
-        (0.55, 0.55, True),
-        (0.99, 0.55, True),  # the best are judged,
-        (0.55, 0.99, False),
-        (0.55, None, True),  # all of them where none were selected
-        (0.99, None, False),
-        (0.10, 0.50, True),  # the ends belong to the cloud,
-        (0.10, 0.60, True),
-        (0.10, 0.60004, True),  # as printed: 0.6000
-        (0.10, 0.60006, False),  # 0.6001
-        (0.10, 0.49994, False),
+        (0.55, 0.55, "inside"),
+        (0.99, 0.55, "inside"),  # the best are judged,
+        (0.55, 0.99, "above"),
+        (0.55, 0.01, "below"),
+        (0.55, None, "inside"),  # all of them where none were selected
+        (0.99, None, "above"),
+        (0.01, None, "below"),
+        (0.10, 0.50, "inside"),  # the ends belong to the cloud,
+        (0.10, 0.60, "inside"),
+        (0.10, 0.60004, "inside"),  # as printed: 0.6000
+        (0.10, 0.60006, "above"),  # 0.6001
+        (0.10, 0.49996, "inside"),  # 0.5000
+        (0.10, 0.49994, "below"),  # 0.4999
     ],
 )
-def test_inside_is_judged_on_the_best_as_printed(pass1: float, best: float | None, inside: bool) -> None:
+def test_place_is_judged_on_the_best_as_printed(pass1: float, best: float | None, place: str) -> None:
     (line,) = tables.comparison(measured("mia", pass1, best, 0.50, 0.60))
-    assert line.inside is inside
+    assert line.place == place
 
 
 def test_a_single_selected_network_counts_as_its_mean() -> None:
@@ -93,13 +107,23 @@ def test_a_metric_without_its_cloud_is_an_error() -> None:
         tables.comparison(rows)
 
 
+def test_a_cloud_without_its_median_is_an_error() -> None:
+    rows = measured("mia", 0.5, 0.5, 0.4, 0.6)
+    rows = [row for row in rows if (row["method"], row["statistic"]) != ("retrain", "median")]
+    with pytest.raises(HyperForgetError, match=r"mean, median, q05, q95"):
+        tables.comparison(rows)
+
+
 def test_markdown_has_four_decimals_and_no_negative_zero() -> None:
     rows = measured("forget_accuracy", -0.00001, None, 0.0, 0.0) + measured("mia", 0.123449, 0.7, 0.5, 0.6)
+    rows += measured("phi_badt", 0.1, None, 0.5, 0.6)
     assert tables.to_markdown(tables.comparison(rows)).splitlines() == [
-        "| Forget | Measure | All, median | Best, mean | Retrained, mean | Retrained, 5–95% | In the cloud? |",
-        "| --- | --- | ---: | ---: | ---: | ---: | --- |",
-        "| {2, 3} | Accuracy on D_f | 0.0000 | – | 0.0000 | 0.0000–0.0000 | inside |",
-        "| {2, 3} | MIA score | 0.1234 | 0.7000 | 0.5500 | 0.5000–0.6000 | outside |",
+        "| Forget | Measure | All, median | Best, mean | Retrained, median | Retrained, mean "
+        "| Retrained, 5–95% | Against the cloud |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |",
+        "| {2, 3} | Accuracy on D_f | 0.0000 | – | 0.0000 | 0.0000 | 0.0000–0.0000 | inside |",
+        "| {2, 3} | φ, bad-teaching | 0.1000 | – | 0.5800 | 0.5500 | 0.5000–0.6000 | below |",
+        "| {2, 3} | MIA score | 0.1234 | 0.7000 | 0.5800 | 0.5500 | 0.5000–0.6000 | above |",
     ]
 
 
@@ -110,7 +134,7 @@ def test_terminal_table_fits_80_columns_whole() -> None:
     lines = console.export_text().splitlines()
     for metric in tables.METRICS.values():
         (line,) = [line for line in lines if metric.name in line]
-        assert line.split()[-5:] == ["0.1234", "0.7000", "0.5500", "0.5000–0.6000", "outside"]
+        assert line.split()[-5:] == ["0.7000", "0.5800", "0.5500", "0.5000–0.6000", "above"]
 
 
 def test_alignment_lines_by_hand() -> None:
@@ -136,16 +160,19 @@ def test_alignment_is_empty_if_not_measured_and_an_error_if_half_measured() -> N
 def test_verdict_says_the_numbers_in_words() -> None:
     rows = measured("retain_accuracy", 0.992, 0.9934, 0.990, 0.996)
     rows += measured("forget_accuracy", 0.01, 0.0, 0.0, 0.0)
+    rows += measured("overlap_forget", 0.5, 0.4, 0.5, 0.6)
+    rows += measured("phi_jsd", 0.5, 0.8, 0.5, 0.6)
     rows += measured("mia", 0.5, 0.7, 0.5, 0.6)
     (verdict,) = verdicts(rows)
     assert verdict.forget_set == (2, 3)
     assert verdict.like_retrained
-    assert verdict.headline == "Like retrained networks"
+    assert verdict.headline == "As accurate as retrained networks"
     assert verdict.sentences == (
         "256 unselected networks got 0.0% of the forgotten images right on average; 32 retrained networks got 0.0%.",
-        "Their median accuracy on the rest is 99.2%; retrained: 99.3% (5–95%: 99.0% to 99.6%).",
+        "Their median accuracy on the rest is 99.2%; retrained: 99.5% (median; 5–95%: 99.0% to 99.6%).",
         "Selected on validation (5), on average: 99.3% on the rest, 0.0% on the forgotten images.",
-        "Outside the cloud on 1 of 3 measures: MIA score 0.7000 (cloud: 0.5000–0.6000).",
+        "Outside the cloud on 3 of 5 measures. Above: φ, JSD in bits 0.8000 (cloud: 0.5000–0.6000); MIA score 0.7000 "
+        "(cloud: 0.5000–0.6000). Below: Overlap on D_f 0.4000 (cloud: 0.5000–0.6000).",
     )
 
 

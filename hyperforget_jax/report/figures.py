@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from hyperforget_jax.records import writing_errors
@@ -20,6 +20,8 @@ from hyperforget_jax.report.tables import braces
 
 Array = NDArray[np.number]
 MOST_BARS = 32
+EVERY_DIGIT = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0)
+FEW_DIGITS = (1.0, 2.0, 5.0)
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Matrices:
     Attributes:
       forget_set: original labels of the forgotten classes.
       classes: original labels of all K classes, in the order of the outputs.
-      generated: [K, K], images of a true class (row) with a predicted class (column), counts or shares.
+      generated: [K, K], images of a true class (row) with a predicted class (column), counts or shares; of the generated networks
+        selected on validation.
       retrained: [K, K], the same of the retrained networks.
     """
 
@@ -76,7 +79,7 @@ def alignment(
       learned_loss: original label to the loss of a network that knows the class: the lower performance bound.
 
     Returns:
-      A figure; losses above a panel's top are counted in it.
+      A figure; losses beyond a panel's top are counted above it.
     """
     columns = min(len(targets), 2 if len(targets) <= 4 else 3)
     lines = math.ceil(len(targets) / columns)
@@ -116,14 +119,20 @@ def _alignment_panel(panel: Axes, label: int, target: Array, losses: Array, lear
         [0.0, reach], [0.0, reach], color=INK, linewidth=1.2, linestyle=(0, (5, 3)), label="observed = target"
     )
     panel.axhline(
-        learned, color=REFERENCE, linewidth=1.6, linestyle=(0, (1, 1.2)), label="learned class (bound)"
+        learned,
+        color=REFERENCE,
+        linewidth=1.6,
+        linestyle=(0, (1, 1.2)),
+        label="learned class (bound)",
+        clip_on=False,
+        zorder=3,
     )
     panel.set(xlim=(0.0, 1.03 * reach), ylim=(0.0, top))
     panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     panel.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     panel.set_title(f"class {label}")
     if above := int((losses > top).sum()):
-        note = f"{above} of {losses.size} above"
+        note = f"{above} of {losses.size} beyond the panel"
         panel.set_title(note, loc="right", fontsize=8, fontweight="normal", color=FAINT)
 
 
@@ -147,14 +156,18 @@ def learning_curves(curve_rows: Sequence[Mapping[str, Any]]) -> Figure:
         panel.plot(steps, losses, color=colour, linewidth=width, label=label)
         panel.plot(steps[-1], losses[-1], "o", color=colour, markersize=5)
     panel.set(yscale="log", xlabel="optimiser step", ylabel="loss (mean squared error)", xlim=(0, None))
-    panel.grid(visible=True, which="minor", linewidth=0.4)
+    low, high = panel.get_ylim()
+    within_a_decade = high <= 10.0 * low
+    panel.yaxis.set_major_locator(LogLocator(subs=EVERY_DIGIT if within_a_decade else FEW_DIGITS))
+    panel.yaxis.set_major_formatter("{x:g}")
+    panel.yaxis.set_minor_locator(NullLocator())
     panel.legend(loc="upper right")
     return figure
 
 
 @styled
 def confusion(panels: Sequence[Matrices]) -> Figure:
-    """Confusion matrices, one row per forget set: generated networks beside retrained ones.
+    """Confusion matrices, one row per forget set: selected generated networks beside retrained ones.
 
     Args:
       panels: one per forget set; each row of a matrix is shown as shares of its true class, in percent.
@@ -162,14 +175,16 @@ def confusion(panels: Sequence[Matrices]) -> Figure:
     Returns:
       A figure; the rows of forgotten classes are marked.
     """
-    figure = Figure(figsize=(WIDTH, 0.2 + 3.25 * len(panels)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.3 + 3.2 * len(panels)), layout="constrained")
     grid = figure.subplots(len(panels), 2, squeeze=False)
-    for pair, panel in zip(grid, panels, strict=True):
-        for axes, matrix, who in zip(
-            pair, (panel.generated, panel.retrained), ("generated", "retrained"), strict=True
-        ):
-            _matrix(axes, matrix, panel)
-            axes.set_title(f"forget {braces(panel.forget_set)}: {who}")
+    for (left, right), panel in zip(grid, panels, strict=True):
+        _matrix(left, panel.generated, panel)
+        _matrix(right, panel.retrained, panel)
+        left.set_title(f"forget {braces(panel.forget_set)}: selected")
+        right.set_title(f"forget {braces(panel.forget_set)}: retrained")
+        left.set_ylabel("true class (each row is 100%)")
+    for axes in grid[-1]:
+        axes.set_xlabel("predicted class")
     return figure
 
 
@@ -186,12 +201,11 @@ def _matrix(axes: Axes, matrix: Array, panel: Matrices) -> None:
         is_nothing = float(text) == 0.0
         if is_nothing:
             text = "0" if share == 0.0 else f"<{10.0**-decimals:g}"
-        colour = FAINT if is_nothing else "white" if share > 0.6 else INK
+        colour = FAINT if is_nothing else "white" if share > 0.78 else INK
         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
     names = [str(label) for label in panel.classes]
     axes.set_xticks(range(len(names)), names)
     axes.set_yticks(range(len(names)), names)
-    axes.set(xlabel="predicted class", ylabel="true class (a row is 100%)")
     axes.grid(visible=False)
     axes.tick_params(length=0)
     for spine in axes.spines.values():
@@ -199,7 +213,7 @@ def _matrix(axes: Axes, matrix: Array, panel: Matrices) -> None:
     for index, label in enumerate(panel.classes):
         if label in panel.forget_set:
             axes.axhspan(
-                index - 0.47, index + 0.47, fill=False, edgecolor=CLOUD, linewidth=1.8, clip_on=False
+                index - 0.46, index + 0.46, fill=False, edgecolor=CLOUD, linewidth=1.8, clip_on=False
             )
             for tick in (axes.get_yticklabels()[index], axes.get_xticklabels()[index]):
                 tick.set(color=CLOUD, fontweight="bold")

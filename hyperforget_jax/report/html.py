@@ -88,7 +88,7 @@ def page(content: Content) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
-        "sub": subscripts,
+        "typeset": typeset,
         "braces": tables.braces,
         "duration": duration,
         "percent": percent,
@@ -130,9 +130,10 @@ def strip(line: Line) -> dict[str, float]:
     return {"left": left, "width": round(width, 2), "pass1": place(line.pass1), "judged": place(line.judged)}
 
 
-def subscripts(text: str) -> Markup:
-    """`D_r` with its subscript set as one; everything else escaped."""
-    return Markup(re.sub(r"\bD_([a-z])\b", r"D<sub>\1</sub>", str(escape(text))))
+def typeset(text: str) -> Markup:
+    """`D_r` with its subscript set as one, a range such as `5–95%` kept on one line; everything else escaped."""
+    marked = re.sub(r"\bD_([a-z])\b", r"D<sub>\1</sub>", str(escape(text)))
+    return Markup(re.sub(r"[\d.]+–[\d.]+%?", r'<span class="whole">\g<0></span>', marked))
 
 
 def duration(seconds: float) -> str:

@@ -17,8 +17,9 @@ Array = NDArray[np.floating]
 FLOOR = 1e-3
 RETAIN_TICKS = np.array((0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 1.0))
 FORGET_TICKS = np.array((0.0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0))
-CLOSEST = 0.11
+CLOSEST = 0.15
 NAMES = ("generated", "selected", "retrained")
+HEIGHTS = (2.0, 1.0, 0.0)
 GOLDEN = (5.0**0.5 - 1.0) / 2.0
 
 
@@ -48,7 +49,8 @@ def accuracies(requests: Sequence[Request]) -> Figure:
     """Every network's accuracy on what is retained and on what is forgotten, one row per forget set.
 
     The retain axis is logarithmic in the error, so that 0.99 and 0.995 stay apart beside a sample at 0.5; the forget axis is a
-    square root, so that one forgotten image is seen beside zero. A band marks the 5-95% range of the retrained cloud.
+    square root, so that one forgotten image is seen beside zero. Marks pile up at a perfect retain accuracy and at a forget accuracy
+    of zero: the number of each pile stands beside its row. A band marks the 5-95% range of the retrained cloud.
 
     Args:
       requests: one per forget set.
@@ -56,17 +58,15 @@ def accuracies(requests: Sequence[Request]) -> Figure:
     Returns:
       A figure.
     """
-    figure = Figure(figsize=(WIDTH, 0.7 + 1.75 * len(requests)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 1.0 + 1.75 * len(requests)), layout="constrained")
     grid = figure.subplots(len(requests), 2, squeeze=False, sharex="col", width_ratios=(3, 2))
     for (left, right), request in zip(grid, requests, strict=True):
-        _strips(left, request.retain, request.selected, request.cloud_retain)
-        _strips(right, request.forget, request.selected, request.cloud_forget)
+        _strips(left, request.retain, request.selected, request.cloud_retain, pile=1.0)
+        _strips(right, request.forget, request.selected, request.cloud_forget, pile=0.0)
         counts = (len(request.retain), len(request.selected), len(request.cloud_retain))
-        left.set_yticks((2, 1, 0), [f"{who} ({n})" for who, n in zip(NAMES, counts, strict=True)])
+        left.set_yticks(HEIGHTS, [f"{who} ({n})" for who, n in zip(NAMES, counts, strict=True)])
         right.set_yticks(())
         left.set_title(f"forget {braces(request.forget_set)}")
-        zeros = f"generated: {int((request.forget == 0).sum())} of {len(request.forget)} at exactly 0"
-        right.set_title(zeros, fontsize=9, fontweight="normal")
     retain = np.concatenate([np.concatenate((each.retain, each.cloud_retain)) for each in requests])
     forget = np.concatenate([np.concatenate((each.forget, each.cloud_forget)) for each in requests])
     for left, right in grid:
@@ -77,15 +77,18 @@ def accuracies(requests: Sequence[Request]) -> Figure:
         right.set_xlim(left=-2e-4)
     grid[-1, 0].set_xlabel("accuracy on $D_r$ (log scale of the error)")
     grid[-1, 1].set_xlabel("accuracy on $D_f$ (square-root scale)")
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     return figure
 
 
-def _strips(panel: Axes, generated: Array, selected: NDArray[np.integer], cloud: Array) -> None:
-    panel.axvspan(
-        *np.quantile(cloud, (0.05, 0.95)), facecolor=CLOUD, edgecolor=CLOUD, alpha=0.16, linewidth=1.5
-    )
+def _strips(
+    panel: Axes, generated: Array, selected: NDArray[np.integer], cloud: Array, *, pile: float
+) -> None:
+    low, high = np.quantile(cloud, (0.05, 0.95))
+    name = "5–95% of the retrained"
+    panel.axvspan(low, high, facecolor=CLOUD, edgecolor=CLOUD, alpha=0.16, linewidth=1.5, label=name)
     rows = ((generated, OURS, "o", 0.45), (generated[selected], INK, "D", 0.8), (cloud, CLOUD, "^", 0.55))
-    for height, (values, colour, marker, alpha) in zip((2.0, 1.0, 0.0), rows, strict=True):
+    for height, (values, colour, marker, alpha) in zip(HEIGHTS, rows, strict=True):
         # spread evenly in height, by the golden-ratio sequence
         spread = (np.arange(len(values)) * GOLDEN) % 1.0 - 0.5
         panel.scatter(
@@ -98,8 +101,19 @@ def _strips(panel: Axes, generated: Array, selected: NDArray[np.integer], cloud:
             linewidths=0,
             clip_on=False,
         )
-    for height, values in ((2.0, generated), (0.0, cloud)):
-        panel.vlines(np.median(values), height - 0.42, height + 0.42, color=INK, linewidth=1.8)
+        panel.annotate(
+            f"{int((values == pile).sum())} at {pile:g}",
+            (1.0, height),
+            xycoords=("axes fraction", "data"),
+            xytext=(7, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8.5,
+        )
+    medians = [np.median(values) for values in (generated, cloud)]
+    panel.vlines(
+        medians, (1.58, -0.42), (2.42, 0.42), color=INK, linewidth=1.8, clip_on=False, label="median"
+    )
     panel.set_ylim(-0.6, 2.6)
     panel.grid(visible=False, axis="y")
     panel.tick_params(axis="y", length=0)
@@ -110,11 +124,12 @@ def _frame(panel: Axes, ticks: Array, values: Array, scale: Callable[[Array], Ar
     first = int(np.searchsorted(ticks, values.min(), side="right")) - 1
     last = int(np.searchsorted(ticks, values.max(), side="left"))
     low, high = ticks[max(first, 0)], ticks[last]
+    room = CLOSEST * (scale(high) - scale(low))
     shown = [high]
-    for tick in ticks[max(first, 0) : last][::-1]:
-        if scale(shown[-1]) - scale(tick) >= CLOSEST * (scale(high) - scale(low)):
+    for tick in ticks[max(first, 0) + 1 : last][::-1]:
+        if scale(shown[-1]) - scale(tick) >= room and scale(tick) - scale(low) >= room:
             shown.append(tick)
-    panel.xaxis.set_major_locator(FixedLocator(shown))
+    panel.xaxis.set_major_locator(FixedLocator([*shown, low]))
     panel.xaxis.set_minor_locator(NullLocator())
     panel.xaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
     panel.set_xlim(low, high)

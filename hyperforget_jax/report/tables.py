@@ -1,7 +1,7 @@
 """Tables: our networks beside the retrained cloud, for the terminal, for Markdown and for the page.
 
 No measure is simply better when higher or lower. The aim of unlearning is to be indistinguishable from a network retrained without
-the forget set, so each line tells whether the value lies inside the 5-95% range of the retrained cloud.
+the forget set, so each line tells whether the value lies below, inside or above the 5-95% range of the retrained cloud.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +14,8 @@ from rich.table import Table
 from hyperforget_jax.errors import HyperForgetError
 
 Row = Mapping[str, Any]
+Place = Literal["below", "inside", "above"]
+"""Where a value lies against the 5-95% range of the retrained cloud, whose ends belong to it."""
 
 OURS = "dihyfo2"
 CLOUD = "retrain"
@@ -60,20 +62,22 @@ class Line:
       metric: a name in `METRICS`.
       pass1: median of all samples, unselected.
       best: mean of the samples selected on validation; None if none were selected.
-      cloud_mean: mean of the retrained cloud.
+      cloud_median: median of the retrained cloud.
+      cloud_mean: its mean.
       cloud_low: its 5% quantile.
       cloud_high: its 95% quantile.
-      inside: whether `judged` lies in [cloud_low, cloud_high], all as printed.
+      place: where `judged` lies against [cloud_low, cloud_high], all as printed.
     """
 
     forget_set: tuple[int, ...]
     metric: str
     pass1: float
     best: float | None
+    cloud_median: float
     cloud_mean: float
     cloud_low: float
     cloud_high: float
-    inside: bool
+    place: Place
 
     @property
     def judged(self) -> float:
@@ -142,22 +146,23 @@ def comparison(rows: Sequence[Row]) -> list[Line]:
         for metric in METRICS:
             if (forget_set, metric, "median") not in ours:
                 continue
-            if not all((forget_set, metric, statistic) in cloud for statistic in ("mean", "q05", "q95")):
+            if not all((forget_set, metric, statistic) in cloud for statistic in STATISTICS):
                 raise HyperForgetError(
                     f"the rows have {metric} of {OURS} for forget set {braces(forget_set)}, but not of the retrained"
-                    " cloud (mean, q05, q95): evaluate the retrained networks on it too"
+                    f" cloud ({', '.join(STATISTICS)}): evaluate the retrained networks on it too"
                 )
-            mean, low, high = (cloud[forget_set, metric, name]["value"] for name in ("mean", "q05", "q95"))
+            mean, median, low, high = (cloud[forget_set, metric, name]["value"] for name in STATISTICS)
             pass1 = ours[forget_set, metric, "median"]["value"]
             chosen = best.get((forget_set, metric, "mean"), {"value": None})["value"]
-            inside = is_inside(pass1 if chosen is None else chosen, low, high)
-            lines.append(Line(forget_set, metric, pass1, chosen, mean, low, high, inside))
+            place = place_of(pass1 if chosen is None else chosen, low, high)
+            lines.append(Line(forget_set, metric, pass1, chosen, median, mean, low, high, place))
     return lines
 
 
-def is_inside(value: float, low: float, high: float) -> bool:
-    """Whether low <= value <= high as printed, so that no table contradicts itself in the last digit."""
-    return round(low, DECIMALS) <= round(value, DECIMALS) <= round(high, DECIMALS)
+def place_of(value: float, low: float, high: float) -> Place:
+    """Where a value lies against [low, high], all as printed, so that no table contradicts itself in the last digit."""
+    low, value, high = (round(each, DECIMALS) for each in (low, value, high))
+    return "below" if value < low else "above" if value > high else "inside"
 
 
 def alignment_table(rows: Sequence[Row]) -> list[AlignmentLine]:
@@ -211,9 +216,10 @@ COLUMNS = (
     "Measure",
     "All, median",
     "Best, mean",
+    "Retrained, median",
     "Retrained, mean",
     "Retrained, 5–95%",
-    "In the cloud?",
+    "Against the cloud",
 )
 ALIGNMENT_COLUMNS = (
     "Class",
@@ -232,9 +238,10 @@ def cells(line: Line) -> tuple[str, ...]:
         METRICS[line.metric].name,
         number(line.pass1),
         number(line.best),
+        number(line.cloud_median),
         number(line.cloud_mean),
         interval(line.cloud_low, line.cloud_high),
-        "inside" if line.inside else "outside",
+        line.place,
     )
 
 
@@ -251,16 +258,19 @@ def to_rich(lines: Sequence[Line]) -> Table:
         caption="the aim is to lie inside the cloud: neither higher nor lower is better",
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
     )
     for index, column in enumerate(COLUMNS):
-        justify: Literal["left", "right"] = "left" if index < 2 or index == 6 else "right"
-        table.add_column(column.replace(", ", ",\n").replace("the ", "the\n"), justify=justify)
+        short = column.replace("Retrained", "Cloud")  # to fit 80 columns
+        heading = short.replace(", ", ",\n").replace("Against the ", "Against\nthe\n")
+        table.add_column(heading, justify="left" if index in (0, 1, len(COLUMNS) - 1) else "right")
     for index, line in enumerate(lines):
         first = index == 0 or lines[index - 1].forget_set != line.forget_set
         last = index + 1 == len(lines) or lines[index + 1].forget_set != line.forget_set
-        head, *middle, verdict = cells(line)
-        colour = "green" if line.inside else "yellow"
-        table.add_row(head if first else "", *middle, f"[{colour}]{verdict}[/]", end_section=last)
+        head, *middle, place = cells(line)
+        colour = "green" if line.place == "inside" else "yellow"
+        table.add_row(head if first else "", *middle, f"[{colour}]{place}[/]", end_section=last)
     return table
 
 
@@ -276,7 +286,7 @@ def alignment_to_rich(lines: Sequence[AlignmentLine]) -> Table:
 
 def to_markdown(lines: Sequence[Line]) -> str:
     """The comparison as a Markdown table, with a newline at its end."""
-    return _markdown(COLUMNS, "llrrrrl", [cells(line) for line in lines])
+    return _markdown(COLUMNS, "llrrrrrl", [cells(line) for line in lines])
 
 
 def alignment_to_markdown(lines: Sequence[AlignmentLine]) -> str:

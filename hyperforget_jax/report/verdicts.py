@@ -71,8 +71,8 @@ def _verdict(rows: Sequence[Row], forget_set: tuple[int, ...], lines: Sequence[L
     sentences = [
         f"{forgotten['n']} unselected networks got {percent(forgotten['value'])} of the forgotten images right on "
         f"average; {retrained['n']} retrained networks got {percent(forget.cloud_mean)}.",
-        f"Their median accuracy on the rest is {percent(retain.pass1)}; retrained: {percent(retain.cloud_mean)} "
-        f"(5–95%: {percent(retain.cloud_low)} to {percent(retain.cloud_high)}).",
+        f"Their median accuracy on the rest is {percent(retain.pass1)}; retrained: {percent(retain.cloud_median)} "
+        f"(median; 5–95%: {percent(retain.cloud_low)} to {percent(retain.cloud_high)}).",
     ]
     if retain.best is not None and forget.best is not None:
         selected = best[forget_set, "retain_accuracy", "mean"]["n"]
@@ -80,26 +80,34 @@ def _verdict(rows: Sequence[Row], forget_set: tuple[int, ...], lines: Sequence[L
             f"Selected on validation ({selected}), on average: {percent(retain.best)} on the rest, "
             f"{percent(forget.best)} on the forgotten images."
         )
-    outside = [line for line in lines if not line.inside]
-    if outside:
+    sentences.append(_outside(lines))
+    like_retrained = retain.place == forget.place == "inside"
+    return Verdict(forget_set, _headline(retain, forget), like_retrained, tuple(sentences))
+
+
+def _outside(lines: Sequence[Line]) -> str:
+    """The measures outside the cloud, by side."""
+    outside = sum(line.place != "inside" for line in lines)
+    if outside == 0:
+        return f"Inside the cloud on all {len(lines)} measures."
+    told = [f"Outside the cloud on {outside} of {len(lines)} measures."]
+    for side in ("above", "below"):
         listed = "; ".join(
             f"{METRICS[line.metric].name} {number(line.judged)} (cloud: {interval(line.cloud_low, line.cloud_high)})"
-            for line in outside
+            for line in lines
+            if line.place == side
         )
-        sentences.append(f"Outside the cloud on {len(outside)} of {len(lines)} measures: {listed}.")
-    else:
-        sentences.append(f"Inside the cloud on all {len(lines)} measures.")
-    return Verdict(forget_set, _headline(retain, forget), retain.inside and forget.inside, tuple(sentences))
+        if listed:
+            told.append(f"{side.capitalize()}: {listed}.")
+    return " ".join(told)
 
 
 def _headline(retain: Line, forget: Line) -> str:
     """Where both accuracies stand."""
-    if retain.inside and forget.inside:
-        return "Like retrained networks"
-    return f"Forgotten images: {_place(forget)}. The rest: {_place(retain)}."
+    if retain.place == forget.place == "inside":
+        return "As accurate as retrained networks"
+    return f"Forgotten images: {_standing(forget)}. The rest: {_standing(retain)}."
 
 
-def _place(line: Line) -> str:
-    if line.inside:
-        return "like retrained networks"
-    return "above the cloud" if line.judged > line.cloud_high else "below the cloud"
+def _standing(line: Line) -> str:
+    return "like retrained networks" if line.place == "inside" else f"{line.place} the cloud"

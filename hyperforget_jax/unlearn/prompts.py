@@ -1,7 +1,7 @@
 """Prompts that are reachable: joint vectors of class losses that some network of the zoo has had.
 
 Asking every class for its own best loss asks for a network that does not exist; the median loss vector of checkpoints that match
-the request does not (docs/prompts.md).
+the request does not (docs/lab_notes.md).
 """
 
 from collections.abc import Sequence

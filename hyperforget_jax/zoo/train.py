@@ -14,6 +14,7 @@ import optax
 
 from hyperforget_jax import classifier
 from hyperforget_jax.classifier import Params
+from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.zoo.protocol import Hyperparameters, keep_rates
 
 ADAM = optax.scale_by_adam()
@@ -144,6 +145,14 @@ def train_block(
         one_snapshot, runs, (rows.reshape(*shape, -1), times.reshape(shape))
     )
     return Snapshots(params, losses, accuracies, (jnp.arange(snapshots, dtype=jnp.float32) + 1) / snapshots)
+
+
+def check_batch(name: str, batch_size: int, num_images: int) -> None:
+    """Refuses a minibatch larger than the training split; `name` is the config field's."""
+    if batch_size > num_images:
+        raise HyperForgetError(
+            f"{name} is {batch_size}, the training split has {num_images} images: choose at most that"
+        )
 
 
 def plan_steps(num_images: int, batch_size: int, epochs: float, snapshots: int) -> int:

@@ -1,0 +1,114 @@
+"""A trained hypernetwork: conditions are standardised, batches do not matter, and what is saved generates the same."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hyperforget_jax import classifier
+from hyperforget_jax.config import CodecConfig, DiffusionConfig, HypernetworkConfig, SamplingConfig
+from hyperforget_jax.diffusion import conditioning, dit, store
+from hyperforget_jax.diffusion.generator import Hypernetwork, generator
+from hyperforget_jax.weights import codec
+
+SIZES = (5, 3, 4)
+CONFIG = HypernetworkConfig(width=8, depth=1, heads=2, mlp_ratio=1, frequencies=2)
+SAMPLING = SamplingConfig(steps=3, batch_size=8)
+RANDOM = np.random.default_rng(0)
+LOSSES = np.exp(RANDOM.normal(-1.0, 2.0, size=(200, 4))).astype(np.float32)
+"""Heavy-tailed, as those of a zoo."""
+
+
+@pytest.fixture(scope="module", params=["functional", "raw"])
+def hypernetwork(request: pytest.FixtureRequest) -> Hypernetwork:
+    """One with random parameters, none of them zero."""
+    networks = jax.vmap(lambda key: classifier.init(key, SIZES))(jax.random.split(jax.random.key(0), 30))
+    images = RANDOM.random((40, 5)).astype(np.float32)
+    setting = CodecConfig(kind=request.param, basis_size=6, chunk_size=7)
+    coder = codec.fit(setting, SIZES, networks, images)
+    transformer = dit.make(CONFIG, coder.layout, SIZES[-1])
+    shapes = jax.eval_shape(transformer.init, jax.random.key(0))
+    params = jax.tree.map(lambda x: jnp.asarray(RANDOM.normal(0, 0.3, x.shape), jnp.float32), shapes)
+    condition = conditioning.fit(LOSSES, 1e-3)
+    return Hypernetwork(params, transformer, coder, condition, DiffusionConfig(timesteps=20))
+
+
+def generate(hypernetwork: Hypernetwork, config: SamplingConfig, count: int, first: int = 0) -> Any:
+    """Networks first..count-1 of a fixed stream of keys and prompts."""
+    keys = jax.random.split(jax.random.key(1), 40)[first:count]
+    return generator(hypernetwork, config, lambda made: None)(keys, jnp.asarray(LOSSES[first:count]))
+
+
+def assert_close(ours: Any, theirs: Any) -> None:
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), ours, theirs)
+
+
+def test_conditions_of_the_zoo_have_mean_0_and_deviation_1() -> None:
+    fitted = conditioning.fit(LOSSES, 1e-3)
+    conditions = np.asarray(conditioning.standardise(fitted, jnp.asarray(LOSSES)))
+    np.testing.assert_allclose(conditions.mean(0), 0.0, atol=1e-5)
+    np.testing.assert_allclose(conditions.std(0), 1.0, rtol=1e-5)
+
+
+def test_a_condition_by_hand() -> None:
+    fitted = conditioning.fit(np.array([[0.0], [2.0]], np.float32), 0.5)
+    middle, half = (math.log(0.5) + math.log(2.5)) / 2, (math.log(2.5) - math.log(0.5)) / 2
+    assert float(fitted.mean[0]) == pytest.approx(middle)
+    assert float(fitted.std[0]) == pytest.approx(half)
+    (condition,) = conditioning.standardise(fitted, jnp.array([[1.5]]))[0]
+    assert float(condition) == pytest.approx((math.log(2.0) - middle) / half, rel=1e-5)
+
+
+def test_losses_that_never_vary_and_vanish_give_finite_conditions() -> None:
+    fitted = conditioning.fit(np.zeros((10, 2), np.float32), 1e-3)
+    conditions = conditioning.standardise(fitted, jnp.array([[0.0, 5.0]]))
+    assert np.isfinite(conditions).all()
+    assert conditions[0, 0] == pytest.approx(0.0, abs=1e-3)
+
+
+def test_a_saved_hypernetwork_generates_identical_networks(hypernetwork: Hypernetwork, tmp_path: Path) -> None:
+    store.save(hypernetwork, tmp_path)
+    loaded = store.load(tmp_path, CONFIG, hypernetwork.diffusion)
+    assert jax.tree.structure(loaded.params) == jax.tree.structure(hypernetwork.params)
+    ours, theirs = generate(loaded, SAMPLING, 8), generate(hypernetwork, SAMPLING, 8)
+    jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+
+
+def test_batches_do_not_matter(hypernetwork: Hypernetwork) -> None:
+    """Eleven networks as 8 + 3, as one batch of 16 that is not full, and as 6 + 5 on six devices."""
+    expected = generate(hypernetwork, SamplingConfig(steps=3, batch_size=16), 11)
+    assert jax.tree.leaves(expected)[0].shape[0] == 11
+    for size in (8, 6):
+        assert_close(generate(hypernetwork, SamplingConfig(steps=3, batch_size=size), 11), expected)
+
+
+def test_a_network_depends_on_its_own_key_and_prompt_alone(hypernetwork: Hypernetwork) -> None:
+    alone = generate(hypernetwork, SAMPLING, 11, first=9)
+    assert_close(alone, jax.tree.map(lambda x: x[9:], generate(hypernetwork, SAMPLING, 11)))
+
+
+def test_key_and_prompt_both_matter(hypernetwork: Hypernetwork) -> None:
+    sample = generator(hypernetwork, SAMPLING, lambda made: None)
+    prompt, other = jnp.asarray(LOSSES[:1]), jnp.asarray(LOSSES[1:2])
+    same, again, prompted, drawn = (
+        sample(jax.random.key(seed)[None], losses)[0]["w"]
+        for seed, losses in ((0, prompt), (0, prompt), (0, other), (1, prompt))
+    )
+    assert np.array_equal(same, again)
+    assert np.abs(same - prompted).max() > 1e-3
+    assert np.abs(same - drawn).max() > 1e-3
+
+
+def test_networks_have_the_classifiers_shape_and_are_counted(hypernetwork: Hypernetwork) -> None:
+    made: list[int] = []
+    networks = generator(hypernetwork, SAMPLING, made.append)(
+        jax.random.split(jax.random.key(2), 19), jnp.asarray(LOSSES[:19])
+    )
+    assert made == [8, 8, 3]
+    shapes = [(layer["w"].shape, layer["b"].shape) for layer in networks]
+    assert shapes == [((19, 3, 5), (19, 3)), ((19, 4, 3), (19, 4))]
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(networks))

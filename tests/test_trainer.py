@@ -1,0 +1,232 @@
+"""Training: what is drawn, what decays, and that a stop, more devices or a NaN change nothing that they should not."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from scipy import stats  # type: ignore[import-untyped]
+
+from hyperforget_jax import mesh, records
+from hyperforget_jax.checkpoint import Checkpoints
+from hyperforget_jax.config import DiffusionConfig, HypernetworkConfig, TrainingConfig
+from hyperforget_jax.diffusion import dit, trainer
+from hyperforget_jax.diffusion.dit import Transformer
+from hyperforget_jax.diffusion.trainer import Examples
+from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.weights.layout import TokenLayout
+
+LAYOUT = TokenLayout(mask=np.array([[True, True], [True, False]]), kinds=(0, 1), positions=(0, 1))
+CONFIG = TrainingConfig(
+    steps=8, batch_size=16, learning_rate=1e-2, warmup_steps=2, log_every=2, checkpoint_every=4
+)
+DIFFUSION = DiffusionConfig(timesteps=50)
+SMALL = HypernetworkConfig(width=8, depth=1, heads=2, mlp_ratio=1, frequencies=2)
+
+
+def linear() -> Transformer:
+    """The smallest transformer: tokens from the condition, by one matrix [1, T * W]."""
+
+    def apply(params: Any, noisy: jax.Array, _: jax.Array, conditions: jax.Array) -> jax.Array:
+        return jnp.where(LAYOUT.mask[None], (conditions @ params["w"]).reshape(noisy.shape), 0.0)
+
+    return Transformer(lambda key: {"w": jax.random.normal(key, (1, 4))}, apply)
+
+
+def toy(count: int, seed: int = 0) -> Examples:
+    """Checkpoints whose tokens are twice, once and minus once their condition."""
+    conditions = np.random.default_rng(seed).normal(size=(count, 1)).astype(np.float32)
+    tokens = (conditions * np.array([[2.0, 1.0, -1.0, 0.0]], np.float32)).reshape(count, 2, 2)
+    return trainer.examples(tokens, jnp.asarray(conditions), np.ones(count))
+
+
+def no_augmentation(key: jax.Array, tokens: jax.Array) -> jax.Array:
+    del key
+    return tokens
+
+
+def train(
+    folder: Path,
+    transformer: Transformer,
+    config: TrainingConfig = CONFIG,
+    training: Examples | None = None,
+    on_steps: Callable[[int], None] = lambda count: None,
+) -> Any:
+    folder.mkdir(exist_ok=True)
+    return trainer.train(
+        folder,
+        jax.random.key(5),
+        transformer,
+        LAYOUT,
+        no_augmentation,
+        training or toy(64),
+        toy(16, seed=1),
+        config,
+        DIFFUSION,
+        on_steps,
+    )
+
+
+def stop_after(steps: int) -> Callable[[int], None]:
+    """A callback that presses Ctrl-C once so many steps are done."""
+    done = 0
+
+    def on_steps(count: int) -> None:
+        nonlocal done
+        done += count
+        if done >= steps:
+            raise KeyboardInterrupt
+
+    return on_steps
+
+
+def assert_same(ours: Any, theirs: Any) -> None:
+    jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+
+
+def test_draws_follow_the_given_chances() -> None:
+    chances = np.array([5.0, 3.0, 0.0, 1.5, 0.5])
+    rows = np.arange(5, dtype=np.float32)
+    source = trainer.examples(rows[:, None, None], jnp.asarray(rows[:, None]), chances)
+    tokens, conditions = trainer.draw(jax.random.key(0), source, 20_000)
+    assert np.array_equal(tokens[:, 0, 0], conditions[:, 0])  # rows stay together
+    counts = np.bincount(np.asarray(conditions[:, 0], np.int64), minlength=5)
+    assert counts[2] == 0
+    drawn = chances > 0
+    expected = chances[drawn] / chances.sum() * 20_000
+    assert stats.chisquare(counts[drawn], expected).pvalue > 1e-3
+
+
+def test_chances_end_at_one_whatever_their_sum() -> None:
+    for scale in (1e-3, 1.0, 7.0):
+        source = trainer.examples(np.zeros((3, 1, 1)), jnp.zeros((3, 1)), scale * np.array([1.0, 1.0, 2.0]))
+        np.testing.assert_allclose(source.cumulative, [0.25, 0.5, 1.0], rtol=1e-6)
+
+
+def test_loss_falls_until_the_rule_is_learned(tmp_path: Path) -> None:
+    config = replace(CONFIG, steps=300, learning_rate=0.1, weight_decay=0.0, log_every=50, ema_decay=0.9)
+    params = train(tmp_path, linear(), config)
+    np.testing.assert_allclose(params["w"][0, :3], [2.0, 1.0, -1.0], atol=0.02)
+    curve = records.read_rows(tmp_path / "learning_curve.jsonl")
+    assert [row["step"] for row in curve] == [50, 100, 150, 200, 250, 300]
+    for name in ("train_loss", "validation_loss"):
+        assert curve[-1][name] < 0.01 * curve[0][name]
+
+
+def test_one_device_equals_eight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    transformer = dit.make(SMALL, LAYOUT, 1)
+    assert mesh.make(CONFIG.batch_size).size == 8
+    eight = train(tmp_path / "eight", transformer)
+    monkeypatch.setattr(mesh, "make", lambda batch_size: one_device())
+    one = train(tmp_path / "one", transformer)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5), one, eight)
+
+
+def one_device() -> jax.sharding.Mesh:
+    kind = jax.sharding.AxisType.Auto
+    return jax.make_mesh((1,), (mesh.DATA,), axis_types=(kind,), devices=jax.devices()[:1])
+
+
+def test_a_stopped_training_ends_like_one_that_never_stopped(tmp_path: Path) -> None:
+    straight = train(tmp_path / "straight", linear())
+    stopped = tmp_path / "stopped"
+    with pytest.raises(KeyboardInterrupt):
+        train(stopped, linear(), on_steps=stop_after(6))
+    curve = records.read_rows(stopped / "learning_curve.jsonl")
+    assert [row["step"] for row in curve] == [2, 4, 6]  # the last of them came after the state of step 4
+    told: list[int] = []
+    assert_same(train(stopped, linear(), on_steps=told.append), straight)
+    assert told == [4, 2, 2]  # what was done before, then what was done now
+    curves = [(folder / "learning_curve.jsonl").read_text() for folder in (stopped, tmp_path / "straight")]
+    assert curves[0] == curves[1]
+
+
+def test_a_finished_training_is_not_done_again(tmp_path: Path) -> None:
+    first = train(tmp_path, linear())
+    told: list[int] = []
+    assert_same(train(tmp_path, linear(), on_steps=told.append), first)
+    assert told == [CONFIG.steps]
+
+
+def test_a_nan_names_the_step_and_leaves_the_last_good_state(tmp_path: Path) -> None:
+    straight = train(tmp_path / "straight", linear())
+    hurt = tmp_path / "hurt"
+    with pytest.raises(KeyboardInterrupt):
+        train(hurt, linear(), on_steps=stop_after(6))
+    harmful = toy(64)
+    harmful = harmful._replace(tokens=harmful.tokens.at[:].set(jnp.nan))
+    with pytest.raises(HyperForgetError, match=r"loss is nan by step 6: lower training\.learning_rate$"):
+        train(hurt, linear(), training=harmful)
+    with Checkpoints(hurt / "states") as states:
+        assert states.latest() == 4
+    assert_same(train(hurt, linear()), straight)
+
+
+def test_a_nan_is_found_before_it_is_saved(tmp_path: Path) -> None:
+    """Also where states are saved more often than losses are recorded."""
+    harmful = toy(64)
+    harmful = harmful._replace(tokens=harmful.tokens.at[:].set(jnp.nan))
+    with pytest.raises(HyperForgetError, match="loss is nan"):
+        train(tmp_path, linear(), replace(CONFIG, log_every=8, checkpoint_every=2), training=harmful)
+    with Checkpoints(tmp_path / "states") as states:
+        assert states.latest() is None
+
+
+def test_only_matrices_decay() -> None:
+    shapes = jax.eval_shape(dit.make(SMALL, LAYOUT, 1).init, jax.random.key(0))
+    params = jax.tree.map(lambda shape: jnp.ones(shape.shape), shapes)
+    rule = trainer.optimiser(replace(CONFIG, weight_decay=0.5, learning_rate=0.1, warmup_steps=1))
+
+    @jax.jit
+    def two_steps(params: Any) -> Any:
+        state, nothing = rule.init(params), jax.tree.map(jnp.zeros_like, params)
+        for _ in range(2):  # the first step of the warm-up has the size 0
+            updates, state = rule.update(nothing, state, params)
+            params = optax.apply_updates(params, updates)
+        return params
+
+    with jax.numpy_dtype_promotion("standard"):
+        params = two_steps(params)
+    found = jax.tree_util.tree_leaves_with_path(params)
+    changed = {jax.tree_util.keystr(path) for path, leaf in found if (leaf != 1).any()}
+    kept = {jax.tree_util.keystr(path) for path, leaf in found if (leaf == 1).all()}
+    assert changed | kept == {jax.tree_util.keystr(path) for path, _ in found}
+    assert {name for name in changed if "kernel" not in name} == {"['project_in']", "['project_out']"}
+    assert {name for name in kept if "bias" not in name} == {"['position']"}
+    np.testing.assert_allclose(params["project_in"], 1.0 - 0.1 * 0.5, rtol=1e-6)
+
+
+def test_the_average_of_parameters_that_do_not_move_is_those_parameters(tmp_path: Path) -> None:
+    params = train(tmp_path, linear(), replace(CONFIG, learning_rate=0.0))
+    init_key = jax.random.split(jax.random.key(5), 3)[0]
+    np.testing.assert_allclose(params["w"], linear().init(init_key)["w"], rtol=1e-6)
+
+
+def test_the_average_follows_its_recursion(tmp_path: Path) -> None:
+    """decay = min(0.25, (1 + step) / (10 + step)): 0.1, 2/11, 0.25, 0.25."""
+    config = replace(CONFIG, steps=4, ema_decay=0.25, log_every=1, checkpoint_every=1)
+    seen = []
+
+    def look(count: int) -> None:
+        with Checkpoints(tmp_path / "states") as states:
+            if (step := states.latest()) is not None:
+                rule = trainer.optimiser(config)
+                params = linear().init(jax.random.key(0))
+                like = trainer.State(params, params, rule.init(params), jnp.int32(0))
+                seen.append(states.restore(step, like))
+
+    average = train(tmp_path, linear(), config, on_steps=look)
+    with Checkpoints(tmp_path / "states") as states:
+        assert states.latest() == 4
+    assert [int(state.step) for state in seen] == [1, 2, 3]
+    decays = [2 / 11, 0.25]
+    for before, after, decay in zip(seen, seen[1:], decays, strict=False):
+        expected = decay * before.ema["w"] + (1 - decay) * after.params["w"]
+        np.testing.assert_allclose(after.ema["w"], expected, rtol=1e-5)
+    assert not np.array_equal(average["w"], seen[-1].ema["w"])
