@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import tyro
 from rich.console import Console
 
-from hyperforget_jax import config as config_rules
+from hyperforget_jax import rules
 from hyperforget_jax.config import Config, flatten
 from hyperforget_jax.data import splits
 from hyperforget_jax.diffusion import sampler
@@ -69,7 +69,7 @@ def parse(default: Config, arguments: Sequence[str]) -> Config:
 
 def check(config: Config) -> None:
     """Refuses a config that cannot run, before any work; each rule lives beside what it protects."""
-    config_rules.check(config)
+    rules.check(config)
     splits.check(config.data)
     request.check(config.task, config.data.classes)
     sampler.check(config.diffusion, config.sampling)

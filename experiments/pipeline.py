@@ -1,11 +1,9 @@
 """The whole path: images, zoo, hypernetwork, answers, retrained cloud, evaluation, report."""
 
-from pathlib import Path
-
 from rich.console import Console
 
 from experiments import measure, pictures, stages
-from hyperforget_jax import data, records
+from hyperforget_jax import data, records, workdir
 from hyperforget_jax.config import Config
 from hyperforget_jax.evaluate.rows import to_json
 from hyperforget_jax.report import tables
@@ -18,7 +16,7 @@ def run(config: Config, console: Console) -> None:
     Leaves in the workdir: `zoo/`, `hypernetwork/`, `reference/`, `requests/` (artefacts with manifests), `results.jsonl` (tidy rows),
     `results.md` (the tables), `costs.jsonl` (seconds per stage), `figures/` and `report.html`.
     """
-    job = stages.Run(config, data.load(config.data), Path(config.workdir), console)
+    job = stages.Run(config, data.load(config.data), workdir.place(config), console)
     num_images = len(job.dataset.train.labels)
     train.check_batch("zoo.batch_size", config.zoo.batch_size, num_images)
     train.check_batch("reference.batch_size", config.reference.batch_size, num_images)

@@ -8,7 +8,6 @@ Uses the MNIST-4 setting and its workdir's zoo (built if it is missing); prints 
 import sys
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +17,7 @@ from rich.table import Table
 
 from configs import mnist4
 from experiments import command, stages
-from hyperforget_jax import classifier, data, records
+from hyperforget_jax import classifier, data, records, workdir
 from hyperforget_jax.config import Config
 from hyperforget_jax.weights import codec
 from hyperforget_jax.weights.layout import unflatten
@@ -29,7 +28,7 @@ CHECKPOINTS = 2000
 
 def run(config: Config, console: Console) -> None:
     """Measures |Δ log(loss + c)| per class and the loss of accuracy over held-out checkpoints."""
-    job = stages.Run(config, data.load(config.data), Path(config.workdir), console)
+    job = stages.Run(config, data.load(config.data), workdir.place(config), console)
     known, held_out = stages.make_zoo(job).split(config.zoo.runs, config.zoo.validation_share)
     some = held_out.take(np.arange(len(held_out))[:: max(1, len(held_out) // CHECKPOINTS)])
     from_vectors = jax.jit(jax.vmap(partial(unflatten, sizes=job.sizes)))

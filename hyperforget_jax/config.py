@@ -10,8 +10,6 @@ from typing import Annotated, Any, Literal
 
 from tyro.constructors import PrimitiveConstructorSpec
 
-from hyperforget_jax.errors import HyperForgetError
-
 ForgetSet = Annotated[
     tuple[int, ...],
     PrimitiveConstructorSpec(
@@ -234,7 +232,7 @@ class Config:
     workdir: str = "runs/quickstart"
     """Folder for every artefact of the run."""
     overwrite: bool = False
-    """Delete what another config left in the workdir."""
+    """Start over: delete what an earlier run left in the workdir."""
     data: DataConfig = field(default_factory=DataConfig)
     task: TaskConfig = field(default_factory=TaskConfig)
     classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
@@ -247,38 +245,6 @@ class Config:
     request: RequestConfig = field(default_factory=RequestConfig)
     reference: ReferenceConfig = field(default_factory=ReferenceConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
-
-
-SHARES = (
-    "probability",
-    "share",
-    "accuracy",
-    "tolerance",
-    "quantiles",
-    "decay",
-    "beta2",
-    "keep_rate",
-    "deletion_time",
-)
-"""Fields whose name ends so lie in [0, 1]; whole numbers other than the seed and the labels are at least 1."""
-LABELS = ("data.classes", "task.pivots", "task.forget_sets", "seed")
-
-
-def check(config: Config) -> None:
-    """Refuses numbers that no setting can mean.
-
-    Raises:
-      HyperForgetError: names the field, the number and the range.
-    """
-    for name, value in flatten(config).items():
-        numbers = [value] if not isinstance(value, list) else value
-        for number in numbers if name not in LABELS else []:
-            if isinstance(number, int) and not isinstance(number, bool) and number < 1:
-                raise HyperForgetError(f"{name} is {number}: choose a whole number of at least 1")
-            if isinstance(number, float) and not 0.0 <= number < float("inf"):
-                raise HyperForgetError(f"{name} is {number}: choose a finite number of at least 0")
-            if isinstance(number, float) and name.endswith(SHARES) and number > 1.0:
-                raise HyperForgetError(f"{name} is {number}: choose a number from 0 to 1")
 
 
 def flatten(config: Any) -> dict[str, Any]:

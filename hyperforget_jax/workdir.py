@@ -21,6 +21,11 @@ def identity(config: Config) -> dict[str, object]:
     return {name: value for name, value in flatten(config).items() if name not in WHERE_NOT_WHAT}
 
 
+def place(config: Config) -> Path:
+    """The workdir's path: links followed, `~` expanded."""
+    return Path(config.workdir).expanduser().resolve()
+
+
 def claim(config: Config) -> None:
     """Takes the workdir for a config, or goes on in one that the same config has taken.
 
@@ -28,32 +33,39 @@ def claim(config: Config) -> None:
       HyperForgetError: another config's workdir (names the fields that differ), a folder that is no run,
         no permission to write, too little space for what the run will store.
     """
-    folder = Path(config.workdir)
+    folder = place(config)
     with records.writing_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):
             raise PermissionError(errno.EACCES, "no permission", str(folder))
-        if not (folder / CONFIG).exists() and any(folder.iterdir()):
+        theirs = _recorded(folder)
+        if theirs is None and any(folder.iterdir()):
             raise HyperForgetError(f"{folder} is not empty and not a run: choose another --workdir")
-        if (folder / CONFIG).exists():
-            differing = _differing(
-                json.loads((folder / CONFIG).read_text(encoding="utf-8")), identity(config)
+        differing = _differing(theirs, identity(config)) if theirs else ""
+        if differing and not config.overwrite:
+            raise HyperForgetError(
+                f"{folder} was made by another config ({differing}): choose another --workdir, "
+                "or delete what is there with --overwrite"
             )
-            if differing and not config.overwrite:
-                raise HyperForgetError(
-                    f"{folder} was made by another config ({differing}): choose another --workdir, "
-                    "or delete what is there with --overwrite"
-                )
-            if config.overwrite:
-                shutil.rmtree(folder)
-                folder.mkdir()
+        if theirs and config.overwrite:
+            shutil.rmtree(folder)
+            folder.mkdir()
         needed, free = _zoo_bytes(config), shutil.disk_usage(folder).free
-        if needed > free and not (folder / CONFIG).exists():
+        if needed > free and not theirs:
             raise HyperForgetError(
                 f"{folder} has {free / 1e9:.1f} GB free, this zoo may need {needed / 1e9:.1f} GB: "
                 "free some space, choose another --workdir, or lower zoo.runs"
             )
         records.write_text(folder / CONFIG, json.dumps(identity(config), indent=2))
+
+
+def _recorded(folder: Path) -> dict[str, object] | None:
+    """The config that has taken a folder; None if no run of this project has."""
+    try:
+        theirs = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return theirs if isinstance(theirs, dict) and {"seed", "data.name", "zoo.runs"} <= theirs.keys() else None
 
 
 def _differing(theirs: dict[str, object], ours: dict[str, object]) -> str:

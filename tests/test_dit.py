@@ -52,9 +52,7 @@ def inputs() -> Inputs:
     return noisy, jnp.array([0, 1, 10, 500, 999]), conditions
 
 
-def test_output_is_zero_at_initialisation(
-    transformer: dit.Transformer, start: Any, inputs: Inputs
-) -> None:
+def test_output_is_zero_at_initialisation(transformer: dit.Transformer, start: Any, inputs: Inputs) -> None:
     output = transformer.apply(start, *inputs)
     assert output.shape == inputs[0].shape
     assert output.dtype == jnp.float32

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = "hyperforget_jax"
 FLOORS = {
     **dict.fromkeys(["errors", "config", "keys", "mesh", "records", "progress", "classifier"], 0),
-    **dict.fromkeys(["checkpoint", "data", "weights", "workdir"], 1),
+    **dict.fromkeys(["checkpoint", "data", "rules", "weights", "workdir"], 1),
     **dict.fromkeys(["zoo.protocol", "zoo.train", "zoo.store"], 2),
     **dict.fromkeys(["diffusion.schedule", "diffusion.conditioning", "diffusion.tokens"], 2),
     **dict.fromkeys(["diffusion.dit", "unlearn.prompts"], 2),

@@ -70,7 +70,9 @@ def test_losses_that_never_vary_and_vanish_give_finite_conditions() -> None:
     assert conditions[0, 0] == pytest.approx(0.0, abs=1e-3)
 
 
-def test_a_saved_hypernetwork_generates_identical_networks(hypernetwork: Hypernetwork, tmp_path: Path) -> None:
+def test_a_saved_hypernetwork_generates_identical_networks(
+    hypernetwork: Hypernetwork, tmp_path: Path
+) -> None:
     store.save(hypernetwork, tmp_path)
     loaded = store.load(tmp_path, CONFIG, hypernetwork.diffusion)
     assert jax.tree.structure(loaded.params) == jax.tree.structure(hypernetwork.params)

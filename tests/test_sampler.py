@@ -13,9 +13,7 @@ from hyperforget_jax.diffusion import sampler, schedule
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.weights.layout import TokenLayout
 
-LAYOUT = TokenLayout(
-    mask=np.array([[True, True, True], [True, True, False]]), kinds=(0, 1), positions=(0, 1)
-)
+LAYOUT = TokenLayout(mask=np.array([[True, True, True], [True, True, False]]), kinds=(0, 1), positions=(0, 1))
 MEAN = np.array([0.5, -1.0, 0.0, 2.0, 0.2])
 FACTOR = np.array(
     [

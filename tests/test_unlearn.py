@@ -109,7 +109,6 @@ def test_a_sweep_moves_one_class_over_a_regular_grid() -> None:
     np.testing.assert_allclose(np.diff(grid[:, 2]), (grid[-1, 2] - grid[0, 2]) / 19, rtol=1e-3)
 
 
-@pytest.mark.xfail(reason="np.quantile of no checkpoint raises an IndexError", raises=IndexError, strict=True)
 def test_a_sweep_without_checkpoints_that_know_the_other_classes_is_refused() -> None:
     losses, accuracies = made_up_zoo()
     with pytest.raises(HyperForgetError):

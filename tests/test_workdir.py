@@ -130,9 +130,6 @@ def test_a_run_that_has_its_zoo_goes_on_with_little_space(
     workdir.claim(config(taken))
 
 
-@pytest.mark.xfail(
-    reason="any folder with a config.json counts as a run, and --overwrite deletes it", strict=True
-)
 def test_a_folder_with_somebody_elses_config_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     (tmp_path / "weights.bin").write_bytes(b"weeks of work")
@@ -142,14 +139,12 @@ def test_a_folder_with_somebody_elses_config_is_left_alone(tmp_path: Path) -> No
     assert contents(tmp_path) == before
 
 
-@pytest.mark.xfail(reason="shown as a traceback", raises=json.JSONDecodeError, strict=True)
 def test_an_unreadable_config_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("not JSON")
     with pytest.raises(HyperForgetError):
         workdir.claim(config(tmp_path))
 
 
-@pytest.mark.xfail(reason="shutil.rmtree refuses a symbolic link", raises=OSError, strict=True)
 def test_a_workdir_behind_a_link_can_be_overwritten(taken: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(taken)
     workdir.claim(config(tmp_path / "link", seed=3, overwrite=True))

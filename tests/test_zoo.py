@@ -156,9 +156,6 @@ def test_pivot_accuracies_by_hand() -> None:
     )
 
 
-@pytest.mark.xfail(
-    reason="request.check lets a task have no pivots; indexing with an empty array fails", strict=True
-)
 def test_without_pivots_every_checkpoint_passes() -> None:
     np.testing.assert_array_equal(protocol.passes_pivots(jnp.zeros((3, 4)), (), 0.5), [True] * 3)
 

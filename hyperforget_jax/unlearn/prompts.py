@@ -100,10 +100,17 @@ def sweep(
 
     Returns:
       [P, K].
+
+    Raises:
+      HyperForgetError: no checkpoint has learned every other class.
     """
     others = [position for position in range(losses.shape[1]) if position != swept]
     within = losses[(accuracies[:, others] > HIGH).all(1), swept]
     prompts = np.tile(base, (count, 1))
+    if len(within) == 0:
+        raise HyperForgetError(
+            f"no checkpoint of the zoo has learned every class but output {swept}, so there is no grid to sweep: raise zoo.runs"
+        )
     low, high = np.quantile(within.astype(np.float64), quantiles)
     prompts[:, swept] = np.linspace(low, high, count)
     return prompts.astype(np.float32)

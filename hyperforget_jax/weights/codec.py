@@ -168,7 +168,7 @@ def fit(config: CodecConfig, sizes: Sequence[int], networks: Params, images: Arr
       images: [N, D], the training images (functional only).
 
     Returns:
-      The codec, standardised so that the tokens of `networks` have unit mean square per kind.
+      The codec, standardised so that the tokens of `networks` have unit mean square per kind of token (raw: per tensor).
     """
     sizes = tuple(sizes)
     if config.kind == "raw":

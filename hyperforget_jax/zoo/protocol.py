@@ -41,7 +41,7 @@ def draw(key: jax.Array, config: ZooConfig, forgettable: Sequence[int], num_clas
       num_classes: K.
     """
     keys = jax.random.split(key, 8)
-    allowed = jnp.zeros(num_classes, bool).at[jnp.array(forgettable)].set(True)  # [K]
+    allowed = jnp.zeros(num_classes, bool).at[jnp.array(forgettable, jnp.int32)].set(True)  # [K]
     rates = jnp.where(
         jax.random.bernoulli(keys[0], config.never_seen_probability, (num_classes,)),
         0.0,
@@ -70,7 +70,7 @@ def never_see(classes: Sequence[int], learning_rate: float, num_classes: int) ->
       learning_rate: Adam's step size at the start.
       num_classes: K.
     """
-    keep = jnp.ones(num_classes, jnp.float32).at[jnp.array(classes)].set(0.0)
+    keep = jnp.ones(num_classes, jnp.float32).at[jnp.array(classes, jnp.int32)].set(0.0)
     return Hyperparameters(
         learning_rate=jnp.float32(learning_rate),
         keep_before=keep,
@@ -95,7 +95,7 @@ def passes_pivots(accuracies: jax.Array, pivots: Sequence[int], threshold: float
     Returns:
       [...] bool.
     """
-    return (accuracies[..., jnp.array(pivots)] > threshold).all(-1)
+    return (accuracies[..., jnp.array(pivots, jnp.int32)] > threshold).all(-1)
 
 
 def selection_probability(progress: jax.Array, ends: tuple[float, float]) -> jax.Array:
@@ -110,7 +110,7 @@ def log_uniform(key: jax.Array, bounds: tuple[float, float], shape: tuple[int, .
 
 
 def _subset(key: jax.Array, allowed: jax.Array) -> jax.Array:
-    """A uniformly drawn non-empty subset [K] of the allowed classes."""
+    """A non-empty subset [K]: each allowed class by a fair coin; one of them, uniformly, if none comes up."""
     member_key, one_key = jax.random.split(key)
     members = jax.random.bernoulli(member_key, 0.5, allowed.shape) & allowed
     one = jax.nn.one_hot(

@@ -1,0 +1,42 @@
+"""Numbers that no setting can mean are refused in one line that names the field."""
+
+from dataclasses import replace
+
+import pytest
+
+from hyperforget_jax import rules
+from hyperforget_jax.config import (
+    ClassifierConfig,
+    Config,
+    EvaluationConfig,
+    RequestConfig,
+    TrainingConfig,
+    ZooConfig,
+)
+from hyperforget_jax.errors import HyperForgetError
+
+REFUSED = {
+    "zoo.runs is 0": Config(zoo=ZooConfig(runs=0)),
+    "training.learning_rate is -0.1": Config(training=TrainingConfig(learning_rate=-0.1)),
+    "training.learning_rate is nan": Config(training=TrainingConfig(learning_rate=float("nan"))),
+    "zoo.pivot_accuracy is 80.0": Config(zoo=ZooConfig(pivot_accuracy=80.0)),
+    r"zoo.keep_rate is \[0.3, 0.1\]": Config(zoo=ZooConfig(keep_rate=(0.3, 0.1))),
+    "zoo.learning_rate starts at 0.0": Config(zoo=ZooConfig(learning_rate=(0.0, 0.1))),
+    "classifier.hidden is empty": Config(classifier=ClassifierConfig(hidden=())),
+    r"classifier.hidden is 0": Config(classifier=ClassifierConfig(hidden=(3, 0))),
+    "request.best is 9, request.samples 8": Config(request=RequestConfig(best=9, samples=8)),
+    "evaluation.alignment_quantiles is 1.5": Config(
+        evaluation=EvaluationConfig(alignment_quantiles=(0.0, 1.5))
+    ),
+}
+
+
+@pytest.mark.parametrize(("message", "config"), REFUSED.items(), ids=list(REFUSED))
+def test_a_number_without_meaning_is_refused(message: str, config: Config) -> None:
+    with pytest.raises(HyperForgetError, match=f"^{message}: [^\n]+$"):
+        rules.check(config)
+
+
+def test_the_ends_of_every_range_are_allowed() -> None:
+    zoo = ZooConfig(runs=1, pivot_accuracy=1.0, deletion_probability=0.0, keep_rate=(1.0, 1.0))
+    rules.check(replace(Config(), seed=0, zoo=zoo))
