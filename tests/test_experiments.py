@@ -1,0 +1,389 @@
+"""The whole path on a tiny setting: rows, pictures, reuse, repetition, full disks; and, marked slow, the promised numbers."""
+
+import errno
+import importlib
+import io
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+from jax.experimental.compilation_cache import compilation_cache
+from rich.console import Console
+
+from configs import mnist4, quickstart
+from experiments import command, pipeline, roundtrip, stages
+from hyperforget_jax import data, records, workdir
+from hyperforget_jax.config import (
+    CodecConfig,
+    Config,
+    EvaluationConfig,
+    HypernetworkConfig,
+    ReferenceConfig,
+    RequestConfig,
+    SamplingConfig,
+    TrainingConfig,
+    ZooConfig,
+)
+
+ROOT = Path(__file__).parent.parent
+CONFIGS = {
+    "quickstart four": quickstart.get_config("four"),
+    "quickstart all": quickstart.get_config("all"),
+    "mnist4": mnist4.get_config(),
+}
+FORGET_SETS = [[2], [3], [2, 3]]
+ACCURACIES = ["retain_accuracy", "forget_accuracy", "test_accuracy"]
+AGREEMENT = ["overlap_retain", "overlap_forget", "overlap_test", "phi_jsd", "phi_jsd_nat", "phi_badt", "mia"]
+BOUNDED = {*ACCURACIES, *AGREEMENT} - {"phi_badt"}
+"""Metrics that lie in [0, 1] for any networks."""
+FIELDS = [
+    *("dataset", "classifier", "method", "forget_set", "metric", "class", "selection", "statistic"),
+    *("split", "protocol", "n", "value", "low", "high", "ideal"),
+]
+"""Of a row, in the order of methods.md, section 1."""
+PICTURES = ["accuracies", "alignment", "confusion", "coverage", "learning_curves"]
+Rows = list[dict[str, Any]]
+
+
+def tiny(folder: Path, seed: int = 0) -> Config:
+    """The whole path in seconds; bad networks, but every kind of checkpoint that the requests need.
+
+    Batches of 13 take one device of eight: programs for one compile faster.
+    """
+    return Config(
+        seed=seed,
+        workdir=str(folder),
+        zoo=ZooConfig(
+            runs=32,
+            runs_per_block=16,
+            epochs=30.0,
+            batch_size=64,
+            snapshots=8,
+            learning_rate=(1e-2, 2e-2),
+            never_seen_probability=1.0,
+        ),
+        codec=CodecConfig(basis_size=8),
+        hypernetwork=HypernetworkConfig(width=32, depth=1, heads=2, mlp_ratio=1, frequencies=4),
+        training=TrainingConfig(steps=4, batch_size=13, warmup_steps=1, log_every=2, checkpoint_every=2),
+        sampling=SamplingConfig(steps=3, batch_size=13),
+        request=RequestConfig(
+            samples=8, forget_levels=2, retain_quantiles=(0.5,), samples_per_candidate=2, best=2
+        ),
+        reference=ReferenceConfig(seeds=3, epochs=10.0, batch_size=64, learning_rate=1e-2),
+        evaluation=EvaluationConfig(alignment_prompts=4, alignment_families=3, bootstrap=20),
+    )
+
+
+def run(config: Config) -> str:
+    """Runs the path and returns what it printed."""
+    paper = io.StringIO()
+    workdir.claim(config)
+    pipeline.run(config, Console(file=paper, width=200))
+    return paper.getvalue()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compile_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Programs are compiled in haste, in the first run, and read back in the others."""
+    settings = {
+        "jax_disable_most_optimizations": True,
+        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("programs")),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    before = {name: getattr(jax.config, name) for name in settings}
+    for values in (settings, before):
+        for name, value in values.items():
+            jax.config.update(name, value)  # type: ignore[no-untyped-call]
+        compilation_cache.reset_cache()
+        if values is settings:
+            yield
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The workdir of a tiny run; tests leave its results as they are."""
+    folder = tmp_path_factory.mktemp("straight") / "run"
+    run(tiny(folder))
+    return folder
+
+
+@pytest.fixture
+def rows(straight: Path) -> Rows:
+    return records.read_rows(straight / "results.jsonl")
+
+
+def names(rows: Rows, **wanted: Any) -> dict[str, set[str]]:
+    """Metric -> statistics of the rows with those values."""
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        if all(row[name.rstrip("_")] == value for name, value in wanted.items()):
+            found.setdefault(row["metric"], set()).add(row["statistic"])
+    return found
+
+
+def test_rows_have_the_fields_of_the_protocol_and_finite_values(rows: Rows) -> None:
+    for row in rows:
+        assert list(row) == FIELDS
+        assert row["dataset"] == "digits4"
+        assert row["classifier"] == "64-3-4"
+        assert (row["split"], row["protocol"]) == ("test", "strict")
+        assert row["method"] in ("dihyfo2", "retrain")
+        assert row["forget_set"] in [*FORGET_SETS, []]
+        assert row["selection"] in ("pass1", "best", None)
+        assert row["ideal"] in (0.0, 1.0, "cloud")
+        assert math.isfinite(row["value"])
+        assert (row["low"] is None) == (row["high"] is None)
+        if row["low"] is not None:
+            assert row["low"] <= row["value"] <= row["high"]
+        if row["metric"] in BOUNDED:
+            assert 0.0 <= row["value"] <= 1.0
+
+
+@pytest.mark.parametrize("forget", FORGET_SETS, ids=str)
+@pytest.mark.parametrize(
+    ("method", "selection", "count"), [("dihyfo2", "pass1", 8), ("dihyfo2", "best", 2), ("retrain", None, 3)]
+)
+def test_every_metric_is_there_for_every_forget_set_and_selection(
+    rows: Rows, forget: list[int], method: str, selection: str | None, count: int
+) -> None:
+    about = {"method": method, "selection": selection, "forget_set": forget, "n": count, "class_": None}
+    statistics = {"mean", "median", "q05", "q95"}
+    assert names(rows, **about) == dict.fromkeys([*ACCURACIES, *AGREEMENT], statistics)
+
+
+@pytest.mark.parametrize("label", [2, 3])
+def test_alignment_is_there_for_every_forgettable_class(rows: Rows, label: int) -> None:
+    statistics = {"mean", "median", "q05", "q95"}
+    assert names(rows, class_=label, method="dihyfo2", forget_set=[], n=3, ideal=1.0) == {
+        "alignment_r2": statistics | {"mean_clipped", "share_aligned"},
+        "alignment_pearson": statistics,
+    }
+
+
+def test_no_row_is_there_twice_or_without_being_expected(rows: Rows) -> None:
+    unlearning, alignment = 3 * 3 * (len(ACCURACIES) + len(AGREEMENT)) * 4, 2 * (6 + 4)
+    keys = {json.dumps({name: row[name] for name in FIELDS[:10]}) for row in rows}
+    assert len(keys) == len(rows) == unlearning + alignment
+
+
+def test_accuracies_fit_together(rows: Rows) -> None:
+    """The accuracy on all test images is the mean of those on the two sets, weighted by their images."""
+    labels = data.load(Config().data).test.labels
+    for forget in FORGET_SETS:
+        share = float(np.isin(labels, forget).mean())
+        for selection in ("pass1", "best"):
+            retain, forgotten, everything = (
+                value(rows, metric, "mean", forget, selection) for metric in ACCURACIES
+            )
+            assert everything == pytest.approx((1 - share) * retain + share * forgotten, abs=1e-6)
+
+
+def test_pictures_report_and_tables_are_there(straight: Path) -> None:
+    for name in PICTURES:
+        assert (straight / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert "<svg" in (straight / "figures" / f"{name}.svg").read_text()[:1000]
+    page = (straight / "report.html").read_text()
+    assert page.lstrip().lower().startswith("<!doctype html>")
+    assert page.count("<figure") >= len(PICTURES)
+    assert "{2, 3}" in (straight / "results.md").read_text()
+
+
+def test_artefacts_are_whole_and_tell_how_they_were_made(straight: Path) -> None:
+    manifests = sorted(path.parent for path in straight.rglob(records.MANIFEST))
+    places = [str(folder.relative_to(straight)) for folder in manifests]
+    requests = [f"requests/forget-{name}" for name in ("2", "2-3", "3")]
+    assert places == ["hypernetwork", "reference", *requests, "zoo/block-00000", "zoo/block-00001"]
+    flat = json.loads((straight / "config.json").read_text())
+    for folder in manifests:
+        made_from = records.verify(folder)["made_from"]
+        assert {name: made_from[name] for name in flat} == flat
+    assert list(straight.rglob("*.partial")) == []
+
+
+def test_every_stage_has_its_cost(straight: Path) -> None:
+    costs = records.read_rows(straight / "costs.jsonl")
+    stages_run = {"zoo", "hypernetwork", "retrained cloud", "evaluation", "alignment"}
+    assert {row["stage"] for row in costs} == stages_run | {"forget-2", "forget-3", "forget-2-3"}
+    assert all(row["seconds"] > 0 for row in costs)
+
+
+def test_a_second_run_does_nothing_again(straight: Path) -> None:
+    before = (straight / "results.jsonl").read_bytes()
+    weights = [(path, path.stat().st_mtime_ns) for path in sorted(straight.rglob("*.np[yz]"))]
+    told = run(tiny(straight))
+    for stage in ("zoo", "hypernetwork", "retrained cloud", "forget-2", "forget-3", "forget-2-3"):
+        assert f"{stage}: reused from " in told
+    assert (straight / "results.jsonl").read_bytes() == before
+    assert [(path, path.stat().st_mtime_ns) for path in sorted(straight.rglob("*.np[yz]"))] == weights
+
+
+def test_another_seed_gives_other_networks(straight: Path, tmp_path: Path) -> None:
+    config = tiny(tmp_path, seed=1)
+    job = stages.Run(config, data.load(config.data), tmp_path, Console(file=io.StringIO()))
+    zoo = stages.make_zoo(job)
+    block = np.load(straight / "zoo" / "block-00000" / "weights.npy", allow_pickle=False)
+    assert not np.isin(zoo.weights[:, 0], block[:, 0]).any()
+
+
+def test_the_round_trip_experiment_leaves_its_table(
+    straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(straight / "zoo", tmp_path / "zoo")
+    monkeypatch.setattr(roundtrip, "BASIS_SIZES", (2, 65))
+    roundtrip.run(tiny(tmp_path), Console(file=io.StringIO()))
+    coarse, fine = records.read_rows(tmp_path / "roundtrip.jsonl")
+    assert (coarse["basis_size"], fine["basis_size"]) == (2, 65)
+    assert fine["log_loss_change_q95"] < 0.01 < coarse["log_loss_change_q95"]
+    assert abs(fine["accuracy_lost"]) < 0.01
+
+
+def test_a_damaged_artefact_is_named(
+    straight: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(straight, folder)
+    path = folder / "reference" / "weights.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x7f")
+    assert command.main(tiny(folder), pipeline.run, []) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{path} does not match the checksum" in line
+
+
+def breaks(
+    monkeypatch: pytest.MonkeyPatch,
+    owner: Any,
+    name: str,
+    when: Callable[..., bool],
+    error: Exception,
+) -> None:
+    """Makes a function fail at the first call for whose arguments `when` holds; later calls work."""
+    original, armed = getattr(owner, name), [True]
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        if armed[0] and when(*args):
+            armed[0] = False
+            raise error
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, function)
+
+
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+SHORT = OSError("1616 requested and 512 written")
+"""What numpy raises on a full disk when it writes an array straight to a file; it has no errno."""
+EXHAUSTED = ValueError(
+    'RESOURCE_EXHAUSTED: Error writing "params/0" in OCDBT database at local file "/run/": '
+    "Failed to write 555193 bytes to file 7: No space left on device [os_error_code='28']"
+)
+"""What orbax raises on a full disk."""
+
+
+def test_a_run_that_full_disks_stop_again_and_again_ends_like_any_other(
+    straight: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    zoo, request = "block-00001.partial/losses.npy", "forget-3.partial/weights.npy"
+    faults = [
+        ((np, "save", lambda path, *_: str(path).endswith(zoo), SHORT), "zoo/block-00001"),
+        ((ocp.CheckpointManager, "save", lambda _, step: step == 4, EXHAUSTED), "hypernetwork"),
+        ((np, "savez", lambda path: path.name == "codec.npz", FULL), "hypernetwork"),
+        ((np, "save", lambda path, *_: str(path).endswith(request), SHORT), "requests/forget-3"),
+        ((Path, "replace", lambda path, _: path.name == "results.jsonl.partial", FULL), "results.jsonl"),
+        ((Path, "open", lambda path, *_: path.name == "report.html.partial", FULL), "report.html"),
+    ]
+    for fault, absent in faults:
+        breaks(monkeypatch, *fault)
+        assert command.main(tiny(folder), pipeline.run, []) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("error: cannot write ")
+        assert "the disk is full" in line
+        assert not (folder / absent).exists()
+        for manifest in folder.rglob(records.MANIFEST):
+            records.verify(manifest.parent)
+    assert command.main(tiny(folder), pipeline.run, []) == 0
+    assert (folder / "results.jsonl").read_bytes() == (straight / "results.jsonl").read_bytes()
+    assert (folder / "report.html").exists()
+
+
+def test_every_config_is_listed_here() -> None:
+    modules = {path.stem for path in (ROOT / "configs").glob("*.py")} - {"__init__"}
+    assert modules == {name.split()[0] for name in CONFIGS}
+    for name in modules:
+        assert f"python -m experiments.{name}" in (importlib.import_module(f"configs.{name}").__doc__ or "")
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_config_can_run(name: str) -> None:
+    command.check(CONFIGS[name])
+
+
+def test_every_config_has_its_own_workdir() -> None:
+    assert len({config.workdir for config in CONFIGS.values()}) == len(CONFIGS)
+
+
+def test_mnist4_can_run_on_the_idx_files(mnist_dir: Path) -> None:
+    config = mnist4.get_config()
+    command.check(replace(config, data=replace(config.data, dir=str(mnist_dir))))
+
+
+def value(
+    rows: Rows,
+    metric: str,
+    statistic: str,
+    forget: list[int],
+    selection: str | None,
+    class_: int | None = None,
+) -> float:
+    """The value of the one row that is meant; without a selection, a row of the retrained cloud or of alignment."""
+    (found,) = (
+        row["value"]
+        for row in rows
+        if (row["metric"], row["statistic"], row["forget_set"]) == (metric, statistic, forget)
+        and (row["selection"], row["class"]) == (selection, class_)
+    )
+    return float(found)
+
+
+def run_for_real(module: str, folder: Path, *arguments: str) -> Rows:
+    """Runs an experiment as a person does, on the devices there are, and returns its rows."""
+    environment = {name: text for name, text in os.environ.items() if name != "XLA_FLAGS"}
+    line = [sys.executable, "-m", f"experiments.{module}", "--workdir", str(folder), *arguments]
+    subprocess.run(line, cwd=ROOT, env=environment, check=True)
+    return records.read_rows(folder / "results.jsonl")
+
+
+def forgets_and_retains(rows: Rows, margin: float) -> None:
+    """The promise for unselected samples: they forget, and retain like the retrained cloud."""
+    for forget in FORGET_SETS:
+        assert value(rows, "forget_accuracy", "mean", forget, "pass1") <= 0.005
+        retained = value(rows, "retain_accuracy", "median", forget, "pass1")
+        assert abs(retained - value(rows, "retain_accuracy", "median", forget, None)) <= margin
+
+
+@pytest.mark.slow
+def test_quickstart_keeps_its_promise(tmp_path: Path) -> None:
+    forgets_and_retains(run_for_real("quickstart", tmp_path / "run"), margin=0.02)
+
+
+@pytest.mark.slow
+def test_mnist4_keeps_its_promise(tmp_path: Path, mnist_dir: Path) -> None:
+    rows = run_for_real("mnist4", tmp_path / "run", "--data.dir", str(mnist_dir))
+    forgets_and_retains(rows, margin=0.01)
+    for forget in FORGET_SETS:
+        cloud = value(rows, "retain_accuracy", "median", forget, None)
+        assert value(rows, "retain_accuracy", "mean", forget, "best") >= cloud
+    for label in (2, 3):
+        assert value(rows, "alignment_r2", "mean", [], None, label) >= 0.8
+        assert value(rows, "alignment_pearson", "mean", [], None, label) >= 0.93
