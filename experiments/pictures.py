@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from experiments.measure import Evaluated, Sweep
-from experiments.stages import Run
+from experiments.align import Sweep
+from experiments.measure import Evaluated
+from experiments.run import Run
 from hyperforget_jax import records
 from hyperforget_jax.config import flatten
 from hyperforget_jax.report import figures, html, strips

@@ -2,8 +2,9 @@
 
 from rich.console import Console
 
-from experiments import measure, pictures, stages
-from hyperforget_jax import data, records, workdir
+from experiments import align, measure, pictures, replies, stages
+from experiments.run import start
+from hyperforget_jax import records
 from hyperforget_jax.config import Config
 from hyperforget_jax.evaluate.rows import to_json
 from hyperforget_jax.report import tables
@@ -16,18 +17,18 @@ def run(config: Config, console: Console) -> None:
     Leaves in the workdir: `zoo/`, `hypernetwork/`, `reference/`, `requests/` (artefacts with manifests), `results.jsonl` (tidy rows),
     `results.md` (the tables), `costs.jsonl` (seconds per stage), `figures/` and `report.html`.
     """
-    job = stages.Run(config, data.load(config.data), workdir.place(config), console)
+    job = start(config, console)
     num_images = len(job.dataset.train.labels)
     train.check_batch("zoo.batch_size", config.zoo.batch_size, num_images)
     train.check_batch("reference.batch_size", config.reference.batch_size, num_images)
     zoo = stages.make_zoo(job)
     hypernetwork = stages.train_hypernetwork(job, zoo)
-    cloud = stages.retrained_cloud(job)
-    answers = stages.answers(job, zoo, hypernetwork)
+    cloud = replies.retrained_cloud(job)
+    answers = replies.answers(job, zoo, hypernetwork)
     evaluated = measure.evaluate(job, answers, cloud)
-    sweeps = measure.sweeps(job, zoo, hypernetwork)
+    sweeps = align.sweeps(job, zoo, hypernetwork)
     rows = [
-        to_json(row) for row in measure.unlearning_rows(job, evaluated) + measure.alignment_rows(job, sweeps)
+        to_json(row) for row in measure.unlearning_rows(job, evaluated) + align.alignment_rows(job, sweeps)
     ]
     records.write_rows(job.folder / "results.jsonl", rows)
     curve = records.read_rows(job.folder / "training" / "learning_curve.jsonl")

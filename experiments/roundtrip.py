@@ -17,7 +17,8 @@ from rich.table import Table
 
 from configs import mnist4
 from experiments import command, stages
-from hyperforget_jax import classifier, data, records, workdir
+from experiments.run import on_device, start
+from hyperforget_jax import classifier, records
 from hyperforget_jax.config import Config
 from hyperforget_jax.weights import codec
 from hyperforget_jax.weights.layout import unflatten
@@ -28,7 +29,7 @@ CHECKPOINTS = 2000
 
 def run(config: Config, console: Console) -> None:
     """Measures |Δ log(loss + c)| per class and the loss of accuracy over held-out checkpoints."""
-    job = stages.Run(config, data.load(config.data), workdir.place(config), console)
+    job = start(config, console)
     known, held_out = stages.make_zoo(job).split(config.zoo.runs, config.zoo.validation_share)
     some = held_out.take(np.arange(len(held_out))[:: max(1, len(held_out) // CHECKPOINTS)])
     from_vectors = jax.jit(jax.vmap(partial(unflatten, sizes=job.sizes)))
@@ -39,7 +40,7 @@ def run(config: Config, console: Console) -> None:
         back = jax.jit(jax.vmap(lambda params, coder=coder: coder.decode(coder.encode(params))))(
             from_vectors(jnp.asarray(some.weights))
         )
-        scores = classifier.class_scores_of_many(back, *stages.on_device(job.dataset.validation))
+        scores = classifier.class_scores_of_many(back, *on_device(job.dataset.validation))
         losses, accuracies = (np.asarray(score, np.float64) for score in scores)
         change = np.abs(np.log(losses + floor) - np.log(some.losses + floor))
         rows.append(

@@ -1,7 +1,7 @@
 """Saved states come back as they were, meshes divide the batch, and progress tells rate and time left."""
 
 import io
-from collections.abc import Iterator
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,11 +79,11 @@ def test_a_batch_is_split_over_the_devices_and_parameters_are_not() -> None:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
-    """The time that `progress` is told; tests set it."""
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time that it is; tests set it."""
     now = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    yield now
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
 
 
 def console(**settings: Any) -> tuple[Console, io.StringIO]:

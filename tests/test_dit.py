@@ -40,7 +40,7 @@ def params(start: Any) -> Any:
     leaves, tree = jax.tree.flatten(start)
     keys = jax.random.split(jax.random.key(1), len(leaves))
     noise = [0.3 * jax.random.normal(key, leaf.shape) for key, leaf in zip(keys, leaves, strict=True)]
-    return jax.tree.map(jnp.add, start, tree.unflatten(noise))
+    return jax.tree.map(jnp.add, start, jax.tree.unflatten(tree, noise))
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ from rich.console import Console
 
 from configs import mnist4, quickstart
 from experiments import command, pipeline, roundtrip, stages
+from experiments.run import Run
 from hyperforget_jax import data, records, workdir
 from hyperforget_jax.config import (
     CodecConfig,
@@ -102,10 +103,10 @@ def _compile_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         "jax_persistent_cache_min_compile_time_secs": 0.0,
         "jax_persistent_cache_min_entry_size_bytes": -1,
     }
-    before = {name: getattr(jax.config, name) for name in settings}
+    before = {name: jax.config.values[name] for name in settings}
     for values in (settings, before):
         for name, value in values.items():
-            jax.config.update(name, value)  # type: ignore[no-untyped-call]
+            jax.config.update(name, value)
         compilation_cache.reset_cache()
         if values is settings:
             yield
@@ -231,7 +232,7 @@ def test_a_second_run_does_nothing_again(straight: Path) -> None:
 
 def test_another_seed_gives_other_networks(straight: Path, tmp_path: Path) -> None:
     config = tiny(tmp_path, seed=1)
-    job = stages.Run(config, data.load(config.data), tmp_path, Console(file=io.StringIO()))
+    job = Run(config, data.load(config.data), tmp_path, Console(file=io.StringIO()))
     zoo = stages.make_zoo(job)
     block = np.load(straight / "zoo" / "block-00000" / "weights.npy", allow_pickle=False)
     assert not np.isin(zoo.weights[:, 0], block[:, 0]).any()
@@ -262,11 +263,7 @@ def test_a_damaged_artefact_is_named(
 
 
 def breaks(
-    monkeypatch: pytest.MonkeyPatch,
-    owner: Any,
-    name: str,
-    when: Callable[..., bool],
-    error: Exception,
+    monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, when: Callable[..., bool], error: Exception
 ) -> None:
     """Makes a function fail at the first call for whose arguments `when` holds; later calls work."""
     original, armed = getattr(owner, name), [True]
@@ -295,16 +292,16 @@ def test_a_run_that_full_disks_stop_again_and_again_ends_like_any_other(
 ) -> None:
     folder = tmp_path / "run"
     zoo, request = "block-00001.partial/losses.npy", "forget-3.partial/weights.npy"
-    faults = [
-        ((np, "save", lambda path, *_: str(path).endswith(zoo), SHORT), "zoo/block-00001"),
-        ((ocp.CheckpointManager, "save", lambda _, step: step == 4, EXHAUSTED), "hypernetwork"),
-        ((np, "savez", lambda path: path.name == "codec.npz", FULL), "hypernetwork"),
-        ((np, "save", lambda path, *_: str(path).endswith(request), SHORT), "requests/forget-3"),
-        ((Path, "replace", lambda path, _: path.name == "results.jsonl.partial", FULL), "results.jsonl"),
-        ((Path, "open", lambda path, *_: path.name == "report.html.partial", FULL), "report.html"),
+    faults: list[tuple[Any, str, Callable[..., bool], Exception, str]] = [
+        (np, "save", lambda path, *_: str(path).endswith(zoo), SHORT, "zoo/block-00001"),
+        (ocp.CheckpointManager, "save", lambda _, step: step == 4, EXHAUSTED, "hypernetwork"),
+        (np, "savez", lambda path: path.name == "codec.npz", FULL, "hypernetwork"),
+        (np, "save", lambda path, *_: str(path).endswith(request), SHORT, "requests/forget-3"),
+        (Path, "replace", lambda path, _: path.name == "results.jsonl.partial", FULL, "results.jsonl"),
+        (Path, "open", lambda path, *_: path.name == "report.html.partial", FULL, "report.html"),
     ]
-    for fault, absent in faults:
-        breaks(monkeypatch, *fault)
+    for owner, name, when, error, absent in faults:
+        breaks(monkeypatch, owner, name, when, error)
         assert command.main(tiny(folder), pipeline.run, []) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("error: cannot write ")

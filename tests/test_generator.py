@@ -1,6 +1,7 @@
 """A trained hypernetwork: conditions are standardised, batches do not matter, and what is saved generates the same."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from hyperforget_jax import classifier
+from hyperforget_jax.classifier import Params as Networks
 from hyperforget_jax.config import CodecConfig, DiffusionConfig, HypernetworkConfig, SamplingConfig
 from hyperforget_jax.diffusion import conditioning, dit, store
 from hyperforget_jax.diffusion.generator import Hypernetwork, generator
@@ -21,6 +23,7 @@ SAMPLING = SamplingConfig(steps=3, batch_size=8)
 RANDOM = np.random.default_rng(0)
 LOSSES = np.exp(RANDOM.normal(-1.0, 2.0, size=(200, 4))).astype(np.float32)
 """Heavy-tailed, as those of a zoo."""
+Generate = Callable[[jax.Array, jax.Array], Networks]
 
 
 @pytest.fixture(scope="module", params=["functional", "raw"])
@@ -37,10 +40,15 @@ def hypernetwork(request: pytest.FixtureRequest) -> Hypernetwork:
     return Hypernetwork(params, transformer, coder, condition, DiffusionConfig(timesteps=20))
 
 
-def generate(hypernetwork: Hypernetwork, config: SamplingConfig, count: int, first: int = 0) -> Any:
+@pytest.fixture(scope="module")
+def generate(hypernetwork: Hypernetwork) -> Generate:
+    """Its networks in batches of eight; compiled once."""
+    return generator(hypernetwork, SAMPLING, lambda made: None)
+
+
+def some(generate: Generate, count: int, first: int = 0) -> Networks:
     """Networks first..count-1 of a fixed stream of keys and prompts."""
-    keys = jax.random.split(jax.random.key(1), 40)[first:count]
-    return generator(hypernetwork, config, lambda made: None)(keys, jnp.asarray(LOSSES[first:count]))
+    return generate(jax.random.split(jax.random.key(1), 40)[first:count], jnp.asarray(LOSSES[first:count]))
 
 
 def assert_close(ours: Any, theirs: Any) -> None:
@@ -71,33 +79,31 @@ def test_losses_that_never_vary_and_vanish_give_finite_conditions() -> None:
 
 
 def test_a_saved_hypernetwork_generates_identical_networks(
-    hypernetwork: Hypernetwork, tmp_path: Path
+    hypernetwork: Hypernetwork, generate: Generate, tmp_path: Path
 ) -> None:
     store.save(hypernetwork, tmp_path)
     loaded = store.load(tmp_path, CONFIG, hypernetwork.diffusion)
-    assert jax.tree.structure(loaded.params) == jax.tree.structure(hypernetwork.params)
-    ours, theirs = generate(loaded, SAMPLING, 8), generate(hypernetwork, SAMPLING, 8)
-    jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+    jax.tree.map(np.testing.assert_array_equal, loaded.params, hypernetwork.params)
+    again = generator(loaded, SAMPLING, lambda made: None)
+    jax.tree.map(np.testing.assert_array_equal, some(again, 8), some(generate, 8))
 
 
-def test_batches_do_not_matter(hypernetwork: Hypernetwork) -> None:
-    """Eleven networks as 8 + 3, as one batch of 16 that is not full, and as 6 + 5 on six devices."""
-    expected = generate(hypernetwork, SamplingConfig(steps=3, batch_size=16), 11)
-    assert jax.tree.leaves(expected)[0].shape[0] == 11
-    for size in (8, 6):
-        assert_close(generate(hypernetwork, SamplingConfig(steps=3, batch_size=size), 11), expected)
+def test_batches_do_not_matter(hypernetwork: Hypernetwork, generate: Generate) -> None:
+    """Eleven networks as 8 + 3 on eight devices, and as 11 in one batch of 13 on one."""
+    together = generator(hypernetwork, SamplingConfig(steps=3, batch_size=13), lambda made: None)
+    found = some(together, 11)
+    assert jax.tree.leaves(found)[0].shape[0] == 11
+    assert_close(found, some(generate, 11))
 
 
-def test_a_network_depends_on_its_own_key_and_prompt_alone(hypernetwork: Hypernetwork) -> None:
-    alone = generate(hypernetwork, SAMPLING, 11, first=9)
-    assert_close(alone, jax.tree.map(lambda x: x[9:], generate(hypernetwork, SAMPLING, 11)))
+def test_a_network_depends_on_its_own_key_and_prompt_alone(generate: Generate) -> None:
+    assert_close(some(generate, 11, first=9), jax.tree.map(lambda x: x[9:], some(generate, 11)))
 
 
-def test_key_and_prompt_both_matter(hypernetwork: Hypernetwork) -> None:
-    sample = generator(hypernetwork, SAMPLING, lambda made: None)
+def test_key_and_prompt_both_matter(generate: Generate) -> None:
     prompt, other = jnp.asarray(LOSSES[:1]), jnp.asarray(LOSSES[1:2])
     same, again, prompted, drawn = (
-        sample(jax.random.key(seed)[None], losses)[0]["w"]
+        generate(jax.random.key(seed)[None], losses)[0]["w"]
         for seed, losses in ((0, prompt), (0, prompt), (0, other), (1, prompt))
     )
     assert np.array_equal(same, again)

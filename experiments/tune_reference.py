@@ -1,0 +1,59 @@
+"""How well the reference is trained: retain accuracy of retrained clouds on validation, for several settings.
+
+    python -m experiments.tune_reference --data.dir DIR
+
+A weak reference flatters every unlearning method. Uses the MNIST-4 setting; prints a table and leaves
+`tune_reference.jsonl` in the workdir. `configs/mnist4.py` takes the setting with the best median over the forget sets.
+"""
+
+import itertools
+import sys
+from dataclasses import replace
+
+import jax
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from configs import mnist4
+from experiments import command
+from experiments.run import on_device, start
+from hyperforget_jax import classifier, keys, records
+from hyperforget_jax.config import Config
+from hyperforget_jax.evaluate.accuracy import accuracy
+from hyperforget_jax.progress import track
+from hyperforget_jax.unlearn.retrain import retrain
+
+EPOCHS = (25.0, 50.0)
+BATCH_SIZES = (64, 256)
+LEARNING_RATES = (1e-3, 2e-3, 3e-3, 6e-3)
+
+
+def run(config: Config, console: Console) -> None:
+    """Retrains a cloud per setting; the same seeds for all."""
+    job = start(config, console)
+    validation, rows = job.dataset.validation, []
+    settings = list(itertools.product(EPOCHS, BATCH_SIZES, LEARNING_RATES))
+    with track(console, "clouds", len(settings), "settings") as advance:
+        for epochs, batch_size, rate in settings:
+            setting = replace(config.reference, epochs=epochs, batch_size=batch_size, learning_rate=rate)
+            key = keys.stream(config.seed, "tune_reference")
+            cloud = retrain(key, on_device(job.dataset.train), job.forget_sets, job.sizes, setting)
+            for index, forget in enumerate(job.forget_sets):
+                networks = jax.tree.map(lambda leaf, index=index: leaf[index], cloud)
+                predictions = classifier.logits_of_many(networks, validation.images).argmax(-1)
+                retained = accuracy(predictions, validation.labels, ~np.isin(validation.labels, forget))
+                low, median, high = np.quantile(retained, (0.05, 0.5, 0.95))
+                about = {"epochs": epochs, "batch_size": batch_size, "learning_rate": rate}
+                asked = {"forget_set": list(config.task.forget_sets[index])}
+                rows.append({**about, **asked, "q05": low, "median": median, "q95": high})
+            advance(1)
+    records.write_rows(job.folder / "tune_reference.jsonl", rows)
+    table = Table(*rows[0])
+    for row in rows:
+        table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()))
+    console.print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(command.main(mnist4.get_config(), run, sys.argv[1:]))
