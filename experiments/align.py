@@ -11,7 +11,7 @@ import numpy as np
 from experiments.measure import METHOD, context
 from experiments.run import Run, on_device
 from hyperforget_jax import classifier, keys
-from hyperforget_jax.diffusion.generator import Hypernetwork, generator
+from hyperforget_jax.diffusion.generator import Generator
 from hyperforget_jax.evaluate import alignment
 from hyperforget_jax.evaluate.rows import Row, rows_of
 from hyperforget_jax.progress import track
@@ -30,7 +30,7 @@ class Sweep:
     learned: float
 
 
-def sweeps(run: Run, zoo: Zoo, hypernetwork: Hypernetwork) -> dict[int, Sweep]:
+def sweeps(run: Run, zoo: Zoo, generate: Generator) -> dict[int, Sweep]:
     """Prompts every forgettable class over its grid; keys are labels. A family shares its noise over the grid."""
     config = run.config.evaluation
     known, _ = zoo.split(run.config.zoo.runs, run.config.zoo.validation_share)
@@ -42,12 +42,11 @@ def sweeps(run: Run, zoo: Zoo, hypernetwork: Hypernetwork) -> dict[int, Sweep]:
     found = {}
     total = len(run.forgettable) * len(each)
     with run.timed("alignment"), track(run.console, "alignment", total, "networks") as advance:
-        generate = generator(hypernetwork, run.config.sampling, advance)
         for swept in run.forgettable:
             grid = prompts.sweep(
                 known.losses, known.accuracies, swept, base, count, config.alignment_quantiles
             )
-            networks = generate(each, jnp.tile(jnp.asarray(grid), (config.alignment_families, 1)))
+            networks = generate(each, jnp.tile(jnp.asarray(grid), (config.alignment_families, 1)), advance)
             losses, _ = classifier.class_scores_of_many(networks, *test)  # [F * P, K]
             observed = np.asarray(losses)[:, swept].reshape(-1, count).astype(np.float64)
             label = run.dataset.classes[swept]

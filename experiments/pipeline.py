@@ -6,6 +6,7 @@ from experiments import align, measure, pictures, replies, stages
 from experiments.run import start
 from hyperforget_jax import records
 from hyperforget_jax.config import Config
+from hyperforget_jax.diffusion.generator import generator
 from hyperforget_jax.evaluate.rows import to_json
 from hyperforget_jax.report import tables
 from hyperforget_jax.zoo import train
@@ -22,11 +23,11 @@ def run(config: Config, console: Console) -> None:
     train.check_batch("zoo.batch_size", config.zoo.batch_size, num_images)
     train.check_batch("reference.batch_size", config.reference.batch_size, num_images)
     zoo = stages.make_zoo(job)
-    hypernetwork = stages.train_hypernetwork(job, zoo)
+    generate = generator(stages.train_hypernetwork(job, zoo), config.sampling)
     cloud = replies.retrained_cloud(job)
-    answers = replies.answers(job, zoo, hypernetwork)
+    answers = replies.answers(job, zoo, generate)
     evaluated = measure.evaluate(job, answers, cloud)
-    sweeps = align.sweeps(job, zoo, hypernetwork)
+    sweeps = align.sweeps(job, zoo, generate)
     rows = [
         to_json(row) for row in measure.unlearning_rows(job, evaluated) + align.alignment_rows(job, sweeps)
     ]

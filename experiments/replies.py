@@ -11,7 +11,7 @@ import numpy as np
 from experiments.run import Run, on_device
 from hyperforget_jax import keys, records
 from hyperforget_jax.classifier import Params
-from hyperforget_jax.diffusion.generator import Hypernetwork, generator
+from hyperforget_jax.diffusion.generator import Generator
 from hyperforget_jax.progress import track
 from hyperforget_jax.unlearn import prompts, request
 from hyperforget_jax.unlearn.request import Answer
@@ -43,34 +43,37 @@ def retrained_cloud(run: Run) -> Params:
     return jax.vmap(jax.vmap(partial(unflatten, sizes=run.sizes)))(weights)
 
 
-def answers(run: Run, zoo: Zoo, hypernetwork: Hypernetwork) -> list[Answer]:
+def answers(run: Run, zoo: Zoo, generate: Generator) -> list[Answer]:
     """Prompts, samples and selection for every request."""
-    config = run.config
-    known, _ = zoo.split(config.zoo.runs, config.zoo.validation_share)
-    validation = on_device(run.dataset.validation)
+    known, _ = zoo.split(run.config.zoo.runs, run.config.zoo.validation_share)
     found = []
-    for labels, forget in zip(config.task.forget_sets, run.forget_sets, strict=True):
+    for labels, forget in zip(run.config.task.forget_sets, run.forget_sets, strict=True):
         name = "forget-" + "-".join(str(label) for label in labels)
         folder = run.folder / "requests" / name
         if records.is_complete(folder):
             records.verify(folder)
             run.console.print(f"{name}: reused from {folder}")
         else:
-            candidates = prompts.candidates(known.losses, known.accuracies, forget, config.request)
-            total = len(candidates) * config.request.samples_per_candidate + config.request.samples
-            with run.timed(name), track(run.console, name, total, "networks") as advance:
-                reply = request.answer(
-                    generator(hypernetwork, config.sampling, advance),
-                    candidates,
-                    forget,
-                    validation,
-                    keys.stream(config.seed, name),
-                    config.request,
-                )
-            with records.new_artefact(folder, identity(config)) as place:
+            with run.timed(name):
+                reply = _ask(run, name, known, generate, forget)
+            with records.new_artefact(folder, identity(run.config)) as place:
                 _write_answer(place, reply)
         found.append(_read_answer(folder, run.sizes))
     return found
+
+
+def _ask(run: Run, name: str, known: Zoo, generate: Generator, forget: tuple[int, ...]) -> Answer:
+    config = run.config.request
+    candidates = prompts.candidates(known.losses, known.accuracies, forget, config)
+    total = len(candidates) * config.samples_per_candidate + config.samples
+    with track(run.console, name, total, "networks") as advance:
+
+        def generate_and_count(draws: jax.Array, losses: jax.Array) -> Params:
+            return generate(draws, losses, advance)
+
+        validation = on_device(run.dataset.validation)
+        key = keys.stream(run.config.seed, name)
+        return request.answer(generate_and_count, candidates, forget, validation, key, config)
 
 
 def _write_answer(place: Path, answer: Answer) -> None:

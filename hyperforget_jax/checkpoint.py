@@ -1,5 +1,8 @@
 """Saved training states: the only module that imports orbax."""
 
+import logging
+import os
+import re
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -9,6 +12,7 @@ import orbax.checkpoint as ocp
 
 KEPT = 1
 STEP_DIGITS = 8
+logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax tells a full disk in a hundred lines; we in one
 
 
 class Checkpoints:
@@ -38,8 +42,19 @@ class Checkpoints:
         return step
 
     def save(self, step: int, state: Any) -> None:
-        """Saves a pytree of arrays under its step."""
-        self._manager.save(step, args=ocp.args.StandardSave(state))
+        """Saves a pytree of arrays under its step.
+
+        Raises:
+          OSError: the disk refuses; tensorstore tells the system's error number in its text alone.
+        """
+        try:
+            self._manager.save(step, args=ocp.args.StandardSave(state))
+        except ValueError as error:
+            told = re.search(r"os_error_code='(\d+)'", str(error))
+            if told is None:
+                raise
+            code = int(told[1])
+            raise OSError(code, os.strerror(code), str(self._manager.directory)) from error
 
     def restore(self, step: int, like: Any) -> Any:
         """Reads a state back.

@@ -153,10 +153,8 @@ class TrainingConfig:
     """Global gradient norm above which a gradient is scaled down."""
     ema_decay: float = 0.998
     """Decay of the averaged parameters, warmed up as min(decay, (1 + step) / (10 + step))."""
-    balance: bool = True
-    """Draw every high/low combination of the forgettable classes equally often."""
     log_every: int = 50
-    """Steps between records of the learning curve."""
+    """Steps that a record of the learning curve averages; the first after a restart has only the steps since."""
     checkpoint_every: int = 500
     """Steps between saved states; a stopped run goes on from the last one."""
 
@@ -232,7 +230,7 @@ class Config:
     workdir: str = "runs/quickstart"
     """Folder for every artefact of the run."""
     overwrite: bool = False
-    """Start over: delete what an earlier run left in the workdir."""
+    """Delete what another config left in the workdir."""
     data: DataConfig = field(default_factory=DataConfig)
     task: TaskConfig = field(default_factory=TaskConfig)
     classifier: ClassifierConfig = field(default_factory=ClassifierConfig)

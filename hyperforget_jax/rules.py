@@ -14,8 +14,15 @@ SHARES = (
     "keep_rate",
     "deletion_time",
 )
-"""Fields whose name ends so lie in [0, 1]; whole numbers other than the seed and the labels are at least 1."""
-LABELS = ("data.classes", "task.pivots", "task.forget_sets", "seed")
+"""Fields whose name ends so lie in [0, 1]."""
+LABELS = ("data.classes", "task.pivots", "task.forget_sets")
+AT_LEAST = {
+    "seed": 0,
+    "reference.seeds": 2,
+    "evaluation.alignment_families": 2,
+    "evaluation.alignment_prompts": 2,
+}
+"""Whole numbers whose least value is not 1: a cloud or a spread needs two."""
 RANGES = ("zoo.learning_rate", "zoo.keep_rate", "zoo.deletion_time", "evaluation.alignment_quantiles")
 """Pairs of which the first is the smaller."""
 LOGARITHMIC = ("zoo.learning_rate", "zoo.keep_rate")
@@ -44,9 +51,10 @@ def check(config: Config) -> None:
         )
     for name, value in flat.items():
         numbers = [value] if not isinstance(value, list) else value
+        least = AT_LEAST.get(name, 1)
         for number in numbers if name not in LABELS else []:
-            if isinstance(number, int) and not isinstance(number, bool) and number < 1:
-                raise HyperForgetError(f"{name} is {number}: choose a whole number of at least 1")
+            if isinstance(number, int) and not isinstance(number, bool) and number < least:
+                raise HyperForgetError(f"{name} is {number}: choose a whole number of at least {least}")
             if isinstance(number, float) and not 0.0 <= number < float("inf"):
                 raise HyperForgetError(f"{name} is {number}: choose a finite number of at least 0")
             if isinstance(number, float) and name.endswith(SHARES) and number > 1.0:

@@ -47,7 +47,7 @@ def claim(config: Config) -> None:
                 f"{folder} was made by another config ({differing}): choose another --workdir, "
                 "or delete what is there with --overwrite"
             )
-        if theirs and config.overwrite:
+        if differing:
             shutil.rmtree(folder)
             folder.mkdir()
         needed, free = _zoo_bytes(config), shutil.disk_usage(folder).free

@@ -14,7 +14,7 @@ from hyperforget_jax import classifier
 from hyperforget_jax.classifier import Params as Networks
 from hyperforget_jax.config import CodecConfig, DiffusionConfig, HypernetworkConfig, SamplingConfig
 from hyperforget_jax.diffusion import conditioning, dit, store
-from hyperforget_jax.diffusion.generator import Hypernetwork, generator
+from hyperforget_jax.diffusion.generator import Generator, Hypernetwork, generator
 from hyperforget_jax.weights import codec
 
 SIZES = (5, 3, 4)
@@ -40,10 +40,15 @@ def hypernetwork(request: pytest.FixtureRequest) -> Hypernetwork:
     return Hypernetwork(params, transformer, coder, condition, DiffusionConfig(timesteps=20))
 
 
+def uncounted(generate: Generator) -> Generate:
+    """The generator for those who do not watch its progress."""
+    return lambda draws, losses: generate(draws, losses, lambda made: None)
+
+
 @pytest.fixture(scope="module")
 def generate(hypernetwork: Hypernetwork) -> Generate:
     """Its networks in batches of eight; compiled once."""
-    return generator(hypernetwork, SAMPLING, lambda made: None)
+    return uncounted(generator(hypernetwork, SAMPLING))
 
 
 def some(generate: Generate, count: int, first: int = 0) -> Networks:
@@ -84,13 +89,13 @@ def test_a_saved_hypernetwork_generates_identical_networks(
     store.save(hypernetwork, tmp_path)
     loaded = store.load(tmp_path, CONFIG, hypernetwork.diffusion)
     jax.tree.map(np.testing.assert_array_equal, loaded.params, hypernetwork.params)
-    again = generator(loaded, SAMPLING, lambda made: None)
+    again = uncounted(generator(loaded, SAMPLING))
     jax.tree.map(np.testing.assert_array_equal, some(again, 8), some(generate, 8))
 
 
 def test_batches_do_not_matter(hypernetwork: Hypernetwork, generate: Generate) -> None:
     """Eleven networks as 8 + 3 on eight devices, and as 11 in one batch of 13 on one."""
-    together = generator(hypernetwork, SamplingConfig(steps=3, batch_size=13), lambda made: None)
+    together = uncounted(generator(hypernetwork, SamplingConfig(steps=3, batch_size=13)))
     found = some(together, 11)
     assert jax.tree.leaves(found)[0].shape[0] == 11
     assert_close(found, some(generate, 11))
@@ -113,9 +118,8 @@ def test_key_and_prompt_both_matter(generate: Generate) -> None:
 
 def test_networks_have_the_classifiers_shape_and_are_counted(hypernetwork: Hypernetwork) -> None:
     made: list[int] = []
-    networks = generator(hypernetwork, SAMPLING, made.append)(
-        jax.random.split(jax.random.key(2), 19), jnp.asarray(LOSSES[:19])
-    )
+    draws = jax.random.split(jax.random.key(2), 19)
+    networks = generator(hypernetwork, SAMPLING)(draws, jnp.asarray(LOSSES[:19]), made.append)
     assert made == [8, 8, 3]
     shapes = [(layer["w"].shape, layer["b"].shape) for layer in networks]
     assert shapes == [((19, 3, 5), (19, 3)), ((19, 4, 3), (19, 4))]

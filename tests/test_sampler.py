@@ -25,7 +25,7 @@ FACTOR = np.array(
     ]
 )
 COVARIANCE = FACTOR @ FACTOR.T
-COUNT = 8192
+COUNT = 4096
 Moments = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
 
 

@@ -34,17 +34,18 @@ class Hypernetwork:
     diffusion: DiffusionConfig
 
 
-def generator(
-    hypernetwork: Hypernetwork, config: SamplingConfig, on_networks: Callable[[int], None]
-) -> Callable[[jax.Array, jax.Array], Networks]:
-    """The function (keys [N], class losses [N, K] in nats) -> N stacked networks.
+Generator = Callable[[jax.Array, jax.Array, Callable[[int], None]], Networks]
+"""(keys [N], class losses [N, K] in nats, what to call with the number of networks just made) -> N stacked networks."""
+
+
+def generator(hypernetwork: Hypernetwork, config: SamplingConfig) -> Generator:
+    """The function that samples a hypernetwork; build it once, since it holds the compiled program.
 
     One program of `batch_size` networks serves any N; the devices share its batch. A network depends on its own key and losses alone.
 
     Args:
       hypernetwork: what generates.
       config: sampler, steps and batch.
-      on_networks: called with the number of networks just made.
     """
     process = schedule.make(hypernetwork.diffusion)
     devices = mesh.make(config.batch_size)
@@ -66,7 +67,7 @@ def generator(
 
     program = jax.jit(one_batch, in_shardings=(whole, split, split), out_shardings=whole)
 
-    def generate(keys: jax.Array, losses: jax.Array) -> Networks:
+    def generate(keys: jax.Array, losses: jax.Array, on_networks: Callable[[int], None]) -> Networks:
         count, parts = len(keys), []
         for first in range(0, count, config.batch_size):
             rows = jnp.clip(jnp.arange(first, first + config.batch_size), 0, count - 1)

@@ -58,7 +58,16 @@ def optimiser(config: TrainingConfig) -> optax.GradientTransformation:
 def examples(
     tokens: np.ndarray[Any, Any], conditions: jax.Array, probabilities: np.ndarray[Any, Any]
 ) -> Examples:
-    """Checkpoints with their chances [n] of being drawn, which need not sum to 1."""
+    """Checkpoints with their chances [n] of being drawn, which need not sum to 1.
+
+    Raises:
+      HyperForgetError: there is none.
+    """
+    if len(tokens) == 0:
+        raise HyperForgetError(
+            "the training or the held-out part of the zoo has no checkpoint: raise zoo.runs or zoo.validation_share, "
+            "or lower zoo.pivot_accuracy"
+        )
     cumulative = np.cumsum(probabilities, dtype=np.float64)
     return Examples(
         jnp.asarray(tokens), conditions, jnp.asarray(cumulative / cumulative[-1], dtype=jnp.float32)
@@ -159,27 +168,29 @@ def train(
         for index in range(int(state.step) + 1, config.steps + 1):
             state, loss = jitted_step(state, training)
             losses.append(loss)
-            if index % config.log_every == 0 or index == config.steps:
+            logs = index % config.log_every == 0 or index == config.steps
+            saves = index % config.checkpoint_every == 0 or index == config.steps
+            if (logs or saves) and not math.isfinite(float(loss)):
+                raise HyperForgetError(
+                    f"the hypernetwork's loss is {float(loss)} by step {index}: lower training.learning_rate"
+                )
+            if logs:
+                held_out = jitted_held_out(state.ema, validation, jax.random.clone(held_out_key))
                 row = {
                     "step": index,
                     "train_loss": float(jnp.stack(losses).mean()),
-                    "validation_loss": float(
-                        jitted_held_out(state.ema, validation, jax.random.clone(held_out_key))
-                    ),
+                    "validation_loss": float(held_out),
                 }
-                if not math.isfinite(row["train_loss"]):
-                    raise HyperForgetError(
-                        f"the hypernetwork's loss is {row['train_loss']} by step {index}: lower training.learning_rate"
-                    )
                 records.append_row(curve, row)
                 on_steps(len(losses))
                 losses = []
-            if index % config.checkpoint_every == 0 or index == config.steps:
+            if saves:
                 states.save(index, state)
     return state.ema
 
 
 def _is_matrix(params: Params) -> Any:
     return jax.tree_util.tree_map_with_path(
-        lambda path, leaf: leaf.ndim >= 2 and "position" not in str(path), params
+        lambda path, leaf: leaf.ndim >= 2 and not any(word in str(path) for word in ("position", "bias")),
+        params,
     )
