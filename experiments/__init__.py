@@ -1,1 +1,5 @@
-"""One module, one result: each runs as `python -m experiments.NAME` from the root of the repository."""
+"""Results: `quickstart`, `mnist4`, `roundtrip`, `tune_reference` run as `python -m experiments.NAME` from the root of the repository.
+
+The others are the steps they share: `command` parses and checks, `pipeline` is the whole path, `stages`, `replies`, `measure`,
+`tidy`, `align` and `pictures` are its parts.
+"""

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.measure import METHOD, context
+from experiments.measure import Floats
 from experiments.run import Run, on_device
+from experiments.tidy import METHOD, context
 from hyperforget_jax import classifier, keys
 from hyperforget_jax.diffusion.generator import Generator
 from hyperforget_jax.evaluate import alignment
@@ -17,8 +18,6 @@ from hyperforget_jax.evaluate.rows import Row, rows_of
 from hyperforget_jax.progress import track
 from hyperforget_jax.unlearn import prompts
 from hyperforget_jax.zoo.store import Zoo
-
-Floats = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)
@@ -30,27 +29,44 @@ class Sweep:
     learned: float
 
 
-def sweeps(run: Run, zoo: Zoo, generate: Generator) -> dict[int, Sweep]:
-    """Prompts every forgettable class over its grid; keys are labels. A family shares its noise over the grid."""
+@dataclass(frozen=True)
+class Grid:
+    """Prompts [P, K] that sweep one class, and that class's loss when learned."""
+
+    prompts: Floats
+    learned: float
+
+
+def grids(run: Run, zoo: Zoo) -> dict[int, Grid]:
+    """The sweep of every forgettable class; keys are labels."""
     config = run.config.evaluation
     known, _ = zoo.split(run.config.zoo.runs, run.config.zoo.validation_share)
     base = prompts.learned(known.losses, config.learned_share)
+    count, ends = config.alignment_prompts, config.alignment_quantiles
+    return {
+        run.dataset.classes[swept]: Grid(
+            prompts.sweep(known.losses, known.accuracies, swept, base, count, ends), float(base[swept])
+        )
+        for swept in run.forgettable
+    }
+
+
+def sweeps(run: Run, asked: Mapping[int, Grid], generate: Generator) -> dict[int, Sweep]:
+    """Networks for every prompt of every grid, measured on test; a family shares its noise over the grid."""
+    config = run.config.evaluation
     families = jax.random.split(keys.stream(run.config.seed, "alignment"), config.alignment_families)
-    count = config.alignment_prompts
-    each = jnp.repeat(families, count)  # [F * P]
+    each = jnp.repeat(families, config.alignment_prompts)  # [F * P]
     test = on_device(run.dataset.test)
     found = {}
-    total = len(run.forgettable) * len(each)
-    with run.timed("alignment"), track(run.console, "alignment", total, "networks") as advance:
-        for swept in run.forgettable:
-            grid = prompts.sweep(
-                known.losses, known.accuracies, swept, base, count, config.alignment_quantiles
-            )
-            networks = generate(each, jnp.tile(jnp.asarray(grid), (config.alignment_families, 1)), advance)
-            losses, _ = classifier.class_scores_of_many(networks, *test)  # [F * P, K]
-            observed = np.asarray(losses)[:, swept].reshape(-1, count).astype(np.float64)
-            label = run.dataset.classes[swept]
-            found[label] = Sweep(grid[:, swept].astype(np.float64), observed, float(base[swept]))
+    total = len(asked) * len(each)
+    timed = run.timed("alignment", resumes=False)
+    with timed, track(run.console, "alignment", total, "networks") as advance:
+        for label, grid in asked.items():
+            (swept,) = run.dataset.positions((label,))
+            tiled = jnp.tile(jnp.asarray(grid.prompts), (config.alignment_families, 1))  # [F * P, K]
+            losses, _ = classifier.class_scores_of_many(generate(each, tiled, advance), *test)  # [F * P, K]
+            observed = np.asarray(losses, np.float64)[:, swept].reshape(-1, len(grid.prompts))  # [F, P]
+            found[label] = Sweep(grid.prompts[:, swept].astype(np.float64), observed, grid.learned)
     return found
 
 

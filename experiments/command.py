@@ -3,12 +3,15 @@
 import contextlib
 import difflib
 import io
+import logging
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 
 import tyro
 from rich.console import Console
 
+from experiments.run import Run, start
 from hyperforget_jax import rules
 from hyperforget_jax.config import Config, flatten
 from hyperforget_jax.data import splits
@@ -18,10 +21,11 @@ from hyperforget_jax.unlearn import request
 from hyperforget_jax.workdir import claim
 
 
-def main(default: Config, job: Callable[[Config, Console], None], arguments: Sequence[str]) -> int:
-    """Parses, checks, claims the workdir, works.
+def main(name: str, default: Config, job: Callable[[Run], None], arguments: Sequence[str]) -> int:
+    """Parses, checks, loads the images, claims the workdir, works: nothing is written before all input is known to be good.
 
     Args:
+      name: the experiment's, as in `python -m experiments.NAME`.
       default: the experiment's setting.
       job: the work.
       arguments: of the command line, without the program's name.
@@ -30,11 +34,15 @@ def main(default: Config, job: Callable[[Config, Console], None], arguments: Seq
       Exit status: 0, 2 after bad input or an unfit environment, 130 after Ctrl-C.
     """
     console = Console(soft_wrap=True)
+    logging.getLogger("absl").setLevel(
+        logging.CRITICAL
+    )  # orbax and tfds log at length what we tell in one line
     try:
         config = parse(default, arguments)
         check(config)
+        run = start(config, console, f"python -m experiments.{name} {shlex.join(arguments)}".rstrip())
         claim(config)
-        job(config, console)
+        job(run)
     except HyperForgetError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -68,21 +76,16 @@ def parse(default: Config, arguments: Sequence[str]) -> Config:
 
 
 def check(config: Config) -> None:
-    """Refuses a config that cannot run, before any work; each rule lives beside what it protects."""
+    """Refuses a config that cannot run, before any work."""
     rules.check(config)
     splits.check(config.data)
     request.check(config.task, config.data.classes)
     sampler.check(config.diffusion, config.sampling)
-    if config.hypernetwork.width % config.hypernetwork.heads:
-        raise HyperForgetError(
-            f"hypernetwork.heads {config.hypernetwork.heads} do not divide hypernetwork.width "
-            f"{config.hypernetwork.width}: choose a divisor"
-        )
 
 
 def _message(box: str) -> str:
     """What tyro says, without its frame and its help."""
     parts = [part for part in box.split("\n") if part.strip()]
-    rules = [place for place, part in enumerate(parts) if set(part.strip()) == {"-"}]
-    said = parts[rules[0] + 1 : rules[1]] if len(rules) > 1 else parts
+    lines = [place for place, part in enumerate(parts) if set(part.strip()) == {"-"}]
+    said = parts[lines[0] + 1 : lines[1]] if len(lines) > 1 else parts
     return " ".join(" ".join(said).split())

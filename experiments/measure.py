@@ -1,25 +1,23 @@
-"""From generated and retrained networks to tidy rows (methods.md, section 1) and to the arrays behind the pictures."""
+"""Generated networks beside retrained ones, on test images: the metrics and the arrays behind the pictures."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.run import Run
+from experiments.run import Run, on_device
 from hyperforget_jax import classifier
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.data import Split
 from hyperforget_jax.evaluate import accuracy, agreement, membership
-from hyperforget_jax.evaluate.rows import Context, Ideal, Row, rows_of
 from hyperforget_jax.progress import track
 from hyperforget_jax.unlearn.request import Answer
 
 Floats = np.ndarray[Any, np.dtype[Any]]
 IMAGES_AT_ONCE = 8192
-METHOD, REFERENCE = "dihyfo2", "retrain"
 
 
 @dataclass(frozen=True)
@@ -30,11 +28,13 @@ class Outputs:
       probabilities: [N, n, K] on the test images.
       predictions: [N, n].
       train_entropy: [N, n'], nats, on the training images.
+      of_classes: metric -> [N, K], loss (nats) and accuracy on the test images of every class.
     """
 
     probabilities: Floats
     predictions: Floats
     train_entropy: Floats
+    of_classes: Mapping[str, Floats]
 
 
 @jax.jit
@@ -50,13 +50,9 @@ def outputs(networks: Params, dataset_test: Split, dataset_train: Split) -> Outp
         membership.entropy(_probabilities(networks, jnp.asarray(images[first : first + IMAGES_AT_ONCE])))
         for first in range(0, len(images), IMAGES_AT_ONCE)
     ]
-    return Outputs(probabilities, probabilities.argmax(-1), np.concatenate(entropies, axis=1))
-
-
-def context(run: Run, method: str, forget: tuple[int, ...]) -> Context:
-    """Fields common to the rows of one evaluation; forget by labels."""
-    sizes = "-".join(str(size) for size in run.sizes)
-    return Context(run.dataset_name, sizes, method, forget, None, "test", "strict")
+    losses, accuracies = classifier.class_scores_of_many(networks, *on_device(dataset_test))
+    of_classes = {"class_loss": np.asarray(losses), "class_accuracy": np.asarray(accuracies)}
+    return Outputs(probabilities, probabilities.argmax(-1), np.concatenate(entropies, axis=1), of_classes)
 
 
 @dataclass(frozen=True)
@@ -68,6 +64,8 @@ class Evaluated:
       generated: metric -> [N], all samples.
       selected: rows of the samples selected on validation.
       retrained: metric -> [M], the cloud.
+      generated_classes: metric -> [N, K], every class by itself.
+      retrained_classes: metric -> [M, K].
       confusion_generated: [K, K] counts, true class by predicted class, over the selected samples.
       confusion_retrained: the same over the cloud.
     """
@@ -76,6 +74,8 @@ class Evaluated:
     generated: Mapping[str, Floats]
     selected: Floats
     retrained: Mapping[str, Floats]
+    generated_classes: Mapping[str, Floats]
+    retrained_classes: Mapping[str, Floats]
     confusion_generated: Floats
     confusion_retrained: Floats
 
@@ -84,7 +84,10 @@ def evaluate(run: Run, answers: list[Answer], cloud: Params) -> list[Evaluated]:
     """Accuracy, overlap, unlearning score and MIA of the answers and of the cloud, for every request."""
     found: list[Evaluated] = []
     test, train = run.dataset.test, run.dataset.train
-    with run.timed("evaluation"), track(run.console, "evaluation", len(answers), "requests") as advance:
+    with (
+        run.timed("evaluation", resumes=False),
+        track(run.console, "evaluation", len(answers), "requests") as advance,
+    ):
         for index, answer in enumerate(answers):
             forget = run.forget_sets[index]
             ours = outputs(answer.networks, test, train)
@@ -95,29 +98,18 @@ def evaluate(run: Run, answers: list[Answer], cloud: Params) -> list[Evaluated]:
                     generated=measures(run, forget, ours, theirs, same=False),
                     selected=answer.selected,
                     retrained=measures(run, forget, theirs, theirs, same=True),
-                    confusion_generated=confusion(ours.predictions[answer.selected], test),
-                    confusion_retrained=confusion(theirs.predictions, test),
+                    generated_classes=ours.of_classes,
+                    retrained_classes=theirs.of_classes,
+                    confusion_generated=confusion(ours.predictions[answer.selected], test, run.sizes[-1]),
+                    confusion_retrained=confusion(theirs.predictions, test, run.sizes[-1]),
                 )
             )
             advance(1)
     return found
 
 
-def unlearning_rows(run: Run, found: list[Evaluated]) -> list[Row]:
-    """Rows of every request: all samples, the selected ones, the cloud."""
-    rows: list[Row] = []
-    for one in found:
-        about = context(run, METHOD, one.forget_set)
-        chosen = {name: column[one.selected] for name, column in one.generated.items()}
-        rows += expand(run, replace(about, selection="pass1"), one.generated)
-        rows += expand(run, replace(about, selection="best"), chosen)
-        rows += expand(run, replace(about, method=REFERENCE), one.retrained)
-    return rows
-
-
-def confusion(predictions: Floats, split: Split) -> Floats:
+def confusion(predictions: Floats, split: Split, size: int) -> Floats:
     """Counts [K, K] of true class by predicted class, over all networks [N, n] and images."""
-    size = int(split.labels.max()) + 1
     true = np.broadcast_to(split.labels, predictions.shape)
     return np.bincount((true * size + predictions).ravel(), minlength=size * size).reshape(size, size)
 
@@ -164,21 +156,3 @@ def over_cloud(pairs: Floats) -> Floats:
 def leave_one_out(pairs: Floats) -> Floats:
     """Mean [M] of each network's agreement with the others, from all pairs [M, M]."""
     return agreement.pairs_without_self(pairs).reshape(len(pairs), -1).mean(1)
-
-
-def expand(run: Run, about: Context, values: Mapping[str, Floats]) -> list[Row]:
-    """Rows of several metrics of one evaluation."""
-    config = run.config
-    found = []
-    for name, column in values.items():
-        ideal: Ideal = 0.0 if name == "forget_accuracy" else "cloud"
-        found += rows_of(
-            column,
-            about,
-            metric=name,
-            class_=None,
-            ideal=ideal,
-            resamples=config.evaluation.bootstrap,
-            seed=config.seed,
-        )
-    return found

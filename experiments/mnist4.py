@@ -6,4 +6,4 @@ from configs import mnist4
 from experiments import command, pipeline
 
 if __name__ == "__main__":
-    sys.exit(command.main(mnist4.get_config(), pipeline.run, sys.argv[1:]))
+    sys.exit(command.main("mnist4", mnist4.get_config(), pipeline.run, sys.argv[1:]))

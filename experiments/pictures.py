@@ -1,6 +1,5 @@
 """The pictures and the page of a run, from what was measured."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +88,6 @@ def draw(
 def write_page(run: Run, rows: list[dict[str, Any]], pictures: list[Picture]) -> Path:
     """Writes `report.html` and returns its path."""
     config, made = run.config, records.provenance()
-    module = Path(sys.argv[0]).stem
     content = Content(
         dataset=rows[0]["dataset"],
         classifier=rows[0]["classifier"],
@@ -99,7 +97,7 @@ def write_page(run: Run, rows: list[dict[str, Any]], pictures: list[Picture]) ->
         rows=rows,
         pictures=pictures,
         cost=records.read_rows(run.folder / "costs.jsonl"),
-        command=" ".join(["python -m", f"experiments.{module}", *sys.argv[1:]]),
+        command=run.command,
         config=flatten(config),
         versions=made["versions"],
         git=made["git"],

@@ -1,36 +1,28 @@
 """The whole path: images, zoo, hypernetwork, answers, retrained cloud, evaluation, report."""
 
-from rich.console import Console
-
-from experiments import align, measure, pictures, replies, stages
-from experiments.run import start
+from experiments import align, measure, pictures, replies, stages, tidy
+from experiments.run import Run
 from hyperforget_jax import records
-from hyperforget_jax.config import Config
 from hyperforget_jax.diffusion.generator import generator
 from hyperforget_jax.evaluate.rows import to_json
 from hyperforget_jax.report import tables
-from hyperforget_jax.zoo import train
 
 
-def run(config: Config, console: Console) -> None:
+def run(job: Run) -> None:
     """Runs every stage that is not done yet, then prints the closing table and writes the report.
 
     Leaves in the workdir: `zoo/`, `hypernetwork/`, `reference/`, `requests/` (artefacts with manifests), `results.jsonl` (tidy rows),
     `results.md` (the tables), `costs.jsonl` (seconds per stage), `figures/` and `report.html`.
     """
-    job = start(config, console)
-    num_images = len(job.dataset.train.labels)
-    train.check_batch("zoo.batch_size", config.zoo.batch_size, num_images)
-    train.check_batch("reference.batch_size", config.reference.batch_size, num_images)
     zoo = stages.make_zoo(job)
-    generate = generator(stages.train_hypernetwork(job, zoo), config.sampling)
+    candidates = replies.candidates(job, zoo)
+    grids = align.grids(job, zoo)
+    generate = generator(stages.train_hypernetwork(job, zoo), job.config.sampling)
     cloud = replies.retrained_cloud(job)
-    answers = replies.answers(job, zoo, generate)
+    answers = replies.answers(job, candidates, generate)
     evaluated = measure.evaluate(job, answers, cloud)
-    sweeps = align.sweeps(job, zoo, generate)
-    rows = [
-        to_json(row) for row in measure.unlearning_rows(job, evaluated) + align.alignment_rows(job, sweeps)
-    ]
+    sweeps = align.sweeps(job, grids, generate)
+    rows = [to_json(row) for row in tidy.unlearning_rows(job, evaluated) + align.alignment_rows(job, sweeps)]
     records.write_rows(job.folder / "results.jsonl", rows)
     curve = records.read_rows(job.folder / "training" / "learning_curve.jsonl")
     drawn = pictures.draw(job, stages.coverage(job, zoo), curve, evaluated, sweeps)
@@ -38,6 +30,6 @@ def run(config: Config, console: Console) -> None:
     lines, aligned = tables.comparison(rows), tables.alignment_table(rows)
     markdown = tables.to_markdown(lines) + "\n" + tables.alignment_to_markdown(aligned)
     records.write_text(job.folder / "results.md", markdown)
-    console.print(tables.to_rich(lines))
-    console.print(tables.alignment_to_rich(aligned))
-    console.print(f"results: {job.folder / 'results.jsonl'}\nreport:  {page}")
+    job.console.print(tables.to_rich(lines))
+    job.console.print(tables.alignment_to_rich(aligned))
+    job.console.print(f"results: {job.folder / 'results.jsonl'}\nreport:  {page}")

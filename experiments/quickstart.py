@@ -1,25 +1,25 @@
 """One hypernetwork, three requests, on scikit-learn's digits: `python -m experiments.quickstart` (minutes, no download)."""
 
+import argparse
 import sys
 
 from configs import quickstart
 from experiments import command, pipeline
 
-CLASSES = "--classes"
-
 
 def main(arguments: list[str]) -> int:
     """`--classes four` (the default) or `--classes all`; every other argument overrides a config field."""
-    which = "four"
-    if CLASSES in arguments:
-        place = arguments.index(CLASSES)
-        which = "".join(arguments[place + 1 : place + 2])
-        arguments = arguments[:place] + arguments[place + 2 :]
-    if which not in quickstart.SETTINGS:
-        expected = " or ".join(quickstart.SETTINGS)
-        print(f"error: {CLASSES} is {which or 'empty'!r}: choose {expected}", file=sys.stderr)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--classes", default="four", nargs="?", const="")
+    known, others = parser.parse_known_args(arguments)
+    if known.classes not in quickstart.SETTINGS:
+        print(
+            f"error: --classes is {known.classes!r}: choose {' or '.join(quickstart.SETTINGS)}",
+            file=sys.stderr,
+        )
         return 2
-    return command.main(quickstart.get_config(which), pipeline.run, arguments)
+    name = "quickstart" if known.classes == "four" else f"quickstart --classes {known.classes}"
+    return command.main(name, quickstart.get_config(known.classes), pipeline.run, others)
 
 
 if __name__ == "__main__":

@@ -14,11 +14,20 @@ from hyperforget_jax.classifier import Params
 from hyperforget_jax.diffusion.generator import Generator
 from hyperforget_jax.progress import track
 from hyperforget_jax.unlearn import prompts, request
-from hyperforget_jax.unlearn.request import Answer
+from hyperforget_jax.unlearn.request import Answer, Floats
 from hyperforget_jax.unlearn.retrain import retrain
 from hyperforget_jax.weights.layout import flatten, unflatten
 from hyperforget_jax.workdir import identity
 from hyperforget_jax.zoo.store import Zoo
+
+
+def candidates(run: Run, zoo: Zoo) -> list[Floats]:
+    """Candidate prompts [C, K] of every request, or one line that says which the zoo cannot answer."""
+    known, _ = zoo.split(run.config.zoo.runs, run.config.zoo.validation_share)
+    return [
+        prompts.candidates(known.losses, known.accuracies, forget, run.config.request)
+        for forget in run.forget_sets
+    ]
 
 
 def retrained_cloud(run: Run) -> Params:
@@ -28,44 +37,43 @@ def retrained_cloud(run: Run) -> Params:
     if records.is_complete(folder):
         run.console.print(f"retrained cloud: reused from {folder}")
     else:
-        with run.timed("retrained cloud"), records.new_artefact(folder, identity(config)) as place:
-            run.console.print(f"retrained cloud: {shape[0]} forget sets x {shape[1]} seeds, one program")
-            cloud = retrain(
-                keys.stream(config.seed, "reference"),
-                on_device(run.dataset.train),
-                run.forget_sets,
-                run.sizes,
-                config.reference,
-            )
-            np.save(place / "weights.npy", np.asarray(jax.vmap(jax.vmap(flatten))(cloud)))
+        run.console.print(f"retrained cloud: {shape[0]} forget sets x {shape[1]} seeds, one program")
+        with run.timed("retrained cloud", resumes=False):
+            key = keys.stream(config.seed, "reference")
+            training = on_device(run.dataset.train)
+            cloud = retrain(key, training, run.forget_sets, run.sizes, config.reference)
+            weights = np.asarray(jax.vmap(jax.vmap(flatten))(cloud))  # [F, M, P]
+        with records.new_artefact(folder, identity(config)) as place:
+            np.save(place / "weights.npy", weights)
     records.verify(folder)
-    weights = jnp.asarray(np.load(folder / "weights.npy", allow_pickle=False))  # [F, M, P]
-    return jax.vmap(jax.vmap(partial(unflatten, sizes=run.sizes)))(weights)
+    stored = jnp.asarray(np.load(folder / "weights.npy", allow_pickle=False))  # [F, M, P]
+    return jax.vmap(jax.vmap(partial(unflatten, sizes=run.sizes)))(stored)
 
 
-def answers(run: Run, zoo: Zoo, generate: Generator) -> list[Answer]:
-    """Prompts, samples and selection for every request."""
-    known, _ = zoo.split(run.config.zoo.runs, run.config.zoo.validation_share)
+def answers(run: Run, asked: list[Floats], generate: Generator) -> list[Answer]:
+    """Samples and selection for every request, from its candidate prompts."""
     found = []
-    for labels, forget in zip(run.config.task.forget_sets, run.forget_sets, strict=True):
+    for labels, forget, tried in zip(run.config.task.forget_sets, run.forget_sets, asked, strict=True):
         name = "forget-" + "-".join(str(label) for label in labels)
         folder = run.folder / "requests" / name
         if records.is_complete(folder):
             records.verify(folder)
             run.console.print(f"{name}: reused from {folder}")
         else:
-            with run.timed(name):
-                reply = _ask(run, name, known, generate, forget)
+            with run.timed(name, resumes=False):
+                reply = _ask(run, name, tried, generate, forget)
             with records.new_artefact(folder, identity(run.config)) as place:
                 _write_answer(place, reply)
-        found.append(_read_answer(folder, run.sizes))
+        answer = _read_answer(folder, run.sizes)
+        if not answer.candidate_worth.any():
+            run.console.print(f"{name}: NO sample of any prompt has forgotten: train the hypernetwork longer")
+        found.append(answer)
     return found
 
 
-def _ask(run: Run, name: str, known: Zoo, generate: Generator, forget: tuple[int, ...]) -> Answer:
+def _ask(run: Run, name: str, tried: Floats, generate: Generator, forget: tuple[int, ...]) -> Answer:
     config = run.config.request
-    candidates = prompts.candidates(known.losses, known.accuracies, forget, config)
-    total = len(candidates) * config.samples_per_candidate + config.samples
+    total = len(tried) * config.samples_per_candidate + config.samples
     with track(run.console, name, total, "networks") as advance:
 
         def generate_and_count(draws: jax.Array, losses: jax.Array) -> Params:
@@ -73,7 +81,7 @@ def _ask(run: Run, name: str, known: Zoo, generate: Generator, forget: tuple[int
 
         validation = on_device(run.dataset.validation)
         key = keys.stream(run.config.seed, name)
-        return request.answer(generate_and_count, candidates, forget, validation, key, config)
+        return request.answer(generate_and_count, tried, forget, validation, key, config)
 
 
 def _write_answer(place: Path, answer: Answer) -> None:

@@ -12,14 +12,12 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from configs import mnist4
 from experiments import command, stages
-from experiments.run import on_device, start
+from experiments.run import Run, on_device
 from hyperforget_jax import classifier, records
-from hyperforget_jax.config import Config
 from hyperforget_jax.weights import codec
 from hyperforget_jax.weights.layout import unflatten
 
@@ -27,9 +25,9 @@ BASIS_SIZES = (32, 64, 96, 128, 192, 256)
 CHECKPOINTS = 2000
 
 
-def run(config: Config, console: Console) -> None:
+def run(job: Run) -> None:
     """Measures |Δ log(loss + c)| per class and the loss of accuracy over held-out checkpoints."""
-    job = start(config, console)
+    config = job.config
     known, held_out = stages.make_zoo(job).split(config.zoo.runs, config.zoo.validation_share)
     some = held_out.take(np.arange(len(held_out))[:: max(1, len(held_out) // CHECKPOINTS)])
     from_vectors = jax.jit(jax.vmap(partial(unflatten, sizes=job.sizes)))
@@ -56,8 +54,8 @@ def run(config: Config, console: Console) -> None:
     table = Table(*rows[0])
     for row in rows:
         table.add_row(*(f"{value:.4g}" for value in row.values()))
-    console.print(table)
+    job.console.print(table)
 
 
 if __name__ == "__main__":
-    sys.exit(command.main(mnist4.get_config(), run, sys.argv[1:]))
+    sys.exit(command.main("roundtrip", mnist4.get_config(), run, sys.argv[1:]))

@@ -12,7 +12,7 @@ from rich.console import Console
 from hyperforget_jax import data, records, workdir
 from hyperforget_jax.config import Config
 from hyperforget_jax.data import Dataset, Split
-from hyperforget_jax.zoo.train import Images
+from hyperforget_jax.zoo.train import Images, check_batch
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Run:
     dataset: Dataset
     folder: Path
     console: Console
+    command: str
 
     @property
     def dataset_name(self) -> str:
@@ -53,13 +54,22 @@ class Run:
         return tuple(place for place in range(self.dataset.num_classes) if place not in pivots)
 
     @contextlib.contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Writes the stage's wall time to `costs.jsonl`, in place of what an earlier run wrote for it."""
+    def timed(self, stage: str, *, resumes: bool) -> Iterator[None]:
+        """Writes the stage's wall time to `costs.jsonl`, also when it is stopped.
+
+        Args:
+          stage: its name.
+          resumes: whether the stage goes on where it was stopped, so that times add up; else the last one counts.
+        """
         begun = time.monotonic()
-        yield
-        path = self.folder / "costs.jsonl"
-        others = [row for row in records.read_rows(path) if row["stage"] != stage] if path.exists() else []
-        records.write_rows(path, [*others, {"stage": stage, "seconds": time.monotonic() - begun}])
+        try:
+            yield
+        finally:
+            path, seconds = self.folder / "costs.jsonl", time.monotonic() - begun
+            rows = records.read_rows(path) if path.exists() else []
+            before = sum(row["seconds"] for row in rows if row["stage"] == stage) if resumes else 0.0
+            others = [row for row in rows if row["stage"] != stage]
+            records.write_rows(path, [*others, {"stage": stage, "seconds": before + seconds}])
 
 
 def on_device(split: Split) -> Images:
@@ -67,6 +77,14 @@ def on_device(split: Split) -> Images:
     return Images(jnp.asarray(split.images), jnp.asarray(split.labels))
 
 
-def start(config: Config, console: Console) -> Run:
-    """Loads the images of a config whose workdir is claimed."""
-    return Run(config, data.load(config.data), workdir.place(config), console)
+def start(config: Config, console: Console, command: str) -> Run:
+    """Loads the images and checks what depends on them; writes nothing.
+
+    Raises:
+      HyperForgetError: images missing or damaged, a minibatch larger than the training split.
+    """
+    dataset = data.load(config.data)
+    num_images = len(dataset.train.labels)
+    check_batch("zoo.batch_size", config.zoo.batch_size, num_images)
+    check_batch("reference.batch_size", config.reference.batch_size, num_images)
+    return Run(config, dataset, workdir.place(config), console, command)

@@ -28,7 +28,7 @@ def make_zoo(run: Run) -> Zoo:
         run.console.print(f"zoo: reused from {folder}")
     else:
         data = on_device(run.dataset.train), on_device(run.dataset.validation)
-        with run.timed("zoo"), track(run.console, "zoo", config.runs, "runs") as advance:
+        with run.timed("zoo", resumes=True), track(run.console, "zoo", config.runs, "runs") as advance:
             build.build(
                 folder,
                 config,
@@ -66,7 +66,7 @@ def train_hypernetwork(run: Run, zoo: Zoo) -> Hypernetwork:
         records.verify(folder)
         run.console.print(f"hypernetwork: reused from {folder}")
         return store.load(folder, config.hypernetwork, config.diffusion)
-    with run.timed("hypernetwork"), records.writing_errors(folder):
+    with run.timed("hypernetwork", resumes=True):
         parts = zoo.split(config.zoo.runs, config.zoo.validation_share)
         from_vectors = jax.jit(jax.vmap(partial(unflatten, sizes=run.sizes)))
         coder = codec.fit(config.codec, run.sizes, from_vectors(parts[0].weights), run.dataset.train.images)
@@ -82,7 +82,8 @@ def train_hypernetwork(run: Run, zoo: Zoo) -> Hypernetwork:
         )
         transformer = dit.make(config.hypernetwork, coder.layout, run.sizes[-1])
         workplace = run.folder / "training"
-        workplace.mkdir(exist_ok=True)
+        with records.writing_errors(workplace):
+            workplace.mkdir(exist_ok=True)
         with track(run.console, "hypernetwork", config.training.steps, "steps") as advance:
             params = trainer.train(
                 workplace,

@@ -12,14 +12,12 @@ from dataclasses import replace
 
 import jax
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from configs import mnist4
 from experiments import command
-from experiments.run import on_device, start
+from experiments.run import Run, on_device
 from hyperforget_jax import classifier, keys, records
-from hyperforget_jax.config import Config
 from hyperforget_jax.evaluate.accuracy import accuracy
 from hyperforget_jax.progress import track
 from hyperforget_jax.unlearn.retrain import retrain
@@ -29,12 +27,12 @@ BATCH_SIZES = (64, 256)
 LEARNING_RATES = (1e-3, 2e-3, 3e-3, 6e-3)
 
 
-def run(config: Config, console: Console) -> None:
+def run(job: Run) -> None:
     """Retrains a cloud per setting; the same seeds for all."""
-    job = start(config, console)
+    config = job.config
     validation, rows = job.dataset.validation, []
     settings = list(itertools.product(EPOCHS, BATCH_SIZES, LEARNING_RATES))
-    with track(console, "clouds", len(settings), "settings") as advance:
+    with track(job.console, "clouds", len(settings), "settings") as advance:
         for epochs, batch_size, rate in settings:
             setting = replace(config.reference, epochs=epochs, batch_size=batch_size, learning_rate=rate)
             key = keys.stream(config.seed, "tune_reference")
@@ -52,8 +50,8 @@ def run(config: Config, console: Console) -> None:
     table = Table(*rows[0])
     for row in rows:
         table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()))
-    console.print(table)
+    job.console.print(table)
 
 
 if __name__ == "__main__":
-    sys.exit(command.main(mnist4.get_config(), run, sys.argv[1:]))
+    sys.exit(command.main("tune_reference", mnist4.get_config(), run, sys.argv[1:]))

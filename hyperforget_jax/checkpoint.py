@@ -1,6 +1,5 @@
 """Saved training states: the only module that imports orbax."""
 
-import logging
 import os
 import re
 from pathlib import Path
@@ -12,7 +11,6 @@ import orbax.checkpoint as ocp
 
 KEPT = 1
 STEP_DIGITS = 8
-logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax tells a full disk in a hundred lines; we in one
 
 
 class Checkpoints:

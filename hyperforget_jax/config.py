@@ -1,4 +1,4 @@
-"""Every default of the project, with its unit and its meaning; no other file holds one.
+"""Every default of a setting, with its unit and its meaning. Constants that define a method stand beside it.
 
 `configs/*.py` build a `Config` for one setting; the command line overrides single fields; the
 resolved value is saved beside every artefact. All dataclasses are frozen: a config is a value.

@@ -13,7 +13,7 @@ def stream(seed: int, name: str) -> jax.Array:
 
     Args:
       seed: the run's seed.
-      name: the stage that draws, such as `"zoo"` or `"hypernetwork/train"`.
+      name: the stage that draws, such as `"zoo"` or `"forget-2-3"`.
 
     Returns:
       A typed key, shape ().

@@ -7,7 +7,7 @@ DATA = "data"
 
 
 def make(batch_size: int) -> Mesh:
-    """A one-axis mesh of as many devices as divide the batch; its axis type is Auto (design.md, section 5)."""
+    """A one-axis mesh of as many devices as divide the batch; its axis type is Auto."""
     count = max(n for n in range(1, jax.device_count() + 1) if batch_size % n == 0)
     return jax.make_mesh((count,), (DATA,), axis_types=(AxisType.Auto,), devices=jax.devices()[:count])
 

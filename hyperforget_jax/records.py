@@ -37,8 +37,8 @@ def writing_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # numpy tells a short write ("100 requested and 7 written") without an errno: the disk is full
-        remedy = REMEDIES.get(errno.ENOSPC if error.errno is None else error.errno)
+        short_write = error.errno is None and "requested and" in str(error)  # numpy on a full disk
+        remedy = REMEDIES.get(errno.ENOSPC if short_write else error.errno or 0)
         if remedy is None:
             raise
         raise HyperForgetError(f"cannot write {error.filename or path}: {remedy}") from error

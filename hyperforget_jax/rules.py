@@ -4,17 +4,31 @@ from hyperforget_jax.config import Config, flatten
 from hyperforget_jax.errors import HyperForgetError
 
 SHARES = (
-    "probability",
-    "share",
-    "accuracy",
-    "tolerance",
-    "quantiles",
-    "decay",
-    "beta2",
-    "keep_rate",
-    "deletion_time",
+    "zoo.undersample_probability",
+    "zoo.never_seen_probability",
+    "zoo.keep_rate",
+    "zoo.deletion_probability",
+    "zoo.deletion_time",
+    "zoo.selection_probability",
+    "zoo.pivot_accuracy",
+    "zoo.validation_share",
+    "training.beta2",
+    "training.ema_decay",
+    "request.retain_quantiles",
+    "request.forget_tolerance",
+    "evaluation.alignment_quantiles",
+    "evaluation.learned_share",
 )
-"""Fields whose name ends so lie in [0, 1]."""
+"""Fields in [0, 1]."""
+BELOW_ONE = ("zoo.pivot_accuracy", "zoo.validation_share", "training.beta2", "training.ema_decay")
+"""Shares that must leave something."""
+POSITIVE = (
+    "zoo.validation_share",
+    "training.learning_rate",
+    "reference.learning_rate",
+    "hypernetwork.loss_floor",
+)
+"""Fields that must be above 0."""
 LABELS = ("data.classes", "task.pivots", "task.forget_sets")
 AT_LEAST = {
     "seed": 0,
@@ -45,6 +59,15 @@ def check(config: Config) -> None:
     for name in ("classifier.hidden", "request.retain_quantiles"):
         if not flat[name]:
             raise HyperForgetError(f"{name} is empty: give at least one number")
+    width, heads = config.hypernetwork.width, config.hypernetwork.heads
+    if width % max(heads, 1):
+        raise HyperForgetError(
+            f"hypernetwork.heads {heads} do not divide hypernetwork.width {width}: choose a divisor"
+        )
+    if config.codec.kind == "raw" and config.codec.chunk_size >= width:
+        raise HyperForgetError(
+            f"codec.chunk_size is {config.codec.chunk_size}: choose less than hypernetwork.width, {width}"
+        )
     if config.request.best > config.request.samples:
         raise HyperForgetError(
             f"request.best is {config.request.best}, request.samples {config.request.samples}: select at most as many"
@@ -57,5 +80,9 @@ def check(config: Config) -> None:
                 raise HyperForgetError(f"{name} is {number}: choose a whole number of at least {least}")
             if isinstance(number, float) and not 0.0 <= number < float("inf"):
                 raise HyperForgetError(f"{name} is {number}: choose a finite number of at least 0")
-            if isinstance(number, float) and name.endswith(SHARES) and number > 1.0:
+            if name in SHARES and number > 1.0:
                 raise HyperForgetError(f"{name} is {number}: choose a number from 0 to 1")
+            if name in BELOW_ONE and number == 1.0:
+                raise HyperForgetError(f"{name} is {number}: choose a number below 1")
+            if name in POSITIVE and number == 0.0:
+                raise HyperForgetError(f"{name} is {number}: choose a number above 0")

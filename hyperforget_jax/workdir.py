@@ -4,21 +4,26 @@ import errno
 import json
 import os
 import shutil
-from itertools import pairwise
 from pathlib import Path
 
 from hyperforget_jax import records
 from hyperforget_jax.config import Config, flatten
 from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.weights.layout import num_weights
 
 CONFIG = "config.json"
+INPUTS = {"digits": 64}
+MOST_INPUTS = 784
+"""Pixels of an image, for the estimate of disk space."""
 WHERE_NOT_WHAT = ("workdir", "overwrite")
 """Fields that say where and how, not what: they may differ between runs in one workdir."""
 
 
 def identity(config: Config) -> dict[str, object]:
     """The flat config without the fields that do not decide any content."""
-    return {name: value for name, value in flatten(config).items() if name not in WHERE_NOT_WHAT}
+    flat = {name: value for name, value in flatten(config).items() if name not in WHERE_NOT_WHAT}
+    # IDX files are the same in every folder; tensorflow-datasets has another order, and so other splits.
+    return flat | {"data.dir": flat["data.dir"] and "IDX files"}
 
 
 def place(config: Config) -> Path:
@@ -50,6 +55,7 @@ def claim(config: Config) -> None:
         if differing:
             shutil.rmtree(folder)
             folder.mkdir()
+            theirs = None
         needed, free = _zoo_bytes(config), shutil.disk_usage(folder).free
         if needed > free and not theirs:
             raise HyperForgetError(
@@ -74,7 +80,6 @@ def _differing(theirs: dict[str, object], ours: dict[str, object]) -> str:
 
 
 def _zoo_bytes(config: Config) -> int:
-    """Upper bound of the zoo on disk; inputs of at most 784 pixels."""
-    sizes = [784, *config.classifier.hidden, len(config.data.classes)]
-    weights = sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(sizes))
-    return config.zoo.runs * config.zoo.snapshots * (weights + 2 * sizes[-1] + 2) * 4
+    """Upper bound of the zoo on disk."""
+    sizes = (INPUTS.get(config.data.name, MOST_INPUTS), *config.classifier.hidden, len(config.data.classes))
+    return config.zoo.runs * config.zoo.snapshots * (num_weights(sizes) + 2 * sizes[-1] + 2) * 4

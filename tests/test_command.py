@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from configs import quickstart as quickstart_config
 from experiments import command, pipeline, quickstart
+from experiments.run import Run
 from hyperforget_jax import workdir
 from hyperforget_jax.config import Config, flatten
 from hyperforget_jax.errors import HyperForgetError
@@ -33,10 +33,10 @@ def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Refused:
     """Runs a command line that must be refused, and returns the one line that it prints."""
 
     def run(*arguments: str) -> str:
-        def job(config: Config, console: Console) -> None:
+        def job(run: Run) -> None:
             pytest.fail("work has begun")
 
-        status = command.main(replace(DEFAULT, workdir=str(tmp_path / "run")), job, arguments)
+        status = command.main("quickstart", replace(DEFAULT, workdir=str(tmp_path / "run")), job, arguments)
         out, error = capsys.readouterr()
         assert status == 2
         assert out == ""
@@ -181,13 +181,14 @@ def test_quickstart_refuses_other_settings(capsys: pytest.CaptureFixture[str], a
 
 
 @pytest.mark.parametrize(
-    ("arguments", "classes"), [([], 4), (["--classes", "four"], 4), (["--classes", "all"], 10)]
+    ("arguments", "classes"),
+    [([], 4), (["--classes", "four"], 4), (["--classes", "all"], 10), (["--classes=all"], 10)],
 )
 def test_quickstart_chooses_the_setting_and_overrides_the_rest(
     arguments: list[str], classes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs: list[Config] = []
-    monkeypatch.setattr(pipeline, "run", lambda config, console: jobs.append(config))
+    monkeypatch.setattr(pipeline, "run", lambda run: jobs.append(run.config))
     folder = tmp_path / "run"
     assert quickstart.main(["--seed", "3", *arguments, "--workdir", str(folder)]) == 0
     (config,) = jobs
@@ -195,11 +196,23 @@ def test_quickstart_chooses_the_setting_and_overrides_the_rest(
     assert json.loads((folder / "config.json").read_text()) == workdir.identity(config)
 
 
+def test_a_remedy_can_be_followed_in_the_same_workdir(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """What is refused for its images or their number has not taken the workdir."""
+    default, done = replace(DEFAULT, workdir=str(tmp_path / "run")), []
+    assert command.main("quickstart", default, done.append, ["--zoo.batch-size", "10000"]) == 2
+    assert "zoo.batch_size is 10000, the training split has " in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+    assert command.main("quickstart", default, done.append, ["--zoo.batch-size", "32"]) == 0
+    assert [run.command for run in done] == ["python -m experiments.quickstart --zoo.batch-size 32"]
+
+
 def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    def job(config: Config, console: Console) -> None:
+    def job(run: Run) -> None:
         raise KeyboardInterrupt
 
-    assert command.main(replace(DEFAULT, workdir=str(tmp_path)), job, []) == 130
+    assert command.main("quickstart", replace(DEFAULT, workdir=str(tmp_path)), job, []) == 130
     (line,) = capsys.readouterr().err.splitlines()
     assert line == "stopped: run the same command again to go on from here"
 
@@ -207,19 +220,19 @@ def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str], tmp_path: 
 def test_a_refusal_during_the_work_is_one_line_too(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    def job(config: Config, console: Console) -> None:
+    def job(run: Run) -> None:
         raise HyperForgetError("the loss is nan: lower it")
 
-    assert command.main(replace(DEFAULT, workdir=str(tmp_path)), job, []) == 2
+    assert command.main("quickstart", replace(DEFAULT, workdir=str(tmp_path)), job, []) == 2
     assert capsys.readouterr().err == "error: the loss is nan: lower it\n"
 
 
 def test_a_programming_error_is_not_hidden(tmp_path: Path) -> None:
-    def job(config: Config, console: Console) -> None:
+    def job(run: Run) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        command.main(replace(DEFAULT, workdir=str(tmp_path)), job, [])
+        command.main("quickstart", replace(DEFAULT, workdir=str(tmp_path)), job, [])
 
 
 def test_overwrite_keeps_what_the_same_config_left(tmp_path: Path) -> None:

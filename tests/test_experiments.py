@@ -23,7 +23,7 @@ from rich.console import Console
 
 from configs import mnist4, quickstart
 from experiments import command, pipeline, roundtrip, stages
-from experiments.run import Run
+from experiments.run import start
 from hyperforget_jax import data, records, workdir
 from hyperforget_jax.config import (
     CodecConfig,
@@ -90,7 +90,7 @@ def run(config: Config) -> str:
     """Runs the path and returns what it printed."""
     paper = io.StringIO()
     workdir.claim(config)
-    pipeline.run(config, Console(file=paper, width=200))
+    pipeline.run(start(config, Console(file=paper, width=200), "python -m experiments.tiny"))
     return paper.getvalue()
 
 
@@ -174,7 +174,9 @@ def test_alignment_is_there_for_every_forgettable_class(rows: Rows, label: int) 
 
 
 def test_no_row_is_there_twice_or_without_being_expected(rows: Rows) -> None:
-    unlearning, alignment = 3 * 3 * (len(ACCURACIES) + len(AGREEMENT)) * 4, 2 * (6 + 4)
+    classes = 4
+    unlearning = 3 * 3 * (len(ACCURACIES) + len(AGREEMENT) + 2 * classes) * 4
+    alignment = 2 * (6 + 4)
     keys = {json.dumps({name: row[name] for name in FIELDS[:10]}) for row in rows}
     assert len(keys) == len(rows) == unlearning + alignment
 
@@ -232,8 +234,7 @@ def test_a_second_run_does_nothing_again(straight: Path) -> None:
 
 def test_another_seed_gives_other_networks(straight: Path, tmp_path: Path) -> None:
     config = tiny(tmp_path, seed=1)
-    job = Run(config, data.load(config.data), tmp_path, Console(file=io.StringIO()))
-    zoo = stages.make_zoo(job)
+    zoo = stages.make_zoo(start(config, Console(file=io.StringIO()), ""))
     block = np.load(straight / "zoo" / "block-00000" / "weights.npy", allow_pickle=False)
     assert not np.isin(zoo.weights[:, 0], block[:, 0]).any()
 
@@ -243,7 +244,7 @@ def test_the_round_trip_experiment_leaves_its_table(
 ) -> None:
     shutil.copytree(straight / "zoo", tmp_path / "zoo")
     monkeypatch.setattr(roundtrip, "BASIS_SIZES", (2, 65))
-    roundtrip.run(tiny(tmp_path), Console(file=io.StringIO()))
+    roundtrip.run(start(tiny(tmp_path), Console(file=io.StringIO()), ""))
     coarse, fine = records.read_rows(tmp_path / "roundtrip.jsonl")
     assert (coarse["basis_size"], fine["basis_size"]) == (2, 65)
     assert fine["log_loss_change_q95"] < 0.01 < coarse["log_loss_change_q95"]
@@ -257,7 +258,7 @@ def test_a_damaged_artefact_is_named(
     shutil.copytree(straight, folder)
     path = folder / "reference" / "weights.npy"
     path.write_bytes(path.read_bytes()[:-1] + b"\x7f")
-    assert command.main(tiny(folder), pipeline.run, []) == 2
+    assert command.main("tiny", tiny(folder), pipeline.run, []) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert f"{path} does not match the checksum" in line
 
@@ -302,14 +303,14 @@ def test_a_run_that_full_disks_stop_again_and_again_ends_like_any_other(
     ]
     for owner, name, when, error, absent in faults:
         breaks(monkeypatch, owner, name, when, error)
-        assert command.main(tiny(folder), pipeline.run, []) == 2
+        assert command.main("tiny", tiny(folder), pipeline.run, []) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("error: cannot write ")
         assert "the disk is full" in line
         assert not (folder / absent).exists()
         for manifest in folder.rglob(records.MANIFEST):
             records.verify(manifest.parent)
-    assert command.main(tiny(folder), pipeline.run, []) == 0
+    assert command.main("tiny", tiny(folder), pipeline.run, []) == 0
     assert (folder / "results.jsonl").read_bytes() == (straight / "results.jsonl").read_bytes()
     assert (folder / "report.html").exists()
 

@@ -12,11 +12,11 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = "hyperforget_jax"
 FLOORS = {
     **dict.fromkeys(["errors", "config", "keys", "mesh", "records", "progress", "classifier"], 0),
-    **dict.fromkeys(["checkpoint", "data", "rules", "weights", "workdir"], 1),
+    **dict.fromkeys(["checkpoint", "data", "rules", "weights"], 1),
     **dict.fromkeys(["zoo.protocol", "zoo.train", "zoo.store"], 2),
-    **dict.fromkeys(["diffusion.schedule", "diffusion.conditioning", "diffusion.tokens"], 2),
-    **dict.fromkeys(["diffusion.dit", "unlearn.prompts"], 2),
-    **dict.fromkeys(["zoo.build", "zoo.coverage", "diffusion.objective", "unlearn.retrain", "evaluate"], 3),
+    **dict.fromkeys(["diffusion.schedule", "diffusion.conditioning"], 2),
+    **dict.fromkeys(["diffusion.dit", "unlearn.prompts", "workdir"], 2),
+    **dict.fromkeys(["zoo.build", "diffusion.objective", "unlearn.retrain", "evaluate"], 3),
     **dict.fromkeys(["diffusion.trainer", "diffusion.sampler", "diffusion.generator"], 4),
     **dict.fromkeys(["diffusion.store", "unlearn.request"], 4),
     "report": 5,

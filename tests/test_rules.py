@@ -7,8 +7,11 @@ import pytest
 from hyperforget_jax import rules
 from hyperforget_jax.config import (
     ClassifierConfig,
+    CodecConfig,
     Config,
     EvaluationConfig,
+    HypernetworkConfig,
+    ReferenceConfig,
     RequestConfig,
     TrainingConfig,
     ZooConfig,
@@ -24,6 +27,14 @@ REFUSED = {
     "zoo.learning_rate starts at 0.0": Config(zoo=ZooConfig(learning_rate=(0.0, 0.1))),
     "classifier.hidden is empty": Config(classifier=ClassifierConfig(hidden=())),
     r"classifier.hidden is 0": Config(classifier=ClassifierConfig(hidden=(3, 0))),
+    "zoo.pivot_accuracy is 1.0": Config(zoo=ZooConfig(pivot_accuracy=1.0)),
+    "zoo.validation_share is 0.0": Config(zoo=ZooConfig(validation_share=0.0)),
+    "seed is -1": Config(seed=-1),
+    "reference.seeds is 1": Config(reference=ReferenceConfig(seeds=1)),
+    "hypernetwork.heads 5 do not divide hypernetwork.width 192": Config(
+        hypernetwork=HypernetworkConfig(width=192, heads=5)
+    ),
+    "codec.chunk_size is 256": Config(codec=CodecConfig(kind="raw", chunk_size=256)),
     "request.best is 9, request.samples 8": Config(request=RequestConfig(best=9, samples=8)),
     "evaluation.alignment_quantiles is 1.5": Config(
         evaluation=EvaluationConfig(alignment_quantiles=(0.0, 1.5))
@@ -38,5 +49,5 @@ def test_a_number_without_meaning_is_refused(message: str, config: Config) -> No
 
 
 def test_the_ends_of_every_range_are_allowed() -> None:
-    zoo = ZooConfig(runs=1, pivot_accuracy=1.0, deletion_probability=0.0, keep_rate=(1.0, 1.0))
+    zoo = ZooConfig(runs=1, pivot_accuracy=0.0, deletion_probability=0.0, keep_rate=(1.0, 1.0))
     rules.check(replace(Config(), seed=0, zoo=zoo))

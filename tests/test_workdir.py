@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hyperforget_jax import workdir
-from hyperforget_jax.config import Config, ZooConfig, flatten
+from hyperforget_jax.config import Config, DataConfig, ZooConfig, flatten
 from hyperforget_jax.errors import HyperForgetError
 
 
@@ -110,7 +110,7 @@ def with_free_bytes(monkeypatch: pytest.MonkeyPatch, free: float) -> None:
 
 def test_too_little_space_is_refused_with_both_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_free_bytes(monkeypatch, 0.2e9)
-    asked = config(tmp_path / "run", zoo=ZooConfig(runs=2048, snapshots=50))
+    asked = config(tmp_path / "run", data=DataConfig(name="mnist"), zoo=ZooConfig(runs=2048, snapshots=50))
     # 784-3-4: (784 + 1) 3 + (3 + 1) 4 = 2371 weights, 2 x 4 scores, run and progress; 4 bytes each.
     needed = 2048 * 50 * (2371 + 8 + 2) * 4 / 1e9
     with pytest.raises(HyperForgetError, match=rf"0\.2 GB free.*{needed:.1f} GB.*zoo\.runs"):
@@ -149,3 +149,11 @@ def test_a_workdir_behind_a_link_can_be_overwritten(taken: Path, tmp_path: Path)
     (tmp_path / "link").symlink_to(taken)
     workdir.claim(config(tmp_path / "link", seed=3, overwrite=True))
     assert set(contents(taken)) == {"config.json"}
+
+
+def test_idx_files_are_the_same_in_every_folder(tmp_path: Path) -> None:
+    here, there, prepared = (DataConfig(name="mnist", dir=folder) for folder in ("data", "/mnt/data", None))
+    workdir.claim(config(tmp_path, data=here))
+    workdir.claim(config(tmp_path, data=there))
+    with pytest.raises(HyperForgetError, match=r"data\.dir: IDX files there, None here"):
+        workdir.claim(config(tmp_path, data=prepared))

@@ -4,7 +4,7 @@ The only module that imports flax; everything else sees `init(key)` and `apply(p
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import flax.linen as nn
 import jax
@@ -45,9 +45,7 @@ def make(config: HypernetworkConfig, layout: TokenLayout, num_classes: int) -> T
         return module.init(key, *example)["params"]
 
     def apply(params: Params, noisy: jax.Array, timesteps: jax.Array, conditions: jax.Array) -> jax.Array:
-        output = module.apply({"params": params}, noisy, timesteps, conditions)
-        assert isinstance(output, jax.Array)
-        return output
+        return cast(jax.Array, module.apply({"params": params}, noisy, timesteps, conditions))
 
     return Transformer(init, apply)
 
@@ -117,7 +115,9 @@ class Block(nn.Module):
         attended = jax.nn.dot_product_attention(q, k, v).reshape(h.shape)  # [B, T, C]
         x = x + gate_a * nn.Dense(width, kernel_init=_xavier, name="attention_out")(attended)  # [B, T, C]
         h = modulate(_norm(x), shift_m, scale_m)  # [B, T, C]
-        h = nn.Dense(self.config.mlp_ratio * width, kernel_init=_xavier, name="mlp_in")(h)  # [B, T, 4 C]
+        h = nn.Dense(self.config.mlp_ratio * width, kernel_init=_xavier, name="mlp_in")(
+            h
+        )  # [B, T, mlp_ratio * C]
         return x + gate_m * nn.Dense(width, kernel_init=_xavier, name="mlp_out")(nn.gelu(h))  # [B, T, C]
 
 

@@ -30,8 +30,8 @@ def make(config: DiffusionConfig) -> Schedule:
     """The schedule of a config, computed in float64.
 
     linear: beta from 1e-4 to 0.02 at T = 1,000, scaled by 1000 / T otherwise (arXiv 2006.11239).
-    cosine: abar_t = f(t + 1) / f(0) with f(t) = cos^2((t/T + s) / (1 + s) * pi/2), s = 0.008, beta at most 0.999
-    (arXiv 2102.09672).
+    cosine: abar_t = f(t + 1) / f(0) with f(t) = cos^2((t/T + s) / (1 + s) * pi/2), s = 0.008 (arXiv 2102.09672).
+    No beta is above 0.999.
     """
     steps = config.timesteps
     betas: np.ndarray[Any, np.dtype[np.float64]]

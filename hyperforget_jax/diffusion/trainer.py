@@ -51,7 +51,7 @@ def optimiser(config: TrainingConfig) -> optax.GradientTransformation:
     )
     return optax.chain(
         optax.clip_by_global_norm(config.clip_norm),
-        optax.adamw(rate, b2=config.beta2, weight_decay=config.weight_decay, mask=_is_matrix),
+        optax.adamw(rate, b2=config.beta2, weight_decay=config.weight_decay, mask=_matrices),
     )
 
 
@@ -185,12 +185,15 @@ def train(
                 on_steps(len(losses))
                 losses = []
             if saves:
-                states.save(index, state)
+                with records.writing_errors(folder):
+                    states.save(index, state)
     return state.ema
 
 
-def _is_matrix(params: Params) -> Any:
-    return jax.tree_util.tree_map_with_path(
-        lambda path, leaf: leaf.ndim >= 2 and not any(word in str(path) for word in ("position", "bias")),
-        params,
-    )
+def _matrices(params: Params) -> Any:
+    """A tree of flags: the leaves that decay, which are neither biases nor positions."""
+
+    def decays(path: tuple[Any, ...], leaf: jax.Array) -> bool:
+        return leaf.ndim >= 2 and path[-1].key not in ("bias_in", "bias_out", "position")
+
+    return jax.tree_util.tree_map_with_path(decays, params)

@@ -83,8 +83,8 @@ def answer(
     """Tries the candidate prompts on validation, samples N networks with the best, and selects a few.
 
     A network is worth its retain accuracy if its forget accuracy is at most `forget_tolerance`, else nothing. The prompt whose
-    samples are worth most on average is used; the networks worth most are selected, at a tie those with
-    the lower retain loss.
+    samples are worth most on average is used, at a tie the one that forgets more; the networks worth most are
+    selected, at a tie those that forget more, then those with the lower retain loss.
 
     Args:
       generate: the hypernetwork.
@@ -99,26 +99,28 @@ def answer(
     tried = generate(
         jax.random.split(try_key, len(prompts) * each), jnp.repeat(jnp.asarray(prompts), each, axis=0)
     )
-    worth = _judge(tried, forget, validation, config.forget_tolerance)[0].reshape(-1, each).mean(1)  # [C]
-    chosen = int(worth.argmax())
+    tolerance = config.forget_tolerance
+    worth, forgotten, _ = (x.reshape(-1, each).mean(1) for x in _judge(tried, forget, validation, tolerance))
+    chosen = int(np.lexsort((forgotten, -worth))[0])
     prompt = jnp.tile(jnp.asarray(prompts[chosen])[None], (config.samples, 1))
     networks = generate(jax.random.split(sample_key, config.samples), prompt)
-    worth_each, loss_each = _judge(networks, forget, validation, config.forget_tolerance)
-    order = np.lexsort((loss_each, -worth_each))
+    worth_each, forgotten_each, loss_each = _judge(networks, forget, validation, tolerance)
+    order = np.lexsort((loss_each, forgotten_each, -worth_each))
     return Answer(prompts, worth, chosen, networks, order[: config.best])
 
 
 def _judge(
     networks: Params, forget: Sequence[int], validation: tuple[jax.Array, jax.Array], tolerance: float
-) -> tuple[Floats, Floats]:
-    """Worth and mean loss on the retain set of N networks: [N] each, over the images of the sets."""
+) -> tuple[Floats, Floats, Floats]:
+    """Worth, forget accuracy and mean loss on the retain set of N networks: [N] each, over the images of the sets."""
     losses, accuracies = (np.asarray(x) for x in classifier.class_scores_of_many(networks, *validation))
     counts = np.bincount(np.asarray(validation[1]), minlength=losses.shape[1]).astype(np.float32)
-    forgotten = np.isin(np.arange(losses.shape[1]), list(forget))
-    retain_share = np.where(forgotten, 0, counts) / counts[~forgotten].sum()
-    forget_share = np.where(forgotten, counts, 0) / counts[forgotten].sum()
-    has_forgotten = accuracies @ forget_share <= tolerance
-    return np.where(has_forgotten, accuracies @ retain_share, 0.0), losses @ retain_share
+    left_out = np.isin(np.arange(losses.shape[1]), list(forget))
+    retain_share = np.where(left_out, 0, counts) / counts[~left_out].sum()
+    forget_share = np.where(left_out, counts, 0) / counts[left_out].sum()
+    forgotten = accuracies @ forget_share
+    worth = np.where(forgotten <= tolerance, accuracies @ retain_share, 0.0)
+    return worth, forgotten, losses @ retain_share
 
 
 def _set(classes: Sequence[int]) -> str:

@@ -19,7 +19,8 @@ def retrain(
 ) -> Params:
     """Trains M networks for each of F forget sets, from scratch, on the retained images only.
 
-    All K outputs stay, so a network could still predict a class that it never saw.
+    All K outputs stay, so a network could still predict a class that it never saw. Networks differ by their initialisation; they
+    share one order of minibatches, as the runs of a block do.
 
     Args:
       key: a typed key; run r draws from fold_in(key, r).
