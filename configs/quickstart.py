@@ -47,6 +47,5 @@ def get_config(classes: str) -> Config:
         task=TaskConfig(pivots=(5, 6, 7, 8, 9), forget_sets=((2,), (2, 3, 4), (0, 1, 2, 3, 4))),
         classifier=ClassifierConfig(hidden=(8,)),
         zoo=replace(four.zoo, runs=3072),
-        hypernetwork=HypernetworkConfig(width=256, depth=4),
-        training=TrainingConfig(steps=2500, batch_size=256),
+        training=TrainingConfig(steps=1000, batch_size=256),
     )

@@ -12,6 +12,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from configs import mnist4
@@ -51,7 +52,9 @@ def run(job: Run) -> None:
             }
         )
     records.write_rows(job.folder / "roundtrip.jsonl", rows)
-    table = Table(*rows[0])
+    table = Table(box=SIMPLE_HEAD)
+    for name in rows[0]:
+        table.add_column(name.replace("_", "\n"), justify="right")
     for row in rows:
         table.add_row(*(f"{value:.4g}" for value in row.values()))
     job.console.print(table)

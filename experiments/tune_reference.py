@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import jax
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from configs import mnist4
@@ -24,7 +25,7 @@ from hyperforget_jax.unlearn.retrain import retrain
 
 EPOCHS = (25.0, 50.0)
 BATCH_SIZES = (64, 256)
-LEARNING_RATES = (1e-3, 2e-3, 3e-3, 6e-3)
+LEARNING_RATES = (2e-3, 6e-3)
 
 
 def run(job: Run) -> None:
@@ -47,7 +48,9 @@ def run(job: Run) -> None:
                 rows.append({**about, **asked, "q05": low, "median": median, "q95": high})
             advance(1)
     records.write_rows(job.folder / "tune_reference.jsonl", rows)
-    table = Table(*rows[0])
+    table = Table(box=SIMPLE_HEAD)
+    for name in rows[0]:
+        table.add_column(name.replace("_", "\n"), justify="right")
     for row in rows:
         table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()))
     job.console.print(table)
