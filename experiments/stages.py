@@ -41,9 +41,10 @@ def make_zoo(run: Run) -> Zoo:
             )
     zoo = zoo_store.read(folder, blocks)
     counts = coverage(run, zoo)
+    rarest = min(counts, key=counts.__getitem__)
     run.console.print(
-        f"zoo: {len(zoo)} checkpoints of {config.runs} runs; "
-        + ", ".join(f"{k}: {v}" for k, v in counts.items())
+        f"zoo: {len(zoo)} checkpoints of {config.runs} runs; {len(counts)} combinations of high and low losses, "
+        f"the rarest ({rarest}) has {counts[rarest]}"
     )
     return zoo
 
