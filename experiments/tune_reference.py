@@ -3,7 +3,7 @@
     python -m experiments.tune_reference --data.dir DIR
 
 A weak reference flatters every unlearning method. Uses the MNIST-4 setting; prints a table and leaves
-`tune_reference.jsonl` in the workdir. `configs/mnist4.py` takes the setting with the best median over the forget sets.
+`tune_reference.jsonl` in the workdir. `configs/mnist4.py` takes one of the best (docs/lab_notes.md).
 """
 
 import itertools

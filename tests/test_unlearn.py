@@ -254,6 +254,16 @@ def test_a_network_above_the_forget_tolerance_is_worth_nothing(tolerance: float,
     np.testing.assert_allclose(found.candidate_worth[0], 1.0 if tolerance >= 0.25 else 0.0, rtol=1e-6)
 
 
+def test_where_nothing_forgets_the_prompt_that_forgets_most_is_chosen() -> None:
+    def sample(u: jax.Array, losses: jax.Array) -> Params:
+        remembered = jnp.where(prompt_is(losses, 1), 0.25, 0.75)
+        return threshold_network(0.0 * u, remembered, 10.0 + u)
+
+    found = ask(sample)
+    assert found.chosen == 1
+    assert not found.candidate_worth.any()
+
+
 def test_every_network_has_its_own_key_and_every_candidate_its_samples() -> None:
     asked: list[np.ndarray[Any, Any]] = []
     numbers: list[float] = []
