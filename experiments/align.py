@@ -10,12 +10,13 @@ import numpy as np
 
 from experiments.measure import Floats
 from experiments.run import Run, on_device
-from experiments.tidy import METHOD, context
+from experiments.tidy import context
 from hyperforget_jax import classifier, keys
 from hyperforget_jax.diffusion.generator import Generator
 from hyperforget_jax.evaluate import alignment
 from hyperforget_jax.evaluate.rows import Row, rows_of
 from hyperforget_jax.progress import track
+from hyperforget_jax.report.tables import OURS
 from hyperforget_jax.unlearn import prompts
 from hyperforget_jax.zoo.store import Zoo
 
@@ -37,10 +38,9 @@ class Grid:
     learned: float
 
 
-def grids(run: Run, zoo: Zoo) -> dict[int, Grid]:
-    """The sweep of every forgettable class; keys are labels."""
+def grids(run: Run, known: Zoo) -> dict[int, Grid]:
+    """The sweep of every forgettable class, from the zoo's training part; keys are labels."""
     config = run.config.evaluation
-    known, _ = zoo.split(run.config.zoo.runs, run.config.zoo.validation_share)
     base = prompts.learned(known.losses, config.learned_share)
     count, ends = config.alignment_prompts, config.alignment_quantiles
     return {
@@ -73,7 +73,7 @@ def sweeps(run: Run, asked: Mapping[int, Grid], generate: Generator) -> dict[int
 def alignment_rows(run: Run, found: Mapping[int, Sweep]) -> list[Row]:
     """R^2 (equation 6) and Pearson's correlation per family, for every swept class."""
     config, rows = run.config.evaluation, []
-    about = context(run, METHOD, ())
+    about = context(run, OURS, ())
     settings: dict[str, Any] = {"ideal": 1.0, "resamples": config.bootstrap, "seed": run.config.seed}
     for label, sweep in found.items():
         r2 = alignment.prompt_alignment(sweep.targets, sweep.observed, config.alignment_epsilon)

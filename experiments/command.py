@@ -34,9 +34,8 @@ def main(name: str, default: Config, job: Callable[[Run], None], arguments: Sequ
       Exit status: 0, 2 after bad input or an unfit environment, 130 after Ctrl-C.
     """
     console = Console(soft_wrap=True)
-    logging.getLogger("absl").setLevel(
-        logging.CRITICAL
-    )  # orbax and tfds log at length what we tell in one line
+    # orbax and tfds log at length what we tell in one line
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
     try:
         config = parse(default, arguments)
         check(config)

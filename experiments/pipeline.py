@@ -15,9 +15,10 @@ def run(job: Run) -> None:
     `results.md` (the tables), `costs.jsonl` (seconds per stage), `figures/` and `report.html`.
     """
     zoo = stages.make_zoo(job)
-    candidates = replies.candidates(job, zoo)
-    grids = align.grids(job, zoo)
-    generate = generator(stages.train_hypernetwork(job, zoo), job.config.sampling)
+    known, held_out = zoo.split(job.config.zoo.runs, job.config.zoo.validation_share)
+    candidates = replies.candidates(job, known)
+    grids = align.grids(job, known)
+    generate = generator(stages.train_hypernetwork(job, known, held_out), job.config.sampling)
     cloud = replies.retrained_cloud(job)
     answers = replies.answers(job, candidates, generate)
     evaluated = measure.evaluate(job, answers, cloud)

@@ -21,9 +21,8 @@ from hyperforget_jax.workdir import identity
 from hyperforget_jax.zoo.store import Zoo
 
 
-def candidates(run: Run, zoo: Zoo) -> list[Floats]:
-    """Candidate prompts [C, K] of every request, or one line that says which the zoo cannot answer."""
-    known, _ = zoo.split(run.config.zoo.runs, run.config.zoo.validation_share)
+def candidates(run: Run, known: Zoo) -> list[Floats]:
+    """Candidate prompts [C, K] of every request, from the zoo's training part; or one line: which it cannot answer."""
     return [
         prompts.candidates(known.losses, known.accuracies, forget, run.config.request)
         for forget in run.forget_sets
@@ -34,9 +33,7 @@ def retrained_cloud(run: Run) -> Params:
     """The reference networks: leaves [F, M, …]."""
     config, folder = run.config, run.folder / "reference"
     shape = (len(run.forget_sets), config.reference.seeds)
-    if records.is_complete(folder):
-        run.console.print(f"retrained cloud: reused from {folder}")
-    else:
+    if not run.reuses("retrained cloud", folder):
         run.console.print(f"retrained cloud: {shape[0]} forget sets x {shape[1]} seeds, one program")
         with run.timed("retrained cloud", resumes=False):
             key = keys.stream(config.seed, "reference")
@@ -45,7 +42,6 @@ def retrained_cloud(run: Run) -> Params:
             weights = np.asarray(jax.vmap(jax.vmap(flatten))(cloud))  # [F, M, P]
         with records.new_artefact(folder, identity(config)) as place:
             np.save(place / "weights.npy", weights)
-    records.verify(folder)
     stored = jnp.asarray(np.load(folder / "weights.npy", allow_pickle=False))  # [F, M, P]
     return jax.vmap(jax.vmap(partial(unflatten, sizes=run.sizes)))(stored)
 
@@ -56,10 +52,7 @@ def answers(run: Run, asked: list[Floats], generate: Generator) -> list[Answer]:
     for labels, forget, tried in zip(run.config.task.forget_sets, run.forget_sets, asked, strict=True):
         name = "forget-" + "-".join(str(label) for label in labels)
         folder = run.folder / "requests" / name
-        if records.is_complete(folder):
-            records.verify(folder)
-            run.console.print(f"{name}: reused from {folder}")
-        else:
+        if not run.reuses(name, folder):
             with run.timed(name, resumes=False):
                 reply = _ask(run, name, tried, generate, forget)
             with records.new_artefact(folder, identity(run.config)) as place:

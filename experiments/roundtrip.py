@@ -12,13 +12,12 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from configs import mnist4
 from experiments import command, stages
 from experiments.run import Run, on_device
 from hyperforget_jax import classifier, records
+from hyperforget_jax.report.listing import listing
 from hyperforget_jax.weights import codec
 from hyperforget_jax.weights.layout import unflatten
 
@@ -52,12 +51,7 @@ def run(job: Run) -> None:
             }
         )
     records.write_rows(job.folder / "roundtrip.jsonl", rows)
-    table = Table(box=SIMPLE_HEAD)
-    for name in rows[0]:
-        table.add_column(name.replace("_", "\n"), justify="right")
-    for row in rows:
-        table.add_row(*(f"{value:.4g}" for value in row.values()))
-    job.console.print(table)
+    job.console.print(listing(rows))
 
 
 if __name__ == "__main__":

@@ -53,6 +53,14 @@ class Run:
         pivots = self.dataset.positions(self.config.task.pivots)
         return tuple(place for place in range(self.dataset.num_classes) if place not in pivots)
 
+    def reuses(self, stage: str, folder: Path) -> bool:
+        """Whether a finished artefact stands there; if so, verifies it and says so."""
+        if not records.is_complete(folder):
+            return False
+        records.verify(folder)
+        self.console.print(f"{stage}: reused from {folder}")
+        return True
+
     @contextlib.contextmanager
     def timed(self, stage: str, *, resumes: bool) -> Iterator[None]:
         """Writes the stage's wall time to `costs.jsonl`, also when it is stopped.

@@ -60,18 +60,15 @@ def coverage(run: Run, zoo: Zoo) -> dict[str, int]:
     return dict(zip(names, counts.tolist(), strict=True))
 
 
-def train_hypernetwork(run: Run, zoo: Zoo) -> Hypernetwork:
-    """Fits the codec and trains the transformer on the zoo's training runs."""
+def train_hypernetwork(run: Run, known: Zoo, held_out: Zoo) -> Hypernetwork:
+    """Fits the codec and trains the transformer on the zoo's training part; the held-out runs watch."""
     config, folder = run.config, run.folder / "hypernetwork"
-    if records.is_complete(folder):
-        records.verify(folder)
-        run.console.print(f"hypernetwork: reused from {folder}")
+    if run.reuses("hypernetwork", folder):
         return store.load(folder, config.hypernetwork, config.diffusion)
     with run.timed("hypernetwork", resumes=True):
-        parts = zoo.split(config.zoo.runs, config.zoo.validation_share)
         from_vectors = jax.jit(jax.vmap(partial(unflatten, sizes=run.sizes)))
-        coder = codec.fit(config.codec, run.sizes, from_vectors(parts[0].weights), run.dataset.train.images)
-        condition = conditioning.fit(parts[0].losses, config.hypernetwork.loss_floor)
+        coder = codec.fit(config.codec, run.sizes, from_vectors(known.weights), run.dataset.train.images)
+        condition = conditioning.fit(known.losses, config.hypernetwork.loss_floor)
         encode = jax.jit(jax.vmap(lambda vector: coder.encode(unflatten(vector, run.sizes))))
         training, validation = (
             trainer.examples(
@@ -79,7 +76,7 @@ def train_hypernetwork(run: Run, zoo: Zoo) -> Hypernetwork:
                 conditioning.standardise(condition, jnp.asarray(part.losses)),
                 prompts.balanced(prompts.combination(part.accuracies, run.forgettable)),
             )
-            for part in parts
+            for part in (known, held_out)
         )
         transformer = dit.make(config.hypernetwork, coder.layout, run.sizes[-1])
         workplace = run.folder / "training"

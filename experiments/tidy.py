@@ -7,8 +7,7 @@ from typing import Any
 from experiments.measure import Evaluated, Floats
 from experiments.run import Run
 from hyperforget_jax.evaluate.rows import Context, Ideal, Row, Selection, rows_of
-
-METHOD, REFERENCE = "dihyfo2", "retrain"
+from hyperforget_jax.report.tables import CLOUD, OURS
 
 
 def context(run: Run, method: str, forget: tuple[int, ...]) -> Context:
@@ -21,7 +20,7 @@ def unlearning_rows(run: Run, found: list[Evaluated]) -> list[Row]:
     """Rows of every request: all samples, the selected ones, the cloud."""
     rows: list[Row] = []
     for one in found:
-        about = context(run, METHOD, one.forget_set)
+        about = context(run, OURS, one.forget_set)
         selections: dict[Selection, Any] = {"pass1": slice(None), "best": one.selected}
         for selection, kept in selections.items():
             ours = replace(about, selection=selection)
@@ -29,8 +28,8 @@ def unlearning_rows(run: Run, found: list[Evaluated]) -> list[Row]:
             rows += expand_classes(
                 run, ours, {name: table[kept] for name, table in one.generated_classes.items()}
             )
-        rows += expand(run, replace(about, method=REFERENCE), one.retrained)
-        rows += expand_classes(run, replace(about, method=REFERENCE), one.retrained_classes)
+        rows += expand(run, replace(about, method=CLOUD), one.retrained)
+        rows += expand_classes(run, replace(about, method=CLOUD), one.retrained_classes)
     return rows
 
 

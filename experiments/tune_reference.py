@@ -12,8 +12,6 @@ from dataclasses import replace
 
 import jax
 import numpy as np
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from configs import mnist4
 from experiments import command
@@ -21,6 +19,7 @@ from experiments.run import Run, on_device
 from hyperforget_jax import classifier, keys, records
 from hyperforget_jax.evaluate.accuracy import accuracy
 from hyperforget_jax.progress import track
+from hyperforget_jax.report.listing import listing
 from hyperforget_jax.unlearn.retrain import retrain
 
 EPOCHS = (25.0, 50.0)
@@ -48,12 +47,7 @@ def run(job: Run) -> None:
                 rows.append({**about, **asked, "q05": low, "median": median, "q95": high})
             advance(1)
     records.write_rows(job.folder / "tune_reference.jsonl", rows)
-    table = Table(box=SIMPLE_HEAD)
-    for name in rows[0]:
-        table.add_column(name.replace("_", "\n"), justify="right")
-    for row in rows:
-        table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()))
-    job.console.print(table)
+    job.console.print(listing(rows))
 
 
 if __name__ == "__main__":

@@ -53,6 +53,19 @@ def logits(params: Params, images: jax.Array) -> jax.Array:
     return activations @ last["w"].T + last["b"][None]  # [B, K]
 
 
+def cross_entropy(scores: jax.Array, labels: jax.Array) -> jax.Array:
+    """Loss of every image.
+
+    Args:
+      scores: [B, K], logits.
+      labels: [B].
+
+    Returns:
+      [B], nats.
+    """
+    return -jnp.take_along_axis(jax.nn.log_softmax(scores), labels[:, None], axis=1)[:, 0]
+
+
 def class_means(values: jax.Array, labels: jax.Array, num_classes: int) -> jax.Array:
     """Mean of per-image values over the images of each class.
 
@@ -82,8 +95,7 @@ def class_scores(params: Params, images: jax.Array, labels: jax.Array) -> tuple[
     """
     scores = logits(params, images)  # [B, K]
     num_classes = scores.shape[-1]
-    label_column = labels[:, None]  # [B, 1]
-    losses = -jnp.take_along_axis(jax.nn.log_softmax(scores), label_column, axis=1)[:, 0]  # [B]
+    losses = cross_entropy(scores, labels)  # [B]
     hits = (scores.argmax(-1) == labels).astype(scores.dtype)  # [B]
     return class_means(losses, labels, num_classes), class_means(hits, labels, num_classes)
 

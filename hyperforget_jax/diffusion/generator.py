@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -53,9 +54,7 @@ def generator(hypernetwork: Hypernetwork, config: SamplingConfig) -> Generator:
 
     def one_batch(params: Params, keys: jax.Array, losses: jax.Array) -> Networks:
         tokens = sampler.sample(
-            lambda noisy, timesteps, conditions: hypernetwork.transformer.apply(
-                params, noisy, timesteps, conditions
-            ),
+            partial(hypernetwork.transformer.apply, params),
             process,
             hypernetwork.diffusion,
             config,

@@ -60,8 +60,7 @@ def start(key: jax.Array, sizes: tuple[int, ...], num_images: int) -> Run:
 
 def loss(params: Params, batch: Images, used: jax.Array) -> jax.Array:
     """Mean cross-entropy in nats over the images in use ([B] bool); 0 if none is."""
-    log_probabilities = jax.nn.log_softmax(classifier.logits(params, batch.images))  # [B, K]
-    losses = -jnp.take_along_axis(log_probabilities, batch.labels[:, None], axis=1)[:, 0]  # [B]
+    losses = classifier.cross_entropy(classifier.logits(params, batch.images), batch.labels)  # [B]
     weights = used.astype(losses.dtype)  # [B]
     return (losses * weights).sum() / jnp.maximum(weights.sum(), 1.0)
 
