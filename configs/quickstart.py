@@ -24,7 +24,7 @@ from hyperforget_jax.config import (
 SETTINGS = ("four", "all")
 
 
-def get_config(classes: str) -> Config:
+def get_config(classes: str = "four") -> Config:
     """The setting of `--classes four` or `--classes all`."""
     four = Config(
         workdir="runs/quickstart",

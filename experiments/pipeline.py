@@ -26,7 +26,7 @@ def run(job: Run) -> None:
     rows = [to_json(row) for row in tidy.unlearning_rows(job, evaluated) + align.alignment_rows(job, sweeps)]
     records.write_rows(job.folder / "results.jsonl", rows)
     curve = records.read_rows(job.folder / "training" / "learning_curve.jsonl")
-    drawn = pictures.draw(job, stages.coverage(job, zoo), curve, evaluated, sweeps)
+    drawn = pictures.draw(job, stages.covered(job, zoo), curve, evaluated, sweeps)
     page = pictures.write_page(job, rows, drawn)
     lines, aligned = tables.comparison(rows), tables.alignment_table(rows)
     markdown = tables.to_markdown(lines) + "\n" + tables.alignment_to_markdown(aligned)

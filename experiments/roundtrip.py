@@ -34,9 +34,11 @@ def run(job: Run) -> None:
     floor, rows = config.hypernetwork.loss_floor, []
     for size in BASIS_SIZES:
         setting = replace(config.codec, kind="functional", basis_size=size)
-        coder = codec.fit(setting, job.sizes, from_vectors(known.weights), job.dataset.train.images)
+        coder = codec.fit(
+            setting, job.sizes, from_vectors(np.asarray(known.weights)), job.dataset.train.images
+        )
         back = jax.jit(jax.vmap(lambda params, coder=coder: coder.decode(coder.encode(params))))(
-            from_vectors(jnp.asarray(some.weights))
+            from_vectors(jnp.asarray(np.asarray(some.weights)))
         )
         scores = classifier.class_scores_of_many(back, *on_device(job.dataset.validation))
         losses, accuracies = (np.asarray(score, np.float64) for score in scores)

@@ -12,6 +12,7 @@ from rich.console import Console
 from hyperforget_jax import data, records, workdir
 from hyperforget_jax.config import Config
 from hyperforget_jax.data import Dataset, Split
+from hyperforget_jax.zoo.build import check_memory
 from hyperforget_jax.zoo.train import Images, check_batch
 
 
@@ -89,10 +90,12 @@ def start(config: Config, console: Console, command: str) -> Run:
     """Loads the images and checks what depends on them; writes nothing.
 
     Raises:
-      HyperForgetError: images missing or damaged, a minibatch larger than the training split.
+      HyperForgetError: images missing or damaged, a minibatch larger than the training split, a block larger than memory.
     """
     dataset = data.load(config.data)
     num_images = len(dataset.train.labels)
     check_batch("zoo.batch_size", config.zoo.batch_size, num_images)
     check_batch("reference.batch_size", config.reference.batch_size, num_images)
-    return Run(config, dataset, workdir.place(config), console, command)
+    run = Run(config, dataset, workdir.place(config), console, command)
+    check_memory(config.zoo, run.sizes)
+    return run

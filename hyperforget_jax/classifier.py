@@ -4,7 +4,7 @@
 
 Parameters are a tuple of layers, each a dict `{"w": [out, in], "b": [out]}` of float32. Weights are stored output-major, so that
 the first layer of many networks on the same images is one matrix product without a transpose:
-`vmap(logits, in_axes=(0, None))` contracts [B, D] with [R, H, D] into [B, R, H].
+`vmap(scores, in_axes=(0, None))` contracts [R, H, D] with [D, B] into [R, H, B].
 """
 
 from collections.abc import Sequence
@@ -36,6 +36,25 @@ def init(key: jax.Array, sizes: Sequence[int]) -> Params:
     return tuple(layers)
 
 
+def scores(params: Params, columns: jax.Array) -> jax.Array:
+    """Class scores of one network, features first.
+
+    A batch lies along the last axis, so that the small layers of many networks vectorise over images.
+
+    Args:
+      params: the network.
+      columns: [D, B], one image a column.
+
+    Returns:
+      [K, B].
+    """
+    *hidden, last = params
+    activations = columns  # [D, B]
+    for layer in hidden:
+        activations = jax.nn.relu(layer["w"] @ activations + layer["b"][:, None])  # [H, B]
+    return last["w"] @ activations + last["b"][:, None]  # [K, B]
+
+
 def logits(params: Params, images: jax.Array) -> jax.Array:
     """Class scores of one network.
 
@@ -46,24 +65,21 @@ def logits(params: Params, images: jax.Array) -> jax.Array:
     Returns:
       [B, K].
     """
-    *hidden, last = params
-    activations = images  # [B, D]
-    for layer in hidden:
-        activations = jax.nn.relu(activations @ layer["w"].T + layer["b"][None])  # [B, H]
-    return activations @ last["w"].T + last["b"][None]  # [B, K]
+    return scores(params, images.T).T
 
 
 def cross_entropy(scores: jax.Array, labels: jax.Array) -> jax.Array:
     """Loss of every image.
 
     Args:
-      scores: [B, K], logits.
+      scores: [K, B].
       labels: [B].
 
     Returns:
       [B], nats.
     """
-    return -jnp.take_along_axis(jax.nn.log_softmax(scores), labels[:, None], axis=1)[:, 0]
+    own = jnp.take_along_axis(scores, labels[None], axis=0)[0]  # [B]
+    return jax.nn.logsumexp(scores, axis=0) - own
 
 
 def class_means(values: jax.Array, labels: jax.Array, num_classes: int) -> jax.Array:
@@ -93,15 +109,24 @@ def class_scores(params: Params, images: jax.Array, labels: jax.Array) -> tuple[
       losses: [K], mean cross-entropy in nats.
       accuracies: [K], in [0, 1].
     """
-    scores = logits(params, images)  # [B, K]
-    num_classes = scores.shape[-1]
-    losses = cross_entropy(scores, labels)  # [B]
-    hits = (scores.argmax(-1) == labels).astype(scores.dtype)  # [B]
+    by_class = scores(params, images.T)  # [K, B]
+    num_classes = by_class.shape[0]
+    losses = cross_entropy(by_class, labels)  # [B]
+    hits = (by_class.argmax(0) == labels).astype(by_class.dtype)  # [B]
     return class_means(losses, labels, num_classes), class_means(hits, labels, num_classes)
 
 
 logits_of_many = jax.jit(jax.vmap(logits, in_axes=(0, None)))
 """`logits` of R stacked networks on the same images: [R, B, K]."""
 
-class_scores_of_many = jax.jit(jax.vmap(class_scores, in_axes=(0, None, None)))
-"""`class_scores` of R stacked networks on the same images: two arrays [R, K]."""
+
+NETWORKS_AT_ONCE = 64
+"""Enough for an efficient product, few enough that their scores on thousands of images stay in the cache."""
+
+
+@jax.jit
+def class_scores_of_many(params: Params, images: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """`class_scores` of R stacked networks on the same images: two arrays [R, K]."""
+    return jax.lax.map(
+        lambda network: class_scores(network, images, labels), params, batch_size=NETWORKS_AT_ONCE
+    )

@@ -83,8 +83,28 @@ class ZooConfig:
     """Range of the moment of deletion, as a share of the run."""
     selection_probability: tuple[float, float] = (1.0, 0.5)
     """Chance beta of keeping a snapshot, at the start and at the end of a run, linear between."""
+    shift: float | None = None
+    """Change of a class loss since the snapshot before, in nats, above which one is kept whatever beta; None: never."""
     pivot_accuracy: float = 0.8
     """Threshold gamma: a checkpoint is kept only if every pivot's accuracy is above it."""
+    min_learned: int = 0
+    """Classes, whichever, that must be above gamma too: the relaxed condition with few pivots or none."""
+    bin_edges: tuple[float, ...] = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0)
+    """Bounds between the loss levels of a class, in nats: the bins of Figure 25 and of the coverage report."""
+    max_per_bin: int | None = None
+    """Most checkpoints of a block in a loss bin of a forgettable class; one with room in any bin is kept. None: no cap."""
+    max_per_combination: int | None = None
+    """Most checkpoints of a block in a high/low combination of the forgettable classes. None: no cap."""
+    min_per_combination: int = 0
+    """Checkpoints that every combination must reach: blocks aimed at those that fall short are added until they do."""
+    max_added_blocks: int = 8
+    """Most blocks added for that; what is then still short is reported with its reason."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Type of the stored weights; the losses are those of the rounded networks."""
+    memory_gib: float = 4.0
+    """Memory that building may take, in GiB; a block that needs more is refused."""
+    folder: str | None = None
+    """Place of the zoo, which runs of equal data, classifier and zoo settings may share; None: zoo/ in the workdir."""
     validation_share: float = 0.1
     """Share of runs kept away from training; the split is by run, since neighbouring checkpoints leak."""
 

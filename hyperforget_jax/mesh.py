@@ -12,6 +12,13 @@ def make(batch_size: int) -> Mesh:
     return jax.make_mesh((count,), (DATA,), axis_types=(AxisType.Auto,), devices=jax.devices()[:count])
 
 
+def make_local(batch_size: int) -> Mesh:
+    """The same of this process's own devices: what runs there waits for no other process."""
+    devices = jax.local_devices()
+    count = max(n for n in range(1, len(devices) + 1) if batch_size % n == 0)
+    return jax.make_mesh((count,), (DATA,), axis_types=(AxisType.Auto,), devices=devices[:count])
+
+
 def replicated(mesh: Mesh) -> NamedSharding:
     """Every device holds the whole array: parameters, optimiser state, the zoo."""
     return NamedSharding(mesh, PartitionSpec())

@@ -6,6 +6,7 @@ holds (bytes and SHA-256 of every file). It is written beside its place and rena
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -104,27 +105,59 @@ def new_artefact(folder: Path, made_from: Mapping[str, Any]) -> Iterator[Path]:
       The folder to write into.
 
     Raises:
-      HyperForgetError: disk full, no permission; nothing then stands at `folder`.
+      HyperForgetError: disk full, no permission, or another process is writing it; nothing then stands at `folder`.
     """
     partial = folder.with_name(folder.name + ".partial")
-    with writing_errors(folder):
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+    with writing_errors(folder), _claimed(partial):
         yield partial
         files = {
             str(path.relative_to(partial)): {"bytes": path.stat().st_size, "sha256": checksum(path)}
             for path in sorted(partial.rglob("*"))
             if path.is_file()
         }
-        manifest = {"made_from": dict(made_from), "files": files, **provenance()}
-        write_text(partial / MANIFEST, json.dumps(manifest, indent=2, allow_nan=False))
+        told = {"made_from": dict(made_from), "files": files, **provenance()}
+        write_text(partial / MANIFEST, json.dumps(told, indent=2, allow_nan=False))
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
+
+
+@contextlib.contextmanager
+def _claimed(partial: Path) -> Iterator[None]:
+    """An empty folder that this process alone writes into: the lock is on the folder itself and ends with the process."""
+    partial.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(partial, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise HyperForgetError(
+                f"another process is writing {partial}: wait for it, or stop it, and run again"
+            ) from error
+        for leftover in partial.iterdir():
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def is_complete(folder: Path) -> bool:
     """Whether an artefact of that name exists; `verify` says whether it is unharmed."""
     return (folder / MANIFEST).is_file()
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    """How an artefact was made and what it holds.
+
+    Raises:
+      HyperForgetError: there is no manifest, or it is not JSON.
+    """
+    try:
+        told: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError) as error:
+        raise HyperForgetError(
+            f"{folder / MANIFEST} is missing or unreadable: delete {folder} and run again to rebuild it"
+        ) from error
+    return told
 
 
 def verify(folder: Path) -> dict[str, Any]:
@@ -137,11 +170,8 @@ def verify(folder: Path) -> dict[str, Any]:
       HyperForgetError: a file is missing, truncated or changed; the line names it.
     """
     remedy = f"delete {folder} and run again to rebuild it"
-    try:
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError) as error:
-        raise HyperForgetError(f"{folder / MANIFEST} is missing or unreadable: {remedy}") from error
-    for name, expected in manifest["files"].items():
+    told = manifest(folder)
+    for name, expected in told["files"].items():
         path = folder / name
         if not path.is_file():
             raise HyperForgetError(f"{path} is missing: {remedy}")
@@ -151,4 +181,4 @@ def verify(folder: Path) -> dict[str, Any]:
             )
         if checksum(path) != expected["sha256"]:
             raise HyperForgetError(f"{path} does not match the checksum in its manifest: {remedy}")
-    return manifest
+    return told

@@ -27,11 +27,15 @@ POSITIVE = (
     "training.learning_rate",
     "reference.learning_rate",
     "hypernetwork.loss_floor",
+    "zoo.memory_gib",
 )
 """Fields that must be above 0."""
 LABELS = ("data.classes", "task.pivots", "task.forget_sets")
 AT_LEAST = {
     "seed": 0,
+    "zoo.min_learned": 0,
+    "zoo.min_per_combination": 0,
+    "zoo.max_added_blocks": 0,
     "reference.seeds": 2,
     "evaluation.alignment_families": 2,
     "evaluation.alignment_prompts": 2,
@@ -56,7 +60,9 @@ def check(config: Config) -> None:
     for name in LOGARITHMIC:
         if flat[name][0] <= 0.0:
             raise HyperForgetError(f"{name} starts at {flat[name][0]}: choose a start above 0")
-    for name in ("classifier.hidden", "request.retain_quantiles"):
+    if flat["zoo.bin_edges"] != sorted(set(flat["zoo.bin_edges"])):
+        raise HyperForgetError(f"zoo.bin_edges are {flat['zoo.bin_edges']}: put them in increasing order")
+    for name in ("classifier.hidden", "request.retain_quantiles", "zoo.bin_edges"):
         if not flat[name]:
             raise HyperForgetError(f"{name} is empty: give at least one number")
     width, heads = config.hypernetwork.width, config.hypernetwork.heads

@@ -15,7 +15,7 @@ CONFIG = "config.json"
 INPUTS = {"digits": 64}
 MOST_INPUTS = 784
 """Pixels of an image, for the estimate of disk space."""
-WHERE_NOT_WHAT = ("workdir", "overwrite")
+WHERE_NOT_WHAT = ("workdir", "overwrite", "zoo.folder", "zoo.memory_gib")
 """Fields that say where and how, not what: they may differ between runs in one workdir."""
 
 
@@ -24,6 +24,22 @@ def identity(config: Config) -> dict[str, object]:
     flat = {name: value for name, value in flatten(config).items() if name not in WHERE_NOT_WHAT}
     # IDX files are the same in every folder; tensorflow-datasets has another order, and so other splits.
     return flat | {"data.dir": flat["data.dir"] and "IDX files"}
+
+
+def zoo_identity(config: Config) -> dict[str, object]:
+    """The part of the identity that decides a zoo: seed, data, pivots, classifier and protocol."""
+    others = ("zoo.validation_share",)
+    return {
+        name: value
+        for name, value in identity(config).items()
+        if name in ("seed", "task.pivots")
+        or (name.startswith(("data.", "classifier.", "zoo.")) and name not in others)
+    }
+
+
+def zoo_place(config: Config) -> Path:
+    """The zoo's path."""
+    return Path(config.zoo.folder).expanduser().resolve() if config.zoo.folder else place(config) / "zoo"
 
 
 def place(config: Config) -> Path:

@@ -11,9 +11,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = "hyperforget_jax"
 FLOORS = {
-    **dict.fromkeys(["errors", "config", "keys", "mesh", "records", "progress", "classifier"], 0),
+    **dict.fromkeys(["errors", "config", "keys", "mesh", "records", "progress"], 0),
+    **dict.fromkeys(["classifier", "coverage"], 0),
     **dict.fromkeys(["checkpoint", "data", "rules", "weights"], 1),
-    **dict.fromkeys(["zoo.protocol", "zoo.train", "zoo.store"], 2),
+    **dict.fromkeys(["zoo.protocol", "zoo.selection", "zoo.train", "zoo.rows", "zoo.store"], 2),
     **dict.fromkeys(["diffusion.schedule", "diffusion.conditioning"], 2),
     **dict.fromkeys(["diffusion.dit", "unlearn.prompts", "workdir"], 2),
     **dict.fromkeys(["zoo.build", "diffusion.objective", "unlearn.retrain", "evaluate"], 3),

@@ -70,6 +70,25 @@ def log_softmax(params: Params) -> jax.Array:
     return jax.nn.log_softmax(classifier.logits(params, jnp.asarray(IMAGES)))
 
 
+def random_orders(seed: int, sizes: tuple[int, ...]) -> list[np.ndarray[Any, Any]]:
+    """An order of the units of each hidden layer."""
+    noise = np.random.default_rng(seed)
+    return [noise.permutation(units).astype(np.int32) for units in sizes[1:-1]]
+
+
+def reordered(params: Params, orders: list[np.ndarray[Any, Any]]) -> Params:
+    """`symmetry.permute_units` by hand: rows of a weight follow its layer's order, columns the order before."""
+    first, last = params[0]["w"].shape[1], params[-1]["b"].shape[0]
+    places = [np.arange(first), *orders, np.arange(last)]
+    return tuple(
+        {
+            "w": jnp.asarray(np.asarray(layer["w"])[np.ix_(rows, columns)]),
+            "b": jnp.asarray(np.asarray(layer["b"])[rows]),
+        }
+        for layer, (columns, rows) in zip(params, pairwise(places), strict=True)
+    )
+
+
 @partial(jax.jit, static_argnames="hidden")
 def permuted(params: Params, hidden: int) -> Params:
     """The network with one hidden layer's units turned by one place: the first becomes the last."""
@@ -165,7 +184,44 @@ def test_a_permuted_network_predicts_the_same(sizes: tuple[int, ...]) -> None:
         other = permuted(params, hidden)
         np.testing.assert_array_equal(other[hidden]["b"], np.roll(params[hidden]["b"], -1))
         assert_same_function(other, params)
-    assert_same_function(jax.jit(symmetry.random_permutation)(jax.random.key(0), params), params)
+
+
+@pytest.mark.parametrize("sizes", DEPTHS)
+def test_random_permutations_keep_the_logits(sizes: tuple[int, ...]) -> None:
+    params, logits = network(10, sizes), jax.jit(classifier.logits)
+    other = jax.jit(symmetry.random_permutation)(jax.random.key(0), params)
+    assert not np.array_equal(flatten(other), flatten(params))
+    np.testing.assert_allclose(logits(other, IMAGES), logits(params, IMAGES), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("sizes", [(7, 5, 2), (7, 5, 3, 2), (7, 5, 3, 4, 2)])
+def test_every_declared_axis_is_as_long_as_its_layer_is_wide(sizes: tuple[int, ...]) -> None:
+    hidden_of_width = {width: hidden for hidden, width in enumerate(sizes[1:-1])}
+    expected = [tuple(hidden_of_width.get(length) for length in shape) for shape in shapes(sizes)]
+    declared = symmetry.unit_axes(len(sizes) - 2)
+    assert [layer[name] for layer in declared for name in ("w", "b")] == expected
+
+
+@pytest.mark.parametrize("sizes", DEPTHS)
+def test_units_permuted_by_hand(sizes: tuple[int, ...]) -> None:
+    params, orders = network(7, sizes), random_orders(7, sizes)
+    permuted_units = jax.jit(symmetry.permute_units)(params, [jnp.asarray(order) for order in orders])
+    np.testing.assert_array_equal(flatten(permuted_units), flatten(reordered(params, orders)))
+    assert not np.array_equal(flatten(permuted_units), flatten(params))
+
+
+@pytest.mark.parametrize("sizes", DEPTHS)
+def test_the_inverse_orders_undo_a_permutation(sizes: tuple[int, ...]) -> None:
+    params, orders = network(8, sizes), [jnp.asarray(order) for order in random_orders(8, sizes)]
+    permute_units = jax.jit(symmetry.permute_units)
+    back = permute_units(permute_units(params, orders), [jnp.argsort(order) for order in orders])
+    np.testing.assert_array_equal(flatten(back), flatten(params))
+
+
+def test_as_many_orders_are_due_as_there_are_hidden_layers() -> None:
+    params = network(9, DEPTHS[1])
+    with pytest.raises(ValueError, match="length"):
+        symmetry.permute_units(params, [jnp.arange(5)])
 
 
 @pytest.mark.parametrize("sizes", DEPTHS)
@@ -353,6 +409,28 @@ def test_raw_augmentation_changes_tokens_and_not_the_function(sizes: tuple[int, 
     assert not np.allclose(augmented, tokens, atol=0.1)
     assert_same_function(raw.decode(augmented), params)
     np.testing.assert_array_equal(np.asarray(augmented)[~raw.layout.mask], 0.0)
+
+
+@pytest.mark.parametrize("sizes", DEPTHS)
+def test_one_key_augments_a_pair_of_raw_networks_alike(sizes: tuple[int, ...]) -> None:
+    raw, target = fitted(RAW, sizes), network(63, sizes)
+    start = tuple(
+        layer | {"b": jnp.arange(layer["b"].shape[0], dtype=jnp.float32)} for layer in network(64, sizes)
+    )  # a unit's bias is its number
+    pair = jnp.stack([raw.encode(start), raw.encode(target)])
+    augmented = jax.jit(jax.vmap(raw.codec.augment, in_axes=(None, 0)))(jax.random.key(2), pair)
+    for tokens, alone in zip(pair, augmented, strict=True):
+        again = jax.jit(raw.codec.augment)(jax.random.key(2), tokens)
+        np.testing.assert_allclose(again, alone, rtol=1e-6)
+    new_start, new_target = (raw.decode(tokens) for tokens in augmented)
+    orders = [np.rint(layer["b"]).astype(np.int32) for layer in new_start[:-1]]
+    assert any(np.any(np.diff(order) < 0) for order in orders)
+    change, new_change = (
+        jax.tree.map(jnp.subtract, *ends) for ends in ((target, start), (new_target, new_start))
+    )
+    np.testing.assert_allclose(flatten(new_change), flatten(reordered(change, orders)), atol=1e-5)
+    assert_same_function(new_start, start)
+    assert_same_function(new_target, target)
 
 
 # Both.

@@ -9,32 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from hyperforget_jax import coverage
 from hyperforget_jax.config import RequestConfig
 from hyperforget_jax.errors import HyperForgetError
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
-HIGH = 0.5
 UNSEEN = 0.005
-
-
-def combination(accuracies: Floats, classes: Sequence[int]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Which of some classes a checkpoint has not learned, as a binary number; the first class is the lowest bit.
-
-    Args:
-      accuracies: [n, K].
-      classes: output positions, m of them. A class is high (not learned) at an accuracy of at most 0.5.
-
-    Returns:
-      [n], from 0 (all low: everything learned) to 2^m - 1.
-    """
-    high = (accuracies[:, list(classes)] <= HIGH).astype(np.int64)  # [n, m]
-    return high @ (1 << np.arange(len(classes), dtype=np.int64))
-
-
-def balanced(codes: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Chances [n] of being drawn, such that every combination that occurs is drawn equally often."""
-    _, inverse, counts = np.unique(codes, return_inverse=True, return_counts=True)
-    return 1.0 / counts[inverse] / len(counts)
 
 
 def candidates(losses: Floats, accuracies: Floats, forget: Sequence[int], config: RequestConfig) -> Floats:
@@ -105,7 +85,7 @@ def sweep(
       HyperForgetError: no checkpoint has learned every other class.
     """
     others = [position for position in range(losses.shape[1]) if position != swept]
-    within = losses[(accuracies[:, others] > HIGH).all(1), swept]
+    within = losses[(accuracies[:, others] > coverage.HIGH).all(1), swept]
     prompts = np.tile(base, (count, 1))
     if len(within) == 0:
         raise HyperForgetError(

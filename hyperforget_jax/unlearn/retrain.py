@@ -1,12 +1,15 @@
 """The reference: a cloud of networks retrained without the forget set, for every forget set in one program."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 
+from hyperforget_jax import mesh
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.config import ReferenceConfig
+from hyperforget_jax.weights.layout import unflatten
 from hyperforget_jax.zoo import protocol, train
 
 
@@ -41,11 +44,12 @@ def retrain(
         stacked,
         training,
         train.Images(training.images[:1], training.labels[:1]),
+        devices=mesh.make_local(len(runs)),
         sizes=tuple(sizes),
         batch_size=config.batch_size,
         snapshots=1,
         steps_per_snapshot=train.plan_steps(len(training.labels), config.batch_size, config.epochs, 1),
+        dtype="float32",
     )
-    return jax.tree.map(
-        lambda x: x[0].reshape(len(forget_sets), config.seeds, *x.shape[2:]), snapshots.params
-    )
+    weights = snapshots.weights.reshape(len(forget_sets), config.seeds, -1)  # [F, M, P]
+    return jax.vmap(jax.vmap(partial(unflatten, sizes=sizes)))(weights)

@@ -151,7 +151,11 @@ class Raw:
         return unflatten(vector, self.sizes)
 
     def augment(self, key: jax.Array, tokens: jax.Array) -> jax.Array:
-        """Tokens [T, W] of the same network with its hidden units in random order (section 4)."""
+        """Tokens [T, W] of the same network with its hidden units in random order (section 4).
+
+        The order comes from the key alone, so the same key permutes theta and theta* of DiHyFo-1 alike:
+        `vmap(augment, in_axes=(None, 0))(key, pair)` for tokens [2, T, W], which uses the key once.
+        """
         return self.encode(symmetry.random_permutation(key, self.decode(tokens)))
 
 

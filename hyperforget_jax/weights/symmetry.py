@@ -7,10 +7,50 @@ For a hidden unit j with incoming weights and bias (w_j, b_j) and outgoing weigh
     softmax shift v_j and the output bias plus a constant over the classes
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import jax
 import jax.numpy as jnp
 
-from hyperforget_jax.classifier import Layer, Params
+from hyperforget_jax.classifier import Params
+
+Axes = tuple[int | None, ...]
+
+
+def unit_axes(depth: int) -> tuple[dict[str, Axes], ...]:
+    """The hidden layer, from 0, whose units each axis of each tensor runs over; None for inputs and outputs.
+
+    Every permutation follows from this one declaration, as in Git Re-Basin (arXiv 2209.04836).
+
+    Args:
+      depth: number of hidden layers.
+
+    Returns:
+      The structure of `Params`, with axes in place of tensors.
+    """
+    ends = (None, *range(depth), None)
+    return tuple({"w": (after, before), "b": (after,)} for before, after in pairwise(ends))
+
+
+def permute_units(params: Params, orders: Sequence[jax.Array]) -> Params:
+    """The network with the units of all hidden layers reordered.
+
+    Args:
+      params: one network.
+      orders: one [H] per hidden layer, the unit that comes to each place.
+
+    Raises:
+      ValueError: the number of orders is not that of the hidden layers.
+    """
+
+    def permuted(tensor: jax.Array, axes: Axes) -> jax.Array:
+        for axis, hidden in enumerate(axes):
+            if hidden is not None:
+                tensor = jnp.take(tensor, orders[hidden], axis=axis)
+        return tensor
+
+    return jax.tree.map(permuted, params, unit_axes(len(orders)))
 
 
 def permute(params: Params, hidden: int, order: jax.Array) -> Params:
@@ -21,13 +61,19 @@ def permute(params: Params, hidden: int, order: jax.Array) -> Params:
       hidden: which hidden layer, from 0.
       order: [H], the unit that comes to each place.
     """
-    incoming, outgoing = params[hidden], params[hidden + 1]
-    return _replace(
-        params,
-        hidden,
-        {"w": incoming["w"][order], "b": incoming["b"][order]},
-        {"w": outgoing["w"][:, order], "b": outgoing["b"]},
-    )
+    orders = [jnp.arange(units) for units in _hidden_widths(params)]
+    orders[hidden] = order
+    return permute_units(params, orders)
+
+
+def random_permutation(key: jax.Array, params: Params) -> Params:
+    """The network with the units of every hidden layer in random order (the paper's augmentation).
+
+    The orders depend on the key and the shapes alone: networks of one shape are permuted alike by the same key.
+    """
+    widths = _hidden_widths(params)
+    keys = jax.random.split(key, len(widths))
+    return permute_units(params, list(map(jax.random.permutation, keys, widths)))
 
 
 def rescale(params: Params, hidden: int, factors: jax.Array) -> Params:
@@ -39,11 +85,11 @@ def rescale(params: Params, hidden: int, factors: jax.Array) -> Params:
       factors: [H], positive.
     """
     incoming, outgoing = params[hidden], params[hidden + 1]
-    return _replace(
-        params,
-        hidden,
+    return (
+        *params[:hidden],
         {"w": incoming["w"] * factors[:, None], "b": incoming["b"] * factors},
         {"w": outgoing["w"] / factors[None], "b": outgoing["b"]},
+        *params[hidden + 2 :],
     )
 
 
@@ -65,18 +111,11 @@ def centre(params: Params) -> Params:
     return shift(params, -last["w"].mean(0), -last["b"].mean())
 
 
-def random_permutation(key: jax.Array, params: Params) -> Params:
-    """The network with the units of every hidden layer in random order (the paper's augmentation)."""
-    for hidden, layer_key in enumerate(jax.random.split(key, len(params) - 1)):
-        params = permute(params, hidden, jax.random.permutation(layer_key, params[hidden]["b"].shape[0]))
-    return params
-
-
 def safe_ratio(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
     """numerator / denominator, and 1 where either vanishes: a unit that is cut off keeps its scale."""
     fine = (numerator > 0) & (denominator > 0)
     return jnp.where(fine, numerator, 1.0) / jnp.where(fine, denominator, 1.0)
 
 
-def _replace(params: Params, hidden: int, incoming: Layer, outgoing: Layer) -> Params:
-    return (*params[:hidden], incoming, outgoing, *params[hidden + 2 :])
+def _hidden_widths(params: Params) -> list[int]:
+    return [layer["b"].shape[0] for layer in params[:-1]]

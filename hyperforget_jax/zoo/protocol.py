@@ -1,6 +1,7 @@
-"""What varies between the runs of a zoo, and which of their snapshots are kept (section A.5, Figures 23-25).
+"""What varies between the runs of a zoo (section A.5, Figures 23 and 24).
 
 Pure functions, written for one run; the hyper-parameters are arrays, so one compiled program trains runs that all differ.
+With `undersample_probability` and `deletion_probability` 0 the runs are plain, as G.pt's (section A.6).
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,9 @@ import jax.numpy as jnp
 
 from hyperforget_jax.config import ZooConfig
 
+NEVER = 2.0
+"""A moment after the end of every run."""
+
 
 class Hyperparameters(NamedTuple):
     """One training run.
@@ -19,7 +23,7 @@ class Hyperparameters(NamedTuple):
       learning_rate: [], Adam's step size at the start.
       keep_before: [K], share of each class's images the run sees.
       keep_after: [K], the same from the deletion on.
-      deletion_time: [], moment of the deletion as a share of the run; 2 is never.
+      deletion_time: [], moment of the deletion as a share of the run, or NEVER.
     """
 
     learning_rate: jax.Array
@@ -57,9 +61,23 @@ def draw(key: jax.Array, config: ZooConfig, forgettable: Sequence[int], num_clas
         deletion_time=jnp.where(
             jax.random.bernoulli(keys[6], config.deletion_probability),
             jax.random.uniform(keys[7], (), jnp.float32, config.deletion_time[0], config.deletion_time[1]),
-            2.0,
+            NEVER,
         ),
     )
+
+
+def aim(run: Hyperparameters, code: jax.Array, forgettable: Sequence[int]) -> Hyperparameters:
+    """The same run, aimed at a combination: it never sees the classes whose loss shall be high, and all images of the others.
+
+    Args:
+      run: a drawn run.
+      code: [], the combination, as in `coverage.combination`; negative leaves the run as it is.
+      forgettable: output positions of the classes that may be forgotten, lowest bit first.
+    """
+    bits = (code >> jnp.arange(len(forgettable))) & 1  # [m]
+    keep = jnp.ones_like(run.keep_before).at[jnp.array(forgettable, jnp.int32)].set(1.0 - bits)  # [K]
+    aimed = Hyperparameters(run.learning_rate, keep, keep, jnp.float32(NEVER))
+    return jax.tree.map(lambda new, old: jnp.where(code >= 0, new, old), aimed, run)
 
 
 def never_see(classes: Sequence[int], learning_rate: float, num_classes: int) -> Hyperparameters:
@@ -75,32 +93,13 @@ def never_see(classes: Sequence[int], learning_rate: float, num_classes: int) ->
         learning_rate=jnp.float32(learning_rate),
         keep_before=keep,
         keep_after=keep,
-        deletion_time=jnp.float32(2.0),
+        deletion_time=jnp.float32(NEVER),
     )
 
 
 def keep_rates(run: Hyperparameters, progress: jax.Array) -> jax.Array:
     """Share [K] of each class's images in use at a moment of the run (progress in [0, 1])."""
     return jnp.where(progress < run.deletion_time, run.keep_before, run.keep_after)
-
-
-def passes_pivots(accuracies: jax.Array, pivots: Sequence[int], threshold: float) -> jax.Array:
-    """Whether every pivot's accuracy is over gamma (Figure 25, line 12).
-
-    Args:
-      accuracies: [..., K].
-      pivots: output positions.
-      threshold: gamma, in [0, 1].
-
-    Returns:
-      [...] bool.
-    """
-    return (accuracies[..., jnp.array(pivots, jnp.int32)] > threshold).all(-1)
-
-
-def selection_probability(progress: jax.Array, ends: tuple[float, float]) -> jax.Array:
-    """Chance beta of keeping a snapshot: linear in progress, higher early in training (section A.5)."""
-    return ends[0] + (ends[1] - ends[0]) * progress
 
 
 def log_uniform(key: jax.Array, bounds: tuple[float, float], shape: tuple[int, ...]) -> jax.Array:

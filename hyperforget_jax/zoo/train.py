@@ -1,20 +1,23 @@
 """Training of a block of runs as a few large matrix products per step.
 
-All runs of a block see the same minibatches. Undersampling and deletion are weights of images: each run draws one uniform number per
-image, once, and uses an image while that number is below its class's keep rate. Layer 1 of the whole block
-is then one product [B, D] x [D, R*H], forward and backward.
+All runs of a block see the same minibatches. Undersampling and deletion are weights of images: a run uses an image while a number in
+[0, 1), fixed by the two of them, is below the keep rate of the image's class. Layer 1 of the whole block is then one product
+[R*H, D] x [D, B], forward and backward.
 """
 
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh, PartitionSpec
 
-from hyperforget_jax import classifier
+from hyperforget_jax import classifier, mesh
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.weights.layout import flatten, unflatten
 from hyperforget_jax.zoo.protocol import Hyperparameters, keep_rates
 
 ADAM = optax.scale_by_adam()
@@ -27,64 +30,97 @@ class Images(NamedTuple):
     labels: jax.Array
 
 
+class Batch(NamedTuple):
+    """One minibatch of B images.
+
+    Attributes:
+      columns: [D, B], pixels.
+      member: [K, B], 1 where an image is of a class: products with it are faster, for many runs, than gathers and scatters.
+      words: [B], uint32, a random word of every image.
+    """
+
+    columns: jax.Array
+    member: jax.Array
+    words: jax.Array
+
+
 class Run(NamedTuple):
-    """State of one run: its network, Adam's moments, and its uniform number [N] for every image."""
+    """State of one run: its network, Adam's moments, and its random word [] (uint32)."""
 
     params: Params
     moments: optax.OptState
-    uniforms: jax.Array
+    word: jax.Array
 
 
 class Snapshots(NamedTuple):
     """Networks at S moments of R runs, with their scores on the validation images.
 
     Attributes:
-      params: leaves [S, R, …].
+      weights: [S, R, P], flattened as in `weights.layout`, in the storage's type.
       losses: [S, R, K], nats.
       accuracies: [S, R, K].
       progress: [S], shares of the run.
     """
 
-    params: Params
+    weights: jax.Array
     losses: jax.Array
     accuracies: jax.Array
     progress: jax.Array
 
 
-def start(key: jax.Array, sizes: tuple[int, ...], num_images: int) -> Run:
+def start(key: jax.Array, sizes: tuple[int, ...]) -> Run:
     """A run before its first step."""
-    init_key, image_key = jax.random.split(key)
+    init_key, word_key = jax.random.split(key)
     params = classifier.init(init_key, sizes)
-    return Run(params, ADAM.init(params), jax.random.uniform(image_key, (num_images,)))
+    return Run(params, ADAM.init(params), jax.random.bits(word_key))
 
 
-def loss(params: Params, batch: Images, used: jax.Array) -> jax.Array:
+def uniforms(run_word: jax.Array, image_words: jax.Array) -> jax.Array:
+    """Numbers in [0, 1) of one run for some images; other runs, and other images, have other numbers.
+
+    The two words are mixed by the finaliser of MurmurHash3, six operations a number: a table [R, N] would not fit the cache.
+
+    Args:
+      run_word: [], uint32.
+      image_words: [B], uint32.
+
+    Returns:
+      [B], multiples of 2^-24.
+    """
+    mixed = image_words ^ run_word
+    mixed = (mixed ^ (mixed >> 16)) * jnp.uint32(0x85EBCA6B)
+    mixed = (mixed ^ (mixed >> 13)) * jnp.uint32(0xC2B2AE35)
+    return ((mixed ^ (mixed >> 16)) >> 8).astype(jnp.float32) * 2.0**-24
+
+
+def loss(params: Params, batch: Batch, used: jax.Array) -> jax.Array:
     """Mean cross-entropy in nats over the images in use ([B] bool); 0 if none is."""
-    losses = classifier.cross_entropy(classifier.logits(params, batch.images), batch.labels)  # [B]
+    scores = classifier.scores(params, batch.columns)  # [K, B]
+    losses = jax.nn.logsumexp(scores, axis=0) - (scores * batch.member).sum(0)  # [B], cross-entropy
     weights = used.astype(losses.dtype)  # [B]
     return (losses * weights).sum() / jnp.maximum(weights.sum(), 1.0)
 
 
-def step(run: Run, plan: Hyperparameters, batch: Images, rows: jax.Array, progress: jax.Array) -> Run:
+def step(run: Run, plan: Hyperparameters, batch: Batch, progress: jax.Array) -> Run:
     """One Adam step of one run; the step size falls to zero along a cosine.
 
     Args:
       run: state before.
       plan: the run's hyper-parameters.
       batch: the minibatch, B images.
-      rows: [B], places of those images in the training split.
       progress: [], share of the run that has passed.
     """
-    used = run.uniforms[rows] < keep_rates(plan, progress)[batch.labels]  # [B]
+    rates = keep_rates(plan, progress)  # [K]
+    used = uniforms(run.word, batch.words) < jnp.dot(rates, batch.member, precision="highest")  # [B]
     gradients = jax.grad(loss)(run.params, batch, used)
     with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an integer count
         updates, moments = ADAM.update(gradients, run.moments)
     size = plan.learning_rate * 0.5 * (1.0 + jnp.cos(jnp.pi * progress))
     params = jax.tree.map(lambda p, u: p - size * u, run.params, updates)
-    return Run(params, moments, run.uniforms)
+    return Run(params, moments, run.word)
 
 
-step_of_many = jax.vmap(step, in_axes=(0, 0, None, None, None))
+step_of_many = jax.vmap(step, in_axes=(0, 0, None, None))
 
 
 def minibatches(key: jax.Array, num_images: int, batch_size: int, steps: int) -> jax.Array:
@@ -95,8 +131,7 @@ def minibatches(key: jax.Array, num_images: int, batch_size: int, steps: int) ->
     return orders[:, : per_epoch * batch_size].reshape(-1, batch_size)[:steps]
 
 
-@partial(jax.jit, static_argnames=("sizes", "batch_size", "snapshots", "steps_per_snapshot"))
-def train_block(
+def train_runs(
     run_keys: jax.Array,
     order_key: jax.Array,
     plans: Hyperparameters,
@@ -107,12 +142,13 @@ def train_block(
     batch_size: int,
     snapshots: int,
     steps_per_snapshot: int,
+    dtype: str,
 ) -> Snapshots:
     """Trains R runs on common minibatches and scores them at regular moments.
 
     Args:
       run_keys: [R], one typed key a run.
-      order_key: key of the minibatch order, common to the block.
+      order_key: key of the minibatch order and of the images' random words, common to the block.
       plans: leaves [R, …].
       train: training split.
       validation: the split that labels the checkpoints.
@@ -120,30 +156,78 @@ def train_block(
       batch_size: B.
       snapshots: S; the last is the end of the run.
       steps_per_snapshot: steps from one snapshot to the next.
+      dtype: type of the stored weights, such as "float32"; it is the rounded network that is scored.
     """
     num_images = train.labels.shape[0]
     steps = snapshots * steps_per_snapshot
-    rows = minibatches(order_key, num_images, batch_size, steps)
+    batch_key, word_key = jax.random.split(order_key)
+    rows = minibatches(batch_key, num_images, batch_size, steps)
+    words = jax.random.bits(word_key, (num_images,))  # [N]
     times = jnp.arange(steps, dtype=jnp.float32) / steps
 
     def one_step(runs: Run, at: tuple[jax.Array, jax.Array]) -> tuple[Run, None]:
         rows, progress = at
-        batch = Images(train.images[rows], train.labels[rows])
-        return step_of_many(runs, plans, batch, rows, progress), None
+        member = jax.nn.one_hot(train.labels[rows], sizes[-1], axis=0)
+        batch = Batch(train.images[rows].T, member, words[rows])
+        return step_of_many(runs, plans, batch, progress), None
 
     def one_snapshot(
         runs: Run, at: tuple[jax.Array, jax.Array]
-    ) -> tuple[Run, tuple[Params, jax.Array, jax.Array]]:
+    ) -> tuple[Run, tuple[jax.Array, jax.Array, jax.Array]]:
         runs, _ = jax.lax.scan(one_step, runs, at)
-        losses, accuracies = classifier.class_scores_of_many(runs.params, *validation)
-        return runs, (runs.params, losses, accuracies)
+        stored = jax.vmap(flatten)(runs.params).astype(dtype)  # [R, P]
+        rounded = jax.vmap(partial(unflatten, sizes=sizes))(stored.astype(jnp.float32))
+        return runs, (stored, *classifier.class_scores_of_many(rounded, *validation))
 
-    runs = jax.vmap(start, in_axes=(0, None, None))(run_keys, sizes, num_images)
+    runs = jax.vmap(start, in_axes=(0, None))(run_keys, sizes)
     shape = (snapshots, steps_per_snapshot)
-    _, (params, losses, accuracies) = jax.lax.scan(
+    _, (weights, losses, accuracies) = jax.lax.scan(
         one_snapshot, runs, (rows.reshape(*shape, -1), times.reshape(shape))
     )
-    return Snapshots(params, losses, accuracies, (jnp.arange(snapshots, dtype=jnp.float32) + 1) / snapshots)
+    progress = (jnp.arange(snapshots, dtype=jnp.float32) + 1) / snapshots
+    return Snapshots(weights, losses, accuracies, progress)
+
+
+RUNS: Any
+MOMENTS: Any
+WHOLE: Any
+RUNS, MOMENTS, WHOLE = PartitionSpec(mesh.DATA), PartitionSpec(None, mesh.DATA), PartitionSpec()
+
+
+@partial(
+    jax.jit,
+    static_argnames=("devices", "sizes", "batch_size", "snapshots", "steps_per_snapshot", "dtype"),
+)
+def train_block(
+    run_keys: jax.Array,
+    order_key: jax.Array,
+    plans: Hyperparameters,
+    train: Images,
+    validation: Images,
+    *,
+    devices: Mesh,
+    **shape: Any,
+) -> Snapshots:
+    """`train_runs` on the devices of a mesh: each trains its share of the runs and waits for no other.
+
+    Args:
+      run_keys: [R]; R is a multiple of the number of devices.
+      order_key: see `train_runs`.
+      plans: leaves [R, …].
+      train: on every device.
+      validation: on every device.
+      devices: the mesh.
+      **shape: the keyword arguments of `train_runs`.
+    """
+    one_device: Callable[..., Snapshots] = partial(train_runs, **shape)
+    program = jax.shard_map(
+        one_device,
+        mesh=devices,
+        in_specs=(RUNS, WHOLE, RUNS, WHOLE, WHOLE),
+        out_specs=Snapshots(MOMENTS, MOMENTS, MOMENTS, WHOLE),
+        check_vma=False,  # runs start from constants, which count as replicated
+    )
+    return program(run_keys, order_key, plans, train, validation)
 
 
 def check_batch(name: str, batch_size: int, num_images: int) -> None:

@@ -1,0 +1,92 @@
+"""The zoo of a config, alone: `python -m experiments.make_zoo --config mnist4_zoo --data.dir DIR`.
+
+    --config NAME               a file of configs/
+    --shard I/N                 make the I-th of N parts; when all are there, one call without it completes the zoo
+    --cluster ADDRESS,N,I       be process I (from 0) of N; each makes its part with its own devices. ADDRESS is process 0's HOST:PORT
+
+Any other argument overrides a config field. Leaves the zoo, `coverage.md` and figures in the workdir.
+"""
+
+import argparse
+import importlib
+import sys
+from functools import partial
+from pathlib import Path
+
+import jax
+from jax.experimental import multihost_utils
+
+from experiments import census, command, stages
+from experiments.run import Run
+from hyperforget_jax.config import Config
+from hyperforget_jax.errors import HyperForgetError
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+
+
+def make(run: Run, shard: tuple[int, int], cluster: bool) -> None:
+    """Makes one part of the zoo, or all of it; the last to finish completes it and reports what it covers."""
+    complete = stages.build_zoo(run, shard)
+    if cluster:
+        multihost_utils.sync_global_devices("every process has made its part")
+        if jax.process_index() > 0:
+            return
+        complete = stages.build_zoo(run, (0, 1))
+    if complete:
+        census.report(run, stages.make_zoo(run))
+    else:
+        run.console.print(
+            f"zoo: part {shard[0] + 1} of {shard[1]} is done, blocks of other parts are missing: "
+            "when they are there, run once without --shard"
+        )
+
+
+def main(arguments: list[str]) -> int:
+    """Finds the config, joins the cluster, works; exit status as in `command.main`."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    for name in ("--config", "--shard", "--cluster"):
+        parser.add_argument(name)
+    known, others = parser.parse_known_args(arguments)
+    try:
+        config = setting(known.config)
+        shard = part(known.shard) if known.shard else (0, 1)
+        if known.cluster:
+            shard = join(known.cluster)
+    except HyperForgetError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    name = " ".join(["make_zoo", *arguments[: len(arguments) - len(others)]])
+    return command.main(name, config, partial(make, shard=shard, cluster=bool(known.cluster)), others)
+
+
+def setting(name: str | None) -> Config:
+    """The config of a file in configs/, by its name."""
+    names = sorted(path.stem for path in CONFIGS.glob("*.py") if path.stem != "__init__")
+    if name not in names:
+        raise HyperForgetError(f"--config is {name}: choose {', '.join(names)}")
+    config: Config = importlib.import_module(f"configs.{name}").get_config()
+    return config
+
+
+def part(text: str) -> tuple[int, int]:
+    """`--shard I/N` as (I - 1, N)."""
+    first, _, last = text.partition("/")
+    if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
+        raise HyperForgetError(f"--shard is {text}: give I/N with I from 1 to N, such as 2/4")
+    return int(first) - 1, int(last)
+
+
+def join(text: str) -> tuple[int, int]:
+    """Starts `jax.distributed` as `--cluster ADDRESS,N,I` says; returns (I, N)."""
+    words = text.split(",")
+    if len(words) != 3 or not all(word.isdecimal() for word in words[1:]) or int(words[2]) >= int(words[1]):
+        raise HyperForgetError(
+            f"--cluster is {text}: give ADDRESS,N,I with I below N, such as 10.0.0.1:1234,2,0"
+        )
+    count, index = int(words[1]), int(words[2])
+    jax.distributed.initialize(words[0], count, index)
+    return index, count
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
