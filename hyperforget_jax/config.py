@@ -125,6 +125,10 @@ class CodecConfig:
 class HypernetworkConfig:
     """The diffusion transformer (section 3; the paper's size is 1536 x 12, 16 heads)."""
 
+    kind: Literal["dihyfo1", "dihyfo2"] = "dihyfo2"
+    """dihyfo1 updates given weights, knowing their losses (Figure 1a); dihyfo2 generates from the prompt alone (1b)."""
+    conditioning: Literal["adaln", "tokens"] = "adaln"
+    """adaln: the condition modulates every block (arXiv 2212.09748). tokens: it is further tokens (the paper's)."""
     width: int = 256
     """Hidden size of a token."""
     depth: int = 4
@@ -137,6 +141,10 @@ class HypernetworkConfig:
     """Frequencies of the encoder of a class loss."""
     max_frequency: float = 8.0
     """Highest of them, in cycles per standard deviation of the log loss; the lowest is 1/8."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type of activations; parameters are float32."""
+    rematerialise: bool = False
+    """Whether the backward pass computes a block's activations again instead of keeping them: less memory, more time."""
     loss_floor: float = 1e-3
     """Constant c in the condition log(loss + c), in nats; it keeps losses near zero apart."""
 
@@ -149,8 +157,16 @@ class DiffusionConfig:
     """Steps T of the forward process; the timesteps are 0..T-1."""
     schedule: Literal["linear", "cosine"] = "linear"
     """Noise schedule: linear in beta (the paper's) or cosine (arXiv 2102.09672)."""
-    prediction: Literal["x0", "v"] = "x0"
-    """Output of the transformer: the clean tokens (the paper's) or the velocity (arXiv 2202.00512)."""
+    prediction: Literal["x0", "epsilon", "v"] = "x0"
+    """Output of the transformer: the clean tokens (the paper's), the noise, or the velocity (arXiv 2202.00512)."""
+    weighting: Literal["uniform", "min_snr"] = "uniform"
+    """Weight of a timestep's error: equal (the paper's) or min-SNR (arXiv 2303.09556)."""
+    min_snr_ceiling: float = 5.0
+    """Signal-to-noise ratio above which min-SNR weighs no higher."""
+    class_dropout: float = 0.0
+    """Chance that a class of a training condition is not asked for ("don't care"), each class for itself."""
+    full_dropout: float = 0.0
+    """Chance that none of its classes is asked for, as guidance needs."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +193,12 @@ class TrainingConfig:
     """Steps that a record of the learning curve averages; the first after a restart has only the steps since."""
     checkpoint_every: int = 500
     """Steps between saved states; a stopped run goes on from the last one."""
+    accumulate: int = 1
+    """Parts that a batch is taken in, one after another: less memory, the same step. It divides the batch."""
+    shard_parameters: bool = False
+    """Whether parameters, their average and the optimiser are divided among the devices (FSDP) instead of copied."""
+    watch_every: int = 0
+    """Steps between measurements of prompt alignment during training (Figures 9-18); 0: none."""
 
 
 @dataclass(frozen=True)
@@ -187,6 +209,10 @@ class SamplingConfig:
     """ddpm: fixed variances (the paper's). ddim: fewer, deterministic steps (arXiv 2010.02502)."""
     steps: int = 50
     """Denoising steps; ddpm uses all timesteps when this equals them."""
+    eta: float = 0.0
+    """ddim: share of ddpm's fresh noise in a step; 0 is deterministic."""
+    guidance: float = 1.0
+    """Guidance scale w: unconditional + w (conditional - unconditional) estimates (arXiv 2207.12598); 1 is none."""
     batch_size: int = 256
     """Networks denoised together: the bound on memory."""
 

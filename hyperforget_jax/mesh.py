@@ -1,6 +1,9 @@
 """Devices as a mesh, and the rule that says which array lies where (the pjit of 2026: jit with NamedSharding)."""
 
+from typing import Any
+
 import jax
+import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 DATA = "data"
@@ -27,3 +30,33 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def batched(mesh: Mesh) -> NamedSharding:
     """The leading axis is split over the devices: minibatches, networks to sample."""
     return NamedSharding(mesh, PartitionSpec(DATA))
+
+
+SMALLEST_SHARDED = 2**14
+"""Elements below which an array is copied to every device: dividing it would cost more than it saves."""
+
+
+def parameters(mesh: Mesh, shapes: Any, sharded: bool) -> Any:
+    """Where the arrays of a training state lie: copied, or divided along their longest axis that the devices divide (FSDP).
+
+    Args:
+      mesh: the devices.
+      shapes: a pytree of things with a shape.
+      sharded: whether to divide.
+    """
+
+    def place(leaf: Any) -> NamedSharding:
+        axes = [axis for axis, size in enumerate(leaf.shape) if size % mesh.size == 0]
+        if not sharded or not axes or int(np.prod(leaf.shape)) < SMALLEST_SHARDED:
+            return replicated(mesh)
+        longest = max(axes, key=lambda axis: leaf.shape[axis])
+        return NamedSharding(mesh, PartitionSpec(*(None,) * longest, DATA))
+
+    return jax.tree.map(place, shapes)
+
+
+def place(batch: Any, sharding: NamedSharding) -> Any:
+    """A batch that every process holds whole, as arrays of which each device gets its part."""
+    return jax.tree.map(
+        lambda x: jax.make_array_from_callback(x.shape, sharding, lambda index: np.asarray(x[index])), batch
+    )

@@ -1,6 +1,6 @@
-"""The hypernetwork's transformer: a DiT over weight tokens with adaLN-Zero conditioning (arXiv 2212.09748).
+"""The hypernetwork's transformer: a DiT over weight tokens (arXiv 2212.09748), conditioned by adaLN-Zero or by tokens.
 
-The only module that imports flax; everything else sees `init(key)` and `apply(params, noisy, timesteps, conditions)`.
+The only module that imports flax; everything else sees `init(key)` and `apply(params, noisy, timesteps, condition)`.
 """
 
 from collections.abc import Callable
@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from hyperforget_jax.config import HypernetworkConfig
+from hyperforget_jax.diffusion.conditioning import Condition
 from hyperforget_jax.weights.layout import TokenLayout
 
 Params = Any
@@ -24,126 +25,171 @@ class Transformer(NamedTuple):
 
     Attributes:
       init: key -> parameters.
-      apply: (parameters, noisy [B, T, W], timesteps [B], conditions [B, K]) -> [B, T, W].
+      apply: (parameters, noisy [B, T, W], timesteps [B], condition of B networks) -> [B, T, W].
     """
 
     init: Callable[[jax.Array], Params]
-    apply: Callable[[Params, jax.Array, jax.Array, jax.Array], jax.Array]
+    apply: Callable[[Params, jax.Array, jax.Array, Condition], jax.Array]
 
 
-def make(config: HypernetworkConfig, layout: TokenLayout, num_classes: int) -> Transformer:
-    """The transformer for one token layout and K class losses; at initialisation its output is zero."""
+def make(config: HypernetworkConfig, layout: TokenLayout, num_losses: int, residual: bool) -> Transformer:
+    """The transformer for one token layout.
+
+    At initialisation its output is zero, or the tokens it starts from if `residual`.
+
+    Args:
+      config: kind and size.
+      layout: of the tokens.
+      num_losses: K, losses in a condition.
+      residual: whether the start's tokens are added to the output (DiHyFo-1 that predicts x_0).
+    """
     module = DiT(config, layout)
-    shape = (1, layout.num_tokens, layout.width)
+    tokens = jnp.zeros((1, layout.num_tokens, layout.width), jnp.float32)
+    losses = jnp.zeros((1, num_losses), jnp.float32)
+    updates = config.kind == "dihyfo1"
+    example = Condition(losses, losses, losses if updates else None, tokens if updates else None)
 
     def init(key: jax.Array) -> Params:
-        example = (
-            jnp.zeros(shape, jnp.float32),
-            jnp.zeros(1, jnp.int32),
-            jnp.zeros((1, num_classes), jnp.float32),
-        )
-        return module.init(key, *example)["params"]
+        return module.init(key, tokens, jnp.zeros(1, jnp.int32), example)["params"]
 
-    def apply(params: Params, noisy: jax.Array, timesteps: jax.Array, conditions: jax.Array) -> jax.Array:
-        return cast(jax.Array, module.apply({"params": params}, noisy, timesteps, conditions))
+    def apply(params: Params, noisy: jax.Array, timesteps: jax.Array, condition: Condition) -> jax.Array:
+        output = cast(jax.Array, module.apply({"params": params}, noisy, timesteps, condition))
+        return output + condition.start if residual and condition.start is not None else output
 
     return Transformer(init, apply)
 
 
 class DiT(nn.Module):
-    """Tokens in, tokens out; every block is modulated by timestep and class losses."""
+    """Tokens in, tokens out."""
 
     config: HypernetworkConfig
     layout: TokenLayout
 
     @nn.compact
-    def __call__(self, noisy: jax.Array, timesteps: jax.Array, conditions: jax.Array) -> jax.Array:
+    def __call__(self, noisy: jax.Array, timesteps: jax.Array, condition: Condition) -> jax.Array:
         """Predicts the diffusion target.
 
         Args:
           noisy: [B, T, W], noised tokens, zero where the layout's mask is.
           timesteps: [B], integers.
-          conditions: [B, K], standardised log losses.
+          condition: of the B networks.
         """
         config, layout = self.config, self.layout
-        kinds, positions = jnp.array(layout.kinds), jnp.array(layout.positions)
-        num_kinds, num_positions = max(layout.kinds) + 1, max(layout.positions) + 1
-        project_in = self.param("project_in", _lecun, (num_kinds, layout.width, config.width))
-        bias_in = self.param("bias_in", nn.initializers.zeros, (num_kinds, config.width))
-        position = self.param("position", nn.initializers.zeros, (num_positions, config.width))
-        project_out = self.param(
-            "project_out", nn.initializers.zeros, (num_kinds, config.width, layout.width)
-        )
-        bias_out = self.param("bias_out", nn.initializers.zeros, (num_kinds, layout.width))
-
-        time = Embedder(config.width, name="time")(timestep_features(timesteps))  # [B, C]
-        losses = Embedder(config.width, name="losses")(self._loss_features(conditions))  # [B, C]
-        condition = nn.silu(time + losses)  # [B, C]
-        x = jnp.einsum("btw,twc->btc", noisy, project_in[kinds])  # [B, T, C]
-        x = x + (bias_in[kinds] + position[positions])[None]  # [B, T, C]
+        time = Embedder(config, name="time")(timestep_features(timesteps))  # [B, C]
+        losses = self._loss_features(condition)  # [B, K or 3 K, 2 F + 2]
+        x = self._embed(noisy, "in")  # [B, T, C]
+        if config.conditioning == "adaln":
+            told = Embedder(config, name="losses")(losses.reshape(len(losses), -1))  # [B, C]
+            modulator = nn.silu(time + told)  # [B, C]
+            if condition.start is not None:
+                x = x + self._embed(condition.start, "start")  # [B, T, C]
+        else:
+            modulator = None
+            told = Embedder(config, name="losses")(losses) + self._position("losses", losses.shape[1])
+            starts = [] if condition.start is None else [self._embed(condition.start, "start")]
+            x = jnp.concatenate([x, *starts, told, time[:, None]], axis=1)  # [B, T or 2 T + K or 3 K + 1, C]
         for index in range(config.depth):
-            x = Block(config, name=f"block_{index}")(x, condition)  # [B, T, C]
-        shift, scale = Modulation(2, config.width, name="modulation_out")(condition)  # [B, 1, C] each
-        x = modulate(_norm(x), shift, scale)  # [B, T, C]
-        x = jnp.einsum("btc,tcw->btw", x, project_out[kinds]) + bias_out[kinds][None]  # [B, T, W]
+            block = nn.remat(Block) if config.rematerialise else Block
+            x = block(config, name=f"block_{index}")(x, modulator)
+        shift, scale = Modulation(2, config, name="modulation_out")(modulator)  # [B, 1, C] each
+        x = modulate(_norm(x[:, : layout.num_tokens]), shift, scale)  # [B, T, C]
+        kinds = jnp.array(layout.kinds)
+        shape = (max(layout.kinds) + 1, config.width, layout.width)
+        project_out = self.param("project_out", nn.initializers.zeros, shape)
+        bias_out = self.param("bias_out", nn.initializers.zeros, (shape[0], shape[2]))
+        x = jnp.einsum("btc,tcw->btw", x.astype(jnp.float32), project_out[kinds]) + bias_out[kinds][None]
         return jnp.where(layout.mask[None], x, 0.0)  # [B, T, W]
 
-    def _loss_features(self, conditions: jax.Array) -> jax.Array:
-        """Frequency-based encoder of the class losses (section 3): [B, K] to [B, K * (2 F + 1)]."""
-        config = self.config
+    def _embed(self, tokens: jax.Array, name: str) -> jax.Array:
+        """Per-kind projections and learned positions of weight tokens: [B, T, W] to [B, T, C]."""
+        config, layout = self.config, self.layout
+        kinds, positions = jnp.array(layout.kinds), jnp.array(layout.positions)
+        shape = (max(layout.kinds) + 1, layout.width, config.width)
+        project = self.param(f"project_{name}", _lecun, shape)
+        bias = self.param(f"bias_{name}", nn.initializers.zeros, (shape[0], config.width))
+        place = self.param(
+            f"position_{name}", nn.initializers.zeros, (max(layout.positions) + 1, config.width)
+        )
+        x = jnp.einsum("btw,twc->btc", tokens, project[kinds])  # [B, T, C]
+        return (x + (bias[kinds] + place[positions])[None]).astype(config.dtype)
+
+    def _position(self, name: str, count: int) -> jax.Array:
+        shape = (count, self.config.width)
+        return self.param(f"position_{name}", nn.initializers.zeros, shape).astype(self.config.dtype)[None]
+
+    def _loss_features(self, condition: Condition) -> jax.Array:
+        """Frequency-based encoder (section 3) of each loss, and whether it is asked for.
+
+        [B, K, 2 F + 2] of the targets; for DiHyFo-1 [B, 3 K, 2 F + 2]: targets, current losses, and their differences.
+        """
+        config, groups = self.config, [(condition.target, condition.asked)]
+        if condition.current is not None:
+            difference = (condition.target - condition.current) * condition.asked
+            groups += [(condition.current, jnp.ones_like(condition.asked)), (difference, condition.asked)]
+        values, asked = (jnp.concatenate(each, axis=1) for each in zip(*groups, strict=True))  # [B, K or 3 K]
         frequencies = jnp.geomspace(LOWEST_FREQUENCY, config.max_frequency, config.frequencies)  # [F]
-        angles = 2.0 * jnp.pi * conditions[..., None] * frequencies[None, None]  # [B, K, F]
-        features = jnp.concatenate([conditions[..., None], jnp.sin(angles), jnp.cos(angles)], axis=-1)
-        return features.reshape(conditions.shape[0], -1)  # [B, K * (2 F + 1)]
+        angles = 2.0 * jnp.pi * values[..., None] * frequencies[None, None]
+        parts = [values[..., None], jnp.sin(angles), jnp.cos(angles)]
+        features = jnp.concatenate(parts, axis=-1) * asked[..., None]
+        return jnp.concatenate([features, asked[..., None]], axis=-1)
 
 
 class Block(nn.Module):
-    """Attention and MLP, each gated; both gates are zero at initialisation (adaLN-Zero)."""
+    """Attention and MLP; modulated and gated by a condition (adaLN-Zero), or plain pre-norm without one."""
 
     config: HypernetworkConfig
 
     @nn.compact
-    def __call__(self, x: jax.Array, condition: jax.Array) -> jax.Array:
-        """One block: x [B, T, C], condition [B, C]."""
-        width, heads = self.config.width, self.config.heads
-        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = Modulation(6, width, name="modulation")(
-            condition
-        )
+    def __call__(self, x: jax.Array, modulator: jax.Array | None) -> jax.Array:
+        """One block: x [B, T, C], modulator [B, C] or None."""
+        config = self.config
+        width, heads = config.width, config.heads
+        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = Modulation(6, config, name="modulation")(modulator)
         h = modulate(_norm(x), shift_a, scale_a)  # [B, T, C]
-        qkv = nn.Dense(3 * width, kernel_init=_xavier, name="qkv")(h)  # [B, T, 3 C]
+        qkv = nn.Dense(3 * width, kernel_init=_xavier, dtype=config.dtype, name="qkv")(h)  # [B, T, 3 C]
         q, k, v = jnp.moveaxis(qkv.reshape(*h.shape[:2], 3, heads, -1), 2, 0)  # [B, T, heads, C / heads] each
         attended = jax.nn.dot_product_attention(q, k, v).reshape(h.shape)  # [B, T, C]
-        x = x + gate_a * nn.Dense(width, kernel_init=_xavier, name="attention_out")(attended)  # [B, T, C]
+        out = nn.Dense(width, kernel_init=_xavier, dtype=config.dtype, name="attention_out")(attended)
+        x = x + gate_a * out  # [B, T, C]
         h = modulate(_norm(x), shift_m, scale_m)  # [B, T, C]
-        h = nn.Dense(self.config.mlp_ratio * width, kernel_init=_xavier, name="mlp_in")(
-            h
-        )  # [B, T, mlp_ratio * C]
-        return x + gate_m * nn.Dense(width, kernel_init=_xavier, name="mlp_out")(nn.gelu(h))  # [B, T, C]
+        inner = config.mlp_ratio * width
+        h = nn.gelu(nn.Dense(inner, kernel_init=_xavier, dtype=config.dtype, name="mlp_in")(h))
+        return x + gate_m * nn.Dense(width, kernel_init=_xavier, dtype=config.dtype, name="mlp_out")(h)
 
 
 class Embedder(nn.Module):
-    """Two-layer MLP from features [B, F] to [B, C]."""
+    """Two-layer MLP from features [..., F] to [..., C]."""
 
-    width: int
+    config: HypernetworkConfig
 
     @nn.compact
     def __call__(self, features: jax.Array) -> jax.Array:
         """Embeds features."""
-        hidden = nn.silu(nn.Dense(self.width, kernel_init=_small, name="in")(features))  # [B, C]
-        return nn.Dense(self.width, kernel_init=_small, name="out")(hidden)  # [B, C]
+        config = self.config
+        hidden = nn.Dense(config.width, kernel_init=_small, dtype=config.dtype, name="in")(features)
+        return nn.Dense(config.width, kernel_init=_small, dtype=config.dtype, name="out")(nn.silu(hidden))
 
 
 class Modulation(nn.Module):
-    """`count` arrays [B, 1, C] from the condition [B, C]; all zero at initialisation."""
+    """Shift, scale (and gate) for a branch, once (2) or twice (6).
+
+    With a condition [B, C]: arrays [B, 1, C], all zero at initialisation. Without: learned constants, the gates 1.
+    """
 
     count: int
-    width: int
+    config: HypernetworkConfig
 
     @nn.compact
-    def __call__(self, condition: jax.Array) -> list[jax.Array]:
+    def __call__(self, condition: jax.Array | None) -> list[jax.Array]:
         """Projects the condition."""
-        dense = nn.Dense(self.count * self.width, kernel_init=nn.initializers.zeros, name="dense")
-        return jnp.split(dense(condition)[:, None], self.count, axis=-1)
+        config, size = self.config, self.count * self.config.width
+        if condition is not None:
+            dense = nn.Dense(size, kernel_init=nn.initializers.zeros, dtype=config.dtype, name="dense")
+            return jnp.split(dense(condition)[:, None], self.count, axis=-1)
+        gates = jnp.array([index % 3 == 2 for index in range(self.count)], jnp.float32)
+        start = jnp.repeat(gates, config.width)
+        constants = self.param("constants", lambda _key: start).astype(config.dtype)
+        return jnp.split(constants[None, None], self.count, axis=-1)
 
 
 def timestep_features(timesteps: jax.Array) -> jax.Array:
@@ -160,7 +206,7 @@ def modulate(x: jax.Array, shift: jax.Array, scale: jax.Array) -> jax.Array:
 
 def _norm(x: jax.Array) -> jax.Array:
     """Layer norm without learned scale or bias: the modulation brings both."""
-    return nn.LayerNorm(use_bias=False, use_scale=False, epsilon=1e-6)(x)
+    return nn.LayerNorm(use_bias=False, use_scale=False, epsilon=1e-6, dtype=x.dtype)(x)
 
 
 _xavier = nn.initializers.xavier_uniform()

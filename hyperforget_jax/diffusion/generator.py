@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ from hyperforget_jax.weights.codec import Codec
 
 @dataclass(frozen=True)
 class Hypernetwork:
-    """DiHyFo-2: p(theta* | L*), the conditioned generator (section 3, Figure 1b).
+    """DiHyFo-1, p(theta* | theta, L*, L), or DiHyFo-2, p(theta* | L*) (section 3, Figure 1).
 
     Attributes:
       params: the transformer's averaged parameters.
@@ -35,42 +35,83 @@ class Hypernetwork:
     diffusion: DiffusionConfig
 
 
-Generator = Callable[[jax.Array, jax.Array, Callable[[int], None]], Networks]
-"""(keys [N], class losses [N, K] in nats, what to call with the number of networks just made) -> N stacked networks."""
+class Start(NamedTuple):
+    """Networks that DiHyFo-1 starts from: N stacked networks and their class losses [N, K] in nats."""
+
+    networks: Networks
+    losses: jax.Array
+
+
+class Generator(Protocol):
+    """N networks for N keys and prompts."""
+
+    def __call__(
+        self,
+        keys: jax.Array,
+        losses: jax.Array,
+        on_networks: Callable[[int], None],
+        start: Start | None = None,
+    ) -> Networks:
+        """Generates, or updates.
+
+        Args:
+          keys: [N].
+          losses: [N, K], class losses asked for, in nats; NaN is a class of which any loss will do.
+          on_networks: called with the number of networks just made.
+          start: what to update; None for DiHyFo-2.
+
+        Returns:
+          N stacked networks.
+        """
+        ...
 
 
 def generator(hypernetwork: Hypernetwork, config: SamplingConfig) -> Generator:
     """The function that samples a hypernetwork; build it once, since it holds the compiled program.
 
-    One program of `batch_size` networks serves any N; the devices share its batch. A network depends on its own key and losses alone.
+    One program of `batch_size` networks serves any N; the devices share its batch. A network depends on its own key, losses and start alone.
 
     Args:
       hypernetwork: what generates.
-      config: sampler, steps and batch.
+      config: sampler, steps, guidance and batch.
     """
     process = schedule.make(hypernetwork.diffusion)
     devices = mesh.make(config.batch_size)
     split, whole = mesh.batched(devices), mesh.replicated(devices)
+    codec, transformer = hypernetwork.codec, hypernetwork.transformer
 
-    def one_batch(params: Params, keys: jax.Array, losses: jax.Array) -> Networks:
-        tokens = sampler.sample(
-            partial(hypernetwork.transformer.apply, params),
-            process,
-            hypernetwork.diffusion,
-            config,
-            hypernetwork.codec.layout,
-            keys,
-            conditioning.standardise(hypernetwork.condition, losses),
-        )
-        return jax.vmap(hypernetwork.codec.decode)(tokens)
+    def one_batch(params: Params, keys: jax.Array, losses: jax.Array, start: Start | None) -> Networks:
+        condition = conditioning.ask(hypernetwork.condition, losses)
+        if start is not None:
+            condition = condition._replace(
+                current=conditioning.standardise(hypernetwork.condition, start.losses),
+                start=jax.vmap(codec.encode)(start.networks),
+            )
+        free = conditioning.nothing_asked(condition)
 
-    program = jax.jit(one_batch, in_shardings=(whole, split, split), out_shardings=whole)
+        def denoiser(noisy: jax.Array, timesteps: jax.Array) -> jax.Array:
+            asked = transformer.apply(params, noisy, timesteps, condition)
+            if config.guidance == 1.0:
+                return asked
+            unasked = transformer.apply(params, noisy, timesteps, free)
+            return unasked + config.guidance * (asked - unasked)
 
-    def generate(keys: jax.Array, losses: jax.Array, on_networks: Callable[[int], None]) -> Networks:
+        tokens = sampler.sample(denoiser, process, hypernetwork.diffusion, config, codec.layout, keys)
+        return jax.vmap(codec.decode)(tokens)
+
+    program = jax.jit(one_batch, in_shardings=(whole, split, split, split), out_shardings=whole)
+
+    def generate(
+        keys: jax.Array,
+        losses: jax.Array,
+        on_networks: Callable[[int], None],
+        start: Start | None = None,
+    ) -> Networks:
         count, parts = len(keys), []
         for first in range(0, count, config.batch_size):
             rows = jnp.clip(jnp.arange(first, first + config.batch_size), 0, count - 1)
-            parts.append(program(hypernetwork.params, keys[rows], losses[rows]))
+            begin = jax.tree.map(lambda leaf, rows=rows: leaf[rows], start)
+            parts.append(program(hypernetwork.params, keys[rows], losses[rows], begin))
             on_networks(min(config.batch_size, count - first))
         return jax.tree.map(lambda *leaves: jnp.concatenate(leaves)[:count], *parts)
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from hyperforget_jax.config import DiffusionConfig
 from hyperforget_jax.diffusion import schedule
+from hyperforget_jax.diffusion.conditioning import Condition
 from hyperforget_jax.diffusion.dit import Params, Transformer
 from hyperforget_jax.diffusion.schedule import Schedule
 from hyperforget_jax.weights.layout import TokenLayout
@@ -14,20 +15,20 @@ def denoising_loss(
     params: Params,
     key: jax.Array,
     tokens: jax.Array,
-    conditions: jax.Array,
+    condition: Condition,
     *,
     transformer: Transformer,
     process: Schedule,
     config: DiffusionConfig,
     layout: TokenLayout,
 ) -> jax.Array:
-    """E |target - prediction|^2 per existing coordinate, timesteps uniform on 0..T-1.
+    """E w(t) |target - prediction|^2 per existing coordinate, timesteps uniform on 0..T-1; w = 1 or min-SNR.
 
     Args:
       params: the transformer's parameters.
       key: draws timesteps and noise.
       tokens: [B, T, W], clean.
-      conditions: [B, K].
+      condition: of the B networks, some classes of it dropped or not.
       transformer: predicts.
       process: the forward process.
       config: what is predicted.
@@ -41,6 +42,10 @@ def denoising_loss(
     alpha_bar = process.alpha_bar[timesteps][:, None, None]  # [B, 1, 1]
     noise = jnp.where(layout.mask[None], jax.random.normal(noise_key, tokens.shape), 0.0)  # [B, T, W]
     noisy = schedule.add_noise(tokens, noise, alpha_bar)  # [B, T, W]
-    output = transformer.apply(params, noisy, timesteps, conditions)  # [B, T, W]
+    output = transformer.apply(params, noisy, timesteps, condition)  # [B, T, W]
     error = output - schedule.target(config.prediction, tokens, noise, alpha_bar)  # [B, T, W]
-    return jnp.square(error).sum() / (tokens.shape[0] * int(layout.mask.sum()))
+    squares = jnp.square(error).sum((1, 2))  # [B]
+    if config.weighting == "min_snr":
+        weights = schedule.min_snr_weight(config.prediction, alpha_bar[:, 0, 0], config.min_snr_ceiling)  # [B]
+        squares = squares * weights
+    return squares.mean() / int(layout.mask.sum())

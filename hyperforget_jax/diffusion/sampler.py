@@ -12,7 +12,7 @@ from hyperforget_jax.diffusion.schedule import Schedule
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.weights.layout import TokenLayout
 
-Denoiser = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+Denoiser = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 def visited(timesteps: int, steps: int) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
@@ -27,21 +27,20 @@ def sample(
     config: SamplingConfig,
     layout: TokenLayout,
     keys: jax.Array,
-    conditions: jax.Array,
 ) -> jax.Array:
     """Draws one network per key; not jitted itself, so that callers jit it with what they decode.
 
     ddpm: x_s ~ N(posterior mean of q(x_s | x_t, x_0), beta_t (1 - abar_s) / (1 - abar_t)) (arXiv 2006.11239, section 3.2).
-    ddim: x_s = sqrt(abar_s) x_0 + sqrt(1 - abar_s) noise, both estimated at x_t (arXiv 2010.02502, equation 12, eta = 0).
+    ddim: x_s = sqrt(abar_s) x_0 + sqrt(1 - abar_s - sigma^2) noise + sigma fresh, x_0 and noise estimated at x_t, sigma = eta times
+      the deviation of ddpm (arXiv 2010.02502, equations 12 and 16).
 
     Args:
-      denoiser: (noisy [N, T, W], timesteps [N], conditions [N, K]) -> the transformer's output.
+      denoiser: (noisy [N, T, W], timesteps [N]) -> the transformer's output under the N networks' conditions.
       process: the forward process.
       diffusion: what the transformer predicts.
       config: sampler and steps.
       layout: of the tokens.
       keys: [N], typed; a network depends on its own key and condition alone, not on its neighbours.
-      conditions: [N, K].
 
     Returns:
       Tokens [N, T, W].
@@ -55,13 +54,18 @@ def sample(
         index, timestep, following = at
         here = process.alpha_bar[timestep]
         there = jnp.where(following < 0, 1.0, process.alpha_bar[following])
-        output = denoiser(noisy, jnp.full(noisy.shape[:1], timestep), conditions)
+        output = denoiser(noisy, jnp.full(noisy.shape[:1], timestep))
         clean = schedule.clean_from(diffusion.prediction, output, noisy, here)
-        if config.sampler == "ddim":
-            return schedule.add_noise(clean, schedule.noise_from(clean, noisy, here), there), None
         alpha = here / there  # of the one step, or of the steps that are skipped
-        mean = (jnp.sqrt(there) * (1 - alpha) * clean + jnp.sqrt(alpha) * (1 - there) * noisy) / (1 - here)
         deviation = jnp.sqrt((1 - alpha) * (1 - there) / (1 - here))
+        if config.sampler == "ddpm":
+            mean = (jnp.sqrt(there) * (1 - alpha) * clean + jnp.sqrt(alpha) * (1 - there) * noisy) / (1 - here)
+        else:
+            deviation = config.eta * deviation
+            direction = jnp.sqrt(jnp.maximum(1 - there - deviation**2, 0.0))
+            mean = jnp.sqrt(there) * clean + direction * schedule.noise_from(clean, noisy, here)
+        if config.sampler == "ddim" and config.eta == 0.0:
+            return mean, None
         fresh = noise(jax.vmap(lambda k: jax.random.fold_in(k, index))(keys))
         return mean + deviation * fresh, None
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from hyperforget_jax.config import DiffusionConfig
 
-Prediction = Literal["x0", "v"]
+Prediction = Literal["x0", "epsilon", "v"]
 
 
 class Schedule(NamedTuple):
@@ -50,9 +50,11 @@ def add_noise(clean: jax.Array, noise: jax.Array, alpha_bar: jax.Array) -> jax.A
 
 
 def target(prediction: Prediction, clean: jax.Array, noise: jax.Array, alpha_bar: jax.Array) -> jax.Array:
-    """What the transformer learns to output: x_0, or v = sqrt(abar_t) noise - sqrt(1 - abar_t) x_0."""
+    """What the transformer learns to output: x_0, the noise, or v = sqrt(abar_t) noise - sqrt(1 - abar_t) x_0."""
     if prediction == "x0":
         return clean
+    if prediction == "epsilon":
+        return noise
     return jnp.sqrt(alpha_bar) * noise - jnp.sqrt(1.0 - alpha_bar) * clean
 
 
@@ -62,7 +64,19 @@ def clean_from(
     """The estimate of x_0 in the transformer's output at x_t."""
     if prediction == "x0":
         return output
+    if prediction == "epsilon":
+        return (noisy - jnp.sqrt(1.0 - alpha_bar) * output) / jnp.sqrt(alpha_bar)
     return jnp.sqrt(alpha_bar) * noisy - jnp.sqrt(1.0 - alpha_bar) * output
+
+
+def min_snr_weight(prediction: Prediction, alpha_bar: jax.Array, ceiling: float) -> jax.Array:
+    """Weight of a timestep's squared error that amounts to min(SNR, ceiling) on the error of x_0 (arXiv 2303.09556, section 3.4).
+
+    With SNR = abar_t / (1 - abar_t): min(SNR, c) for x0, divided by SNR for epsilon, by SNR + 1 for v.
+    """
+    snr = alpha_bar / (1.0 - alpha_bar)
+    capped = jnp.minimum(snr, ceiling)
+    return {"x0": capped, "epsilon": capped / snr, "v": capped / (snr + 1.0)}[prediction]
 
 
 def noise_from(clean: jax.Array, noisy: jax.Array, alpha_bar: jax.Array) -> jax.Array:

@@ -1,0 +1,67 @@
+"""From checkpoints to what the transformer sees, inside the compiled step; written for both hypernetworks."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from hyperforget_jax.diffusion import conditioning
+from hyperforget_jax.diffusion.conditioning import Condition, Conditioning
+from hyperforget_jax.diffusion.optimisation import Batch, Prepare
+from hyperforget_jax.weights.codec import Codec
+from hyperforget_jax.weights.layout import unflatten
+
+
+class Untrained(NamedTuple):
+    """Networks that no run has trained, for DiHyFo-1 to learn to start from: tokens [N, T, W] and class losses [N, K] in nats."""
+
+    tokens: jax.Array
+    losses: jax.Array
+
+
+def generation(codec: Codec, statistics: Conditioning) -> Prepare:
+    """DiHyFo-2: a batch is (weights [B, P], losses [B, K]); the condition is what the network itself reaches."""
+
+    def prepare(key: jax.Array, batch: Batch) -> tuple[jax.Array, Condition]:
+        weights, losses = batch
+        tokens = _encode(codec, weights)  # [B, T, W]
+        tokens = jax.vmap(codec.augment)(jax.random.split(key, len(tokens)), tokens)
+        return tokens, conditioning.ask(statistics, losses)
+
+    return prepare
+
+
+def update(codec: Codec, statistics: Conditioning, untrained: Untrained, share: float) -> Prepare:
+    """DiHyFo-1: a batch is a pair of such, theta and theta*; one permutation augments both.
+
+    Args:
+      codec: of the tokens.
+      statistics: of the conditions.
+      untrained: starts that no run has seen.
+      share: chance that one of them takes the place of theta, so that random weights are a start too.
+    """
+
+    def prepare(key: jax.Array, batch: Batch) -> tuple[jax.Array, Condition]:
+        (weights, losses), (target_weights, target_losses) = batch
+        swap_key, row_key, augment_key = jax.random.split(key, 3)
+        count = len(losses)
+        swapped = jax.random.bernoulli(swap_key, share, (count,))  # [B]
+        rows = jax.random.randint(row_key, (count,), 0, len(untrained.losses))  # [B]
+        start = jnp.where(swapped[:, None, None], untrained.tokens[rows], _encode(codec, weights))  # [B, T, W]
+        current = jnp.where(swapped[:, None], untrained.losses[rows], losses)  # [B, K]
+        pairs = jnp.stack([start, _encode(codec, target_weights)], axis=1)  # [B, 2, T, W]
+        alike = jax.vmap(codec.augment, in_axes=(None, 0))
+        pairs = jax.vmap(alike)(jax.random.split(augment_key, count), pairs)  # [B, 2, T, W]
+        condition = conditioning.ask(statistics, target_losses)
+        return pairs[:, 1], condition._replace(
+            current=conditioning.standardise(statistics, current), start=pairs[:, 0]
+        )
+
+    return prepare
+
+
+def _encode(codec: Codec, weights: jax.Array) -> jax.Array:
+    """Tokens [B, T, W] of weights [B, P]."""
+    networks = jax.vmap(partial(unflatten, sizes=codec.sizes))(weights)
+    return jax.vmap(codec.encode)(networks)
