@@ -1,7 +1,7 @@
 """Training of a hypernetwork: one loop, read from top to bottom."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +20,12 @@ from hyperforget_jax.diffusion.objective import denoising_loss
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.weights.layout import TokenLayout
 
+Floats = np.ndarray[Any, np.dtype[np.float32]]
+Batch = tuple[Floats, Floats]
+"""Weights [B, P] of checkpoints, and their class losses [B, K] in nats."""
+Encode = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+"""(weights [B, P], losses [B, K]) -> (tokens [B, T, W], conditions [B, K])."""
+
 
 class State(NamedTuple):
     """Everything a training step changes: parameters, their moving average, optimiser, step."""
@@ -28,20 +34,6 @@ class State(NamedTuple):
     ema: Params
     optimiser: optax.OptState
     step: jax.Array
-
-
-class Examples(NamedTuple):
-    """Checkpoints as the hypernetwork sees them.
-
-    Attributes:
-      tokens: [n, T, W].
-      conditions: [n, K], standardised log losses.
-      cumulative: [n], cumulated probability of being drawn, ending at 1.
-    """
-
-    tokens: jax.Array
-    conditions: jax.Array
-    cumulative: jax.Array
 
 
 def optimiser(config: TrainingConfig) -> optax.GradientTransformation:
@@ -55,40 +47,15 @@ def optimiser(config: TrainingConfig) -> optax.GradientTransformation:
     )
 
 
-def examples(
-    tokens: np.ndarray[Any, Any], conditions: jax.Array, probabilities: np.ndarray[Any, Any]
-) -> Examples:
-    """Checkpoints with their chances [n] of being drawn, which need not sum to 1.
-
-    Raises:
-      HyperForgetError: there is none.
-    """
-    if len(tokens) == 0:
-        raise HyperForgetError(
-            "the training or the held-out part of the zoo has no checkpoint: raise zoo.runs or zoo.validation_share, "
-            "or lower zoo.pivot_accuracy"
-        )
-    cumulative = np.cumsum(probabilities, dtype=np.float64)
-    return Examples(
-        jnp.asarray(tokens), conditions, jnp.asarray(cumulative / cumulative[-1], dtype=jnp.float32)
-    )
-
-
-def draw(key: jax.Array, source: Examples, batch_size: int) -> tuple[jax.Array, jax.Array]:
-    """A random minibatch: tokens [B, T, W] and conditions [B, K], drawn with replacement."""
-    uniforms = jax.random.uniform(key, (batch_size,))
-    rows = jnp.clip(jnp.searchsorted(source.cumulative, uniforms), 0, source.cumulative.shape[0] - 1)
-    return source.tokens[rows], source.conditions[rows]
-
-
 def train(
     folder: Path,
     key: jax.Array,
     transformer: Transformer,
     layout: TokenLayout,
+    encode: Encode,
     augment: Callable[[jax.Array, jax.Array], jax.Array],
-    training: Examples,
-    validation: Examples,
+    batches: Callable[[int], Iterator[Batch]],
+    held_out: Batch,
     config: TrainingConfig,
     diffusion: DiffusionConfig,
     on_steps: Callable[[int], None],
@@ -100,9 +67,10 @@ def train(
       key: root key; step s draws from a fold of s alone, so a restart draws the same.
       transformer: what is trained.
       layout: of the tokens.
+      encode: checkpoints to tokens and conditions; part of the compiled step.
       augment: (key, tokens [T, W]) -> tokens of the same function.
-      training: checkpoints of training runs.
-      validation: checkpoints of held-out runs.
+      batches: s -> the batches of step s and those after it, B = `config.batch_size`, from training runs.
+      held_out: from held-out runs; B is a multiple of `config.batch_size`. Its noise is the same each time.
       config: the optimisation.
       diffusion: the process.
       on_steps: called with the number of steps just done.
@@ -129,9 +97,9 @@ def train(
         params = transformer.init(key)
         return State(params, jax.tree.map(jnp.copy, params), rule.init(params), jnp.int32(0))
 
-    def step(state: State, source: Examples) -> tuple[State, jax.Array]:
-        draw_key, augment_key, noise_key = jax.random.split(jax.random.fold_in(step_key, state.step), 3)
-        tokens, conditions = draw(draw_key, source, config.batch_size)
+    def step(state: State, batch: tuple[jax.Array, jax.Array]) -> tuple[State, jax.Array]:
+        augment_key, noise_key = jax.random.split(jax.random.fold_in(step_key, state.step))
+        tokens, conditions = encode(*batch)  # [B, T, W], [B, K]
         tokens = jax.vmap(augment)(jax.random.split(augment_key, config.batch_size), tokens)
         tokens, conditions = jax.lax.with_sharding_constraint((tokens, conditions), split)
         loss, gradients = jax.value_and_grad(objective)(state.params, noise_key, tokens, conditions)
@@ -143,14 +111,9 @@ def train(
         ema = optax.incremental_update(params, state.ema, 1.0 - decay)
         return State(params, ema, moments, state.step + 1), loss
 
-    def held_out_loss(params: Params, source: Examples, key: jax.Array) -> jax.Array:
-        draw_key, noise_key = jax.random.split(key)
-        tokens, conditions = draw(draw_key, source, 4 * config.batch_size)
-        return objective(params, noise_key, tokens, conditions)
-
     jitted_step = jax.jit(step, donate_argnums=0)
-    jitted_held_out = jax.jit(held_out_loss)
-    training, validation = jax.device_put((training, validation), whole)
+    held_out_loss = jax.jit(objective)
+    watched = jax.jit(encode)(*jax.device_put(held_out, split))
     state = jax.jit(init, out_shardings=whole)(init_key)
     curve = folder / "learning_curve.jsonl"
     with Checkpoints(folder / "states") as states:
@@ -165,8 +128,9 @@ def train(
         )
         records.write_rows(curve, kept)
         losses: list[jax.Array] = []
-        for index in range(int(state.step) + 1, config.steps + 1):
-            state, loss = jitted_step(state, training)
+        numbers = range(int(state.step) + 1, config.steps + 1)
+        for index, batch in zip(numbers, batches(int(state.step)), strict=False):
+            state, loss = jitted_step(state, jax.device_put(batch, split))
             losses.append(loss)
             logs = index % config.log_every == 0 or index == config.steps
             saves = index % config.checkpoint_every == 0 or index == config.steps
@@ -175,11 +139,11 @@ def train(
                     f"the hypernetwork's loss is {float(loss)} by step {index}: lower training.learning_rate"
                 )
             if logs:
-                held_out = jitted_held_out(state.ema, validation, jax.random.clone(held_out_key))
+                watched_loss = held_out_loss(state.ema, jax.random.clone(held_out_key), *watched)
                 row = {
                     "step": index,
                     "train_loss": float(jnp.stack(losses).mean()),
-                    "validation_loss": float(held_out),
+                    "validation_loss": float(watched_loss),
                 }
                 records.append_row(curve, row)
                 on_steps(len(losses))
