@@ -2,8 +2,8 @@
 
 `python -m experiments.make_zoo --config mnist_zoo --data.dir DIR`
 
-A 784-7-10 classifier (5,575 weights), pivots {5, ..., 9}, 32 combinations of high and low losses. The paper has 3.7 M checkpoints, which are
-82 GB; this is the size that two CPU cores make in half an hour. docs/zoo.md has the measured time, memory, size and coverage.
+A 784-7-10 classifier (5,575 weights), pivots {5, ..., 9}, 32 combinations of high and low losses. The paper has 3.7 M checkpoints, 82 GB;
+this is a size that two CPU cores make in half an hour. docs/zoo.md has the measured time, memory, size and coverage.
 """
 
 from dataclasses import replace

@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 
 import jax
-from jax.experimental import multihost_utils
 
 from experiments import census, command, stages
 from experiments.run import Run
@@ -22,14 +21,16 @@ from hyperforget_jax.config import Config
 from hyperforget_jax.errors import HyperForgetError
 
 CONFIGS = Path(__file__).parent.parent / "configs"
+PATIENCE = 30 * 24 * 3600
+"""Seconds that a process of a cluster waits for the others at the end of its part."""
 
 
 def make(run: Run, shard: tuple[int, int], cluster: bool) -> None:
     """Makes one part of the zoo, or all of it; the last to finish completes it and reports what it covers."""
     complete = stages.build_zoo(run, shard)
     if cluster:
-        multihost_utils.sync_global_devices("every process has made its part")
-        if jax.process_index() > 0:
+        jax.distributed.shutdown()  # returns once every process has made its part, or given up
+        if shard[0] > 0:
             return
         complete = stages.build_zoo(run, (0, 1))
     if complete:
@@ -46,16 +47,16 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     for name in ("--config", "--shard", "--cluster"):
         parser.add_argument(name)
-    known, others = parser.parse_known_args(arguments)
     try:
+        known, others = parser.parse_known_args(arguments)
         config = setting(known.config)
         shard = part(known.shard) if known.shard else (0, 1)
         if known.cluster:
             shard = join(known.cluster)
-    except HyperForgetError as error:
+    except (HyperForgetError, argparse.ArgumentError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    name = " ".join(["make_zoo", *arguments[: len(arguments) - len(others)]])
+    name = " ".join(["make_zoo", *(f"--{option} {value}" for option, value in vars(known).items() if value)])
     return command.main(name, config, partial(make, shard=shard, cluster=bool(known.cluster)), others)
 
 
@@ -84,7 +85,7 @@ def join(text: str) -> tuple[int, int]:
             f"--cluster is {text}: give ADDRESS,N,I with I below N, such as 10.0.0.1:1234,2,0"
         )
     count, index = int(words[1]), int(words[2])
-    jax.distributed.initialize(words[0], count, index)
+    jax.distributed.initialize(words[0], count, index, shutdown_timeout_seconds=PATIENCE)
     return index, count
 
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from configs import mnist4
@@ -18,7 +17,6 @@ from experiments import command, stages
 from experiments.run import Run, on_device
 from hyperforget_jax import classifier, records
 from hyperforget_jax.report.listing import listing
-from hyperforget_jax.weights import codec
 from hyperforget_jax.weights.layout import unflatten
 
 BASIS_SIZES = (32, 64, 96, 128, 192, 256)
@@ -30,16 +28,11 @@ def run(job: Run) -> None:
     config = job.config
     known, held_out = stages.make_zoo(job).split(config.zoo.runs, config.zoo.validation_share)
     some = held_out.take(np.arange(len(held_out))[:: max(1, len(held_out) // CHECKPOINTS)])
-    from_vectors = jax.jit(jax.vmap(partial(unflatten, sizes=job.sizes)))
+    networks = jax.jit(jax.vmap(partial(unflatten, sizes=job.sizes)))(np.asarray(some.weights))
     floor, rows = config.hypernetwork.loss_floor, []
     for size in BASIS_SIZES:
-        setting = replace(config.codec, kind="functional", basis_size=size)
-        coder = codec.fit(
-            setting, job.sizes, from_vectors(np.asarray(known.weights)), job.dataset.train.images
-        )
-        back = jax.jit(jax.vmap(lambda params, coder=coder: coder.decode(coder.encode(params))))(
-            from_vectors(jnp.asarray(np.asarray(some.weights)))
-        )
+        coder = stages.fit_codec(job, known, replace(config.codec, kind="functional", basis_size=size))
+        back = jax.jit(jax.vmap(lambda params, coder=coder: coder.decode(coder.encode(params))))(networks)
         scores = classifier.class_scores_of_many(back, *on_device(job.dataset.validation))
         losses, accuracies = (np.asarray(score, np.float64) for score in scores)
         change = np.abs(np.log(losses + floor) - np.log(some.losses + floor))

@@ -3,18 +3,19 @@
 from functools import partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from experiments.run import Run, on_device
 from hyperforget_jax import coverage, keys, records
+from hyperforget_jax.config import CodecConfig
 from hyperforget_jax.diffusion import conditioning, dit, store, trainer
 from hyperforget_jax.diffusion.generator import Hypernetwork
 from hyperforget_jax.progress import track
 from hyperforget_jax.weights import codec
+from hyperforget_jax.weights.codec import Codec
 from hyperforget_jax.weights.layout import unflatten
 from hyperforget_jax.workdir import identity, zoo_identity, zoo_place
-from hyperforget_jax.zoo import build
+from hyperforget_jax.zoo import build, loader
 from hyperforget_jax.zoo import store as zoo_store
 from hyperforget_jax.zoo.store import Zoo
 
@@ -55,26 +56,32 @@ def covered(run: Run, zoo: Zoo) -> dict[str, int]:
     return {coverage.name(code, labels): int(count) for code, count in enumerate(counts)}
 
 
+def fit_codec(run: Run, known: Zoo, config: CodecConfig) -> Codec:
+    """The codec of a zoo's training part, fitted on checkpoints that are spaced evenly over it."""
+    count = min(len(known), codec.FITTED_ON)
+    weights = known.weights.read(np.arange(count) * len(known) // count)
+    networks = jax.jit(jax.vmap(partial(unflatten, sizes=run.sizes)))(weights)
+    return codec.fit(config, run.sizes, networks, run.dataset.train.images)
+
+
 def train_hypernetwork(run: Run, known: Zoo, held_out: Zoo) -> Hypernetwork:
     """Fits the codec and trains the transformer on the zoo's training part; the held-out runs watch."""
     config, folder = run.config, run.folder / "hypernetwork"
     if run.reuses("hypernetwork", folder):
         return store.load(folder, config.hypernetwork, config.diffusion)
     with run.timed("hypernetwork", resumes=True):
-        from_vectors = jax.jit(jax.vmap(partial(unflatten, sizes=run.sizes)))
-        coder = codec.fit(
-            config.codec, run.sizes, from_vectors(np.asarray(known.weights)), run.dataset.train.images
+        size = config.training.batch_size
+        training, watched = (
+            loader.batches(part, run.forgettable, batch_size, config.seed, config.loader)
+            for part, batch_size in ((known, size), (held_out, 4 * size))
         )
+        coder = fit_codec(run, known, config.codec)
         condition = conditioning.fit(known.losses, config.hypernetwork.loss_floor)
-        encode = jax.jit(jax.vmap(lambda vector: coder.encode(unflatten(vector, run.sizes))))
-        training, validation = (
-            trainer.examples(
-                np.asarray(encode(np.asarray(part.weights))),
-                conditioning.standardise(condition, jnp.asarray(part.losses)),
-                coverage.balanced(coverage.combination(part.accuracies, run.forgettable)),
-            )
-            for part in (known, held_out)
-        )
+
+        def encode(weights: jax.Array, losses: jax.Array) -> tuple[jax.Array, jax.Array]:
+            networks = jax.vmap(partial(unflatten, sizes=run.sizes))(weights)
+            return jax.vmap(coder.encode)(networks), conditioning.standardise(condition, losses)
+
         transformer = dit.make(config.hypernetwork, coder.layout, run.sizes[-1])
         workplace = run.folder / "training"
         with records.writing_errors(workplace):
@@ -85,9 +92,10 @@ def train_hypernetwork(run: Run, known: Zoo, held_out: Zoo) -> Hypernetwork:
                 keys.stream(config.seed, "hypernetwork"),
                 transformer,
                 coder.layout,
+                encode,
                 coder.augment,
-                training,
-                validation,
+                lambda step: loader.stream(training, step, config.loader),
+                watched[0],
                 config.training,
                 config.diffusion,
                 advance,

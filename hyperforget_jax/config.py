@@ -110,6 +110,24 @@ class ZooConfig:
 
 
 @dataclass(frozen=True)
+class LoaderConfig:
+    """Which checkpoints of the zoo a training sees, and how they are read."""
+
+    resample: Literal["combinations", "losses", "none"] = "combinations"
+    """Drawn equally often: high/low combinations of the forgettable classes, levels of the mean loss (Figure 29), or checkpoints."""
+    loss_levels: int = 20
+    """losses: levels between the least and the greatest mean loss, in equal steps of its logarithm."""
+    reverse_probability: float = 0.0
+    """Pairs: chance that the earlier checkpoint is the target, so that losses climb (section A.5)."""
+    memory_gib: float = 4.0
+    """Weights of at most so many GiB are read into memory at the start; those of a larger zoo are read from disk, batch by batch."""
+    threads: int = 2
+    """Threads that read batches ahead of the training."""
+    prefetch: int = 8
+    """Batches that they are ahead."""
+
+
+@dataclass(frozen=True)
 class CodecConfig:
     """How weights become tokens."""
 
@@ -281,6 +299,7 @@ class Config:
     task: TaskConfig = field(default_factory=TaskConfig)
     classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
     zoo: ZooConfig = field(default_factory=ZooConfig)
+    loader: LoaderConfig = field(default_factory=LoaderConfig)
     codec: CodecConfig = field(default_factory=CodecConfig)
     hypernetwork: HypernetworkConfig = field(default_factory=HypernetworkConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)

@@ -15,6 +15,9 @@ Codes = np.ndarray[Any, np.dtype[np.int64]]
 HIGH = 0.5
 """Accuracy up to which a class counts as not learned: its loss is high."""
 
+TINY = 1e-6
+"""Nats that count as the least mean loss, since 0 has no logarithm."""
+
 
 def combination(accuracies: Floats, classes: Sequence[int]) -> Codes:
     """Which of some classes a checkpoint has not learned, as a binary number; the first class is the lowest bit.
@@ -63,8 +66,16 @@ def balanced(codes: Codes) -> Doubles:
     return 1.0 / sizes[inverse] / len(sizes)
 
 
+def level_bounds(losses: Floats, count: int) -> Doubles:
+    """Bounds [count + 1] of levels of the mean loss, from the least to the greatest: equal steps of its logarithm (Figure 29)."""
+    means = _means(losses)
+    return np.geomspace(means.min(), means.max(), count + 1)
+
+
 def loss_levels(losses: Floats, count: int) -> Codes:
-    """The level [n] of every checkpoint's mean loss, among `count` equal intervals from the least to the greatest."""
-    means = losses.astype(np.float64).mean(1)
-    edges = np.linspace(means.min(), means.max(), count + 1)[1:-1]
-    return np.digitize(means, edges).astype(np.int64)
+    """The level [n] of every checkpoint's mean loss, among the `count` of `level_bounds`."""
+    return np.digitize(_means(losses), level_bounds(losses, count)[1:-1]).astype(np.int64)
+
+
+def _means(losses: Floats) -> Doubles:
+    return np.maximum(losses.mean(1, dtype=np.float64), TINY)

@@ -23,7 +23,7 @@ def make_local(batch_size: int) -> Mesh:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """Every device holds the whole array: parameters, optimiser state, the zoo."""
+    """Every device holds the whole array: parameters, optimiser state."""
     return NamedSharding(mesh, PartitionSpec())
 
 

@@ -15,12 +15,12 @@ import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from hyperforget_jax.errors import HyperForgetError
 
 MANIFEST = "manifest.json"
-PACKAGES = ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
+PACKAGES = ("jax", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "scikit-learn")
 REMEDIES = {
     errno.ENOSPC: "the disk is full: free some space, or choose another --workdir, and run again",
     errno.EDQUOT: "the disk quota is used up: free some space, or choose another --workdir, and run again",
@@ -46,14 +46,52 @@ def writing_errors(path: Path) -> Iterator[None]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a file whole or not at all: to a neighbour first, flushed to disk, then renamed."""
+    """Writes a file whole or not at all."""
+    with new_text(path) as file:
+        file.write(text)
+
+
+@contextlib.contextmanager
+def new_text(path: Path) -> Iterator[TextIO]:
+    """A file to fill; it takes its name only when the block ends well, flushed to disk. Another process that fills it is waited for."""
     partial = path.with_name(path.name + ".partial")
-    with writing_errors(path):
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+    with writing_errors(path), _alone(partial, wait=True) as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
         partial.replace(path)
+
+
+@contextlib.contextmanager
+def _alone(path: Path, *, wait: bool) -> Iterator[TextIO]:
+    """An empty file that this process alone writes; the lock is on the file itself and ends with the process.
+
+    Args:
+      path: the file. A process that renames it hands on the lock: the next one makes its own.
+      wait: whether to wait for another process that writes it.
+
+    Raises:
+      HyperForgetError: another process writes it, and `wait` is False.
+    """
+    while True:
+        with path.open("a", encoding="utf-8") as file:  # open for writing: NFS locks no other file
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError as error:
+                raise HyperForgetError(
+                    f"another process is writing {path.parent}: wait for it, or stop it, and run again"
+                ) from error
+            if _stands_at(path, file):
+                file.truncate(0)
+                yield file
+                return
+
+
+def _stands_at(path: Path, file: TextIO) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -108,36 +146,23 @@ def new_artefact(folder: Path, made_from: Mapping[str, Any]) -> Iterator[Path]:
       HyperForgetError: disk full, no permission, or another process is writing it; nothing then stands at `folder`.
     """
     partial = folder.with_name(folder.name + ".partial")
-    with writing_errors(folder), _claimed(partial):
-        yield partial
-        files = {
-            str(path.relative_to(partial)): {"bytes": path.stat().st_size, "sha256": checksum(path)}
-            for path in sorted(partial.rglob("*"))
-            if path.is_file()
-        }
-        told = {"made_from": dict(made_from), "files": files, **provenance()}
-        write_text(partial / MANIFEST, json.dumps(told, indent=2, allow_nan=False))
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
-
-
-@contextlib.contextmanager
-def _claimed(partial: Path) -> Iterator[None]:
-    """An empty folder that this process alone writes into: the lock is on the folder itself and ends with the process."""
-    partial.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(partial, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise HyperForgetError(
-                f"another process is writing {partial}: wait for it, or stop it, and run again"
-            ) from error
-        for leftover in partial.iterdir():
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
-        yield
-    finally:
-        os.close(descriptor)
+    with writing_errors(folder):
+        partial.mkdir(parents=True, exist_ok=True)
+        with _alone(partial / MANIFEST, wait=False) as manifest:
+            for leftover in set(partial.iterdir()) - {partial / MANIFEST}:
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+            yield partial
+            files = {
+                str(path.relative_to(partial)): {"bytes": path.stat().st_size, "sha256": checksum(path)}
+                for path in sorted(partial.rglob("*"))
+                if path.is_file() and path != partial / MANIFEST
+            }
+            told = {"made_from": dict(made_from), "files": files, **provenance()}
+            json.dump(told, manifest, indent=2, allow_nan=False)
+            manifest.flush()
+            os.fsync(manifest.fileno())
+            shutil.rmtree(folder, ignore_errors=True)
+            partial.rename(folder)
 
 
 def is_complete(folder: Path) -> bool:

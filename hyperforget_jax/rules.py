@@ -12,6 +12,7 @@ SHARES = (
     "zoo.selection_probability",
     "zoo.pivot_accuracy",
     "zoo.validation_share",
+    "loader.reverse_probability",
     "training.beta2",
     "training.ema_decay",
     "request.retain_quantiles",
@@ -36,11 +37,12 @@ AT_LEAST = {
     "zoo.min_learned": 0,
     "zoo.min_per_combination": 0,
     "zoo.max_added_blocks": 0,
+    "loader.loss_levels": 2,
     "reference.seeds": 2,
     "evaluation.alignment_families": 2,
     "evaluation.alignment_prompts": 2,
 }
-"""Whole numbers whose least value is not 1: a cloud or a spread needs two."""
+"""Whole numbers whose least value is not 1: a cloud, a spread or levels need two."""
 RANGES = ("zoo.learning_rate", "zoo.keep_rate", "zoo.deletion_time", "evaluation.alignment_quantiles")
 """Pairs of which the first is the smaller."""
 LOGARITHMIC = ("zoo.learning_rate", "zoo.keep_rate")

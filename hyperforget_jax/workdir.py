@@ -15,7 +15,15 @@ CONFIG = "config.json"
 INPUTS = {"digits": 64}
 MOST_INPUTS = 784
 """Pixels of an image, for the estimate of disk space."""
-WHERE_NOT_WHAT = ("workdir", "overwrite", "zoo.folder", "zoo.memory_gib")
+WHERE_NOT_WHAT = (
+    "workdir",
+    "overwrite",
+    "zoo.folder",
+    "zoo.memory_gib",
+    "loader.memory_gib",
+    "loader.threads",
+    "loader.prefetch",
+)
 """Fields that say where and how, not what: they may differ between runs in one workdir."""
 
 
@@ -60,7 +68,8 @@ def claim(config: Config) -> None:
         if not os.access(folder, os.W_OK):
             raise PermissionError(errno.EACCES, "no permission", str(folder))
         theirs = _recorded(folder)
-        if theirs is None and any(folder.iterdir()):
+        # another part of the same zoo may be writing its config at this moment
+        if theirs is None and any(path.name != f"{CONFIG}.partial" for path in folder.iterdir()):
             raise HyperForgetError(f"{folder} is not empty and not a run: choose another --workdir")
         differing = _differing(theirs, identity(config)) if theirs else ""
         if differing and not config.overwrite:

@@ -1,6 +1,7 @@
 """Strict JAX in every test: no silent rank or dtype promotion, no key used twice; eight CPU devices, so that meshes exist."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -17,6 +18,16 @@ for name, value in STRICT.items():
 DEVICES = "--xla_force_host_platform_device_count"
 if DEVICES not in os.environ.get("XLA_FLAGS", ""):  # read when the first computation starts
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DEVICES}=8"
+
+
+@pytest.fixture(scope="module")
+def haste() -> Iterator[None]:
+    """Programs of the module are compiled in a third of the time and run slower: for programs that run once on little."""
+    name = "jax_disable_most_optimizations"
+    before = jax.config.values[name]
+    jax.config.update(name, True)  # type: ignore[no-untyped-call]
+    yield
+    jax.config.update(name, before)  # type: ignore[no-untyped-call]
 
 
 @pytest.fixture(scope="session")

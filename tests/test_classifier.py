@@ -72,6 +72,29 @@ def test_logits_equal_a_loop_by_hand(sizes: tuple[int, ...]) -> None:
     np.testing.assert_allclose(classifier.logits(params, images), expected, rtol=1e-5, atol=1e-5)
 
 
+def test_scores_are_the_logits_features_first() -> None:
+    params, (images, _) = network(3, (12, 5, 4)), images_and_labels(8, 4)
+    found = classifier.scores(params, images.T)
+    assert found.shape == (4, 8)
+    np.testing.assert_allclose(found.T, classifier.logits(params, images), rtol=1e-6, atol=1e-6)
+
+
+def test_the_cross_entropy_of_every_image_equals_scikit_learn() -> None:
+    noise = np.random.default_rng(1)
+    scores, labels = 3 * noise.normal(size=(4, 30)), noise.integers(0, 4, 30)
+    found = classifier.cross_entropy(jnp.asarray(scores, jnp.float32), jnp.asarray(labels, jnp.int32))
+    probabilities = softmax(scores.T, axis=1)
+    expected = [
+        log_loss([label], [row], labels=range(4)) for label, row in zip(labels, probabilities, strict=True)
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_cross_entropy_of_large_scores_is_finite() -> None:
+    scores = jnp.array([[1e4, 1e4], [0.0, 0.0]])
+    np.testing.assert_allclose(classifier.cross_entropy(scores, jnp.array([0, 1])), [0.0, 1e4])
+
+
 @pytest.mark.parametrize("sizes", DEPTHS)
 def test_class_scores_equal_scikit_learn(sizes: tuple[int, ...]) -> None:
     params, (images, labels) = network(4, sizes), images_and_labels(60, 4)
@@ -95,6 +118,16 @@ def test_a_class_without_images_is_nan_and_leaves_the_others_alone() -> None:
     assert np.isnan([losses[3], accuracies[3]]).all()
     assert np.isfinite(losses[:3]).all()
     assert np.isfinite(accuracies[:3]).all()
+
+
+def test_more_networks_than_are_scored_at_once_are_scored_one_by_one_too() -> None:
+    count, (images, labels) = classifier.NETWORKS_AT_ONCE + 3, images_and_labels(30, 4)
+    keys = jax.random.split(jax.random.key(7), count)
+    stacked = jax.vmap(classifier.init, in_axes=(0, None))(keys, (12, 5, 4))
+    many_losses, many_accuracies = classifier.class_scores_of_many(stacked, images, labels)
+    losses, accuracies = jax.vmap(classifier.class_scores, in_axes=(0, None, None))(stacked, images, labels)
+    np.testing.assert_allclose(many_losses, losses, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(many_accuracies, accuracies, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("sizes", DEPTHS)

@@ -5,6 +5,11 @@ import hashlib
 import json
 import math
 import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +20,7 @@ from hypothesis import strategies as st
 from hyperforget_jax import records
 from hyperforget_jax.errors import HyperForgetError
 
+ROOT = Path(__file__).parent.parent
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -70,7 +76,7 @@ def test_leftovers_of_a_stopped_run_are_replaced(tmp_path: Path) -> None:
     for contents in (["stale.bin", "half.bin"], ["half.bin"]):
         try:
             with records.new_artefact(tmp_path / "zoo", {}) as folder:
-                assert list(folder.iterdir()) == []
+                assert [path.name for path in folder.iterdir()] == [records.MANIFEST]
                 for name in contents:
                     (folder / name).write_bytes(b"1")
                 if "stale.bin" in contents:
@@ -93,6 +99,90 @@ def test_a_second_artefact_takes_the_place_of_the_first_only_when_whole(artefact
     assert records.verify(artefact)["made_from"] == {"seed": 3}
     fill(stop=False)
     assert set(records.verify(artefact)["files"]) == {"new.bin"}
+
+
+def test_an_artefact_that_somebody_is_writing_is_refused_and_left_alone(tmp_path: Path) -> None:
+    with records.new_artefact(tmp_path / "zoo", {"seed": 3}) as folder:
+        (folder / "weights.bin").write_bytes(b"1")
+        with pytest.raises(HyperForgetError, match=r"another process is writing .*zoo\.partial: wait for it"):
+            records.new_artefact(tmp_path / "zoo", {"seed": 4}).__enter__()
+        with records.new_artefact(tmp_path / "other", {}):
+            pass
+    assert records.verify(tmp_path / "zoo")["made_from"] == {"seed": 3}
+    assert (tmp_path / "zoo" / "weights.bin").read_bytes() == b"1"
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from hyperforget_jax import records
+with records.{new}(Path(sys.argv[1]){rest}):
+    print("writing", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def writing() -> Iterator[Callable[[str, Path, str], subprocess.Popen[str]]]:
+    """Starts another process that writes and never ends; returns once it does so."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(new: str, path: Path, rest: str = "") -> subprocess.Popen[str]:
+        line = [sys.executable, "-c", WRITER.format(new=new, rest=rest), str(path)]
+        started.append(subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, text=True))
+        assert started[-1].stdout is not None
+        assert started[-1].stdout.readline() == "writing\n"
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_the_lock_of_a_killed_process_ends_with_it(
+    tmp_path: Path, writing: Callable[..., subprocess.Popen[str]]
+) -> None:
+    process = writing("new_artefact", tmp_path / "zoo", ", {}")
+    with pytest.raises(HyperForgetError, match="another process is writing"):
+        records.new_artefact(tmp_path / "zoo", {}).__enter__()
+    process.kill()
+    process.wait()
+    assert not records.is_complete(tmp_path / "zoo")
+    with records.new_artefact(tmp_path / "zoo", {}) as folder:
+        (folder / "weights.bin").write_bytes(b"1")
+    assert set(records.verify(tmp_path / "zoo")["files"]) == {"weights.bin"}
+    assert [path.name for path in tmp_path.iterdir()] == ["zoo"]
+
+
+def test_a_file_that_somebody_is_writing_is_waited_for(
+    tmp_path: Path, writing: Callable[..., subprocess.Popen[str]]
+) -> None:
+    path = tmp_path / "zoo.json"
+    process = writing("new_text", path)
+    waiting = threading.Thread(target=records.write_text, args=(path, "second"))
+    waiting.start()
+    waiting.join(0.2)
+    assert not path.exists()
+    process.kill()
+    waiting.join()
+    assert path.read_text() == "second"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_many_write_at_once_is_always_one_of_theirs(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    texts = [str(number) * 5000 for number in range(8)]
+    records.write_text(path, texts[0])
+
+    def write_and_read(text: str) -> None:
+        for _ in range(10):
+            records.write_text(path, text)
+            assert path.read_text() in texts
+
+    with ThreadPoolExecutor(len(texts)) as pool:
+        list(pool.map(write_and_read, texts))
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(

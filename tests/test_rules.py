@@ -11,6 +11,7 @@ from hyperforget_jax.config import (
     Config,
     EvaluationConfig,
     HypernetworkConfig,
+    LoaderConfig,
     ReferenceConfig,
     RequestConfig,
     TrainingConfig,
@@ -29,6 +30,21 @@ REFUSED = {
     r"classifier.hidden is 0": Config(classifier=ClassifierConfig(hidden=(3, 0))),
     "zoo.pivot_accuracy is 1.0": Config(zoo=ZooConfig(pivot_accuracy=1.0)),
     "zoo.validation_share is 0.0": Config(zoo=ZooConfig(validation_share=0.0)),
+    "zoo.selection_probability is 1.5": Config(zoo=ZooConfig(selection_probability=(1.5, 0.5))),
+    "zoo.shift is -0.5": Config(zoo=ZooConfig(shift=-0.5)),
+    "zoo.shift is inf": Config(zoo=ZooConfig(shift=float("inf"))),
+    "zoo.min_learned is -1": Config(zoo=ZooConfig(min_learned=-1)),
+    "zoo.min_per_combination is -5": Config(zoo=ZooConfig(min_per_combination=-5)),
+    "zoo.max_added_blocks is -1": Config(zoo=ZooConfig(max_added_blocks=-1)),
+    "zoo.max_per_bin is 0": Config(zoo=ZooConfig(max_per_bin=0)),
+    "zoo.max_per_combination is 0": Config(zoo=ZooConfig(max_per_combination=0)),
+    r"zoo.bin_edges are \[1.0, 0.5\]": Config(zoo=ZooConfig(bin_edges=(1.0, 0.5))),
+    r"zoo.bin_edges are \[0.5, 0.5, 1.0\]": Config(zoo=ZooConfig(bin_edges=(0.5, 0.5, 1.0))),
+    "zoo.bin_edges is empty": Config(zoo=ZooConfig(bin_edges=())),
+    "zoo.memory_gib is 0.0": Config(zoo=ZooConfig(memory_gib=0.0)),
+    "loader.reverse_probability is 1.5": Config(loader=LoaderConfig(reverse_probability=1.5)),
+    "loader.loss_levels is 1": Config(loader=LoaderConfig(loss_levels=1)),
+    "loader.threads is 0": Config(loader=LoaderConfig(threads=0)),
     "seed is -1": Config(seed=-1),
     "reference.seeds is 1": Config(reference=ReferenceConfig(seeds=1)),
     "hypernetwork.heads 5 do not divide hypernetwork.width 192": Config(
@@ -49,5 +65,22 @@ def test_a_number_without_meaning_is_refused(message: str, config: Config) -> No
 
 
 def test_the_ends_of_every_range_are_allowed() -> None:
-    zoo = ZooConfig(runs=1, pivot_accuracy=0.0, deletion_probability=0.0, keep_rate=(1.0, 1.0))
-    rules.check(replace(Config(), seed=0, zoo=zoo))
+    zoo = ZooConfig(
+        runs=1,
+        pivot_accuracy=0.0,
+        deletion_probability=0.0,
+        keep_rate=(1.0, 1.0),
+        selection_probability=(0.0, 1.0),
+        shift=0.0,
+        min_learned=0,
+        bin_edges=(0.5,),
+        max_per_bin=1,
+        max_per_combination=1,
+        min_per_combination=0,
+        max_added_blocks=0,
+    )
+    rules.check(replace(Config(), seed=0, zoo=zoo, loader=LoaderConfig(loss_levels=2)))
+
+
+def test_what_may_be_left_out_may_be_none() -> None:
+    rules.check(Config(zoo=ZooConfig(shift=None, max_per_bin=None, max_per_combination=None, folder=None)))

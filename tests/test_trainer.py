@@ -1,6 +1,7 @@
-"""Training: what is drawn, what decays, and that a stop, more devices or a NaN change nothing that they should not."""
+"""Training: what it asks for, what decays, and that a stop, more devices or a NaN change nothing that they should not."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,14 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from scipy import stats  # type: ignore[import-untyped]
 
 from hyperforget_jax import mesh, records
 from hyperforget_jax.checkpoint import Checkpoints
 from hyperforget_jax.config import DiffusionConfig, HypernetworkConfig, TrainingConfig
 from hyperforget_jax.diffusion import dit, trainer
 from hyperforget_jax.diffusion.dit import Transformer
-from hyperforget_jax.diffusion.trainer import Examples
+from hyperforget_jax.diffusion.trainer import Batch
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.weights.layout import TokenLayout
 
@@ -39,11 +39,27 @@ def linear() -> Transformer:
     return Transformer(lambda key: {"w": jax.random.normal(key, (1, 4))}, apply)
 
 
-def toy(count: int, seed: int = 0) -> Examples:
-    """Checkpoints whose tokens are twice, once and minus once their condition."""
-    conditions = np.random.default_rng(seed).normal(size=(count, 1)).astype(np.float32)
-    tokens = (conditions * np.array([[2.0, 1.0, -1.0, 0.0]], np.float32)).reshape(count, 2, 2)
-    return trainer.examples(tokens, jnp.asarray(conditions), np.ones(count))
+def toy(count: int, seed: int) -> Batch:
+    """Checkpoints whose tokens, half their weights, are twice, once and minus once their condition, half their loss."""
+    losses = np.random.default_rng(seed).normal(size=(count, 1)).astype(np.float32)
+    return losses * np.array([[2.0, 1.0, -1.0, 0.0]], np.float32), losses
+
+
+def toys(step: int) -> Iterator[Batch]:
+    """Batches of the steps from one on."""
+    return (toy(CONFIG.batch_size, seed) for seed in itertools.count(step))
+
+
+def spoiled(step: int) -> Iterator[Batch]:
+    """The same with weights that are not finite."""
+    return ((weights * np.float32(np.nan), losses) for weights, losses in toys(step))
+
+
+HELD_OUT = toy(64, seed=10**6)
+
+
+def encode(weights: jax.Array, losses: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return weights.reshape(-1, 2, 2) / 2.0, losses / 2.0
 
 
 def no_augmentation(key: jax.Array, tokens: jax.Array) -> jax.Array:
@@ -55,7 +71,9 @@ def train(
     folder: Path,
     transformer: Transformer,
     config: TrainingConfig = CONFIG,
-    training: Examples | None = None,
+    batches: Callable[[int], Iterator[Batch]] = toys,
+    augment: Callable[[jax.Array, jax.Array], jax.Array] = no_augmentation,
+    diffusion: DiffusionConfig = DIFFUSION,
     on_steps: Callable[[int], None] = lambda count: None,
 ) -> Any:
     folder.mkdir(exist_ok=True)
@@ -64,11 +82,12 @@ def train(
         jax.random.key(5),
         transformer,
         LAYOUT,
-        no_augmentation,
-        training or toy(64),
-        toy(16, seed=1),
+        encode,
+        augment,
+        batches,
+        HELD_OUT,
         config,
-        DIFFUSION,
+        diffusion,
         on_steps,
     )
 
@@ -88,25 +107,6 @@ def stop_after(steps: int) -> Callable[[int], None]:
 
 def assert_same(ours: Any, theirs: Any) -> None:
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)
-
-
-def test_draws_follow_the_given_chances() -> None:
-    chances = np.array([5.0, 3.0, 0.0, 1.5, 0.5])
-    rows = np.arange(5, dtype=np.float32)
-    source = trainer.examples(rows[:, None, None], jnp.asarray(rows[:, None]), chances)
-    tokens, conditions = trainer.draw(jax.random.key(0), source, 20_000)
-    assert np.array_equal(tokens[:, 0, 0], conditions[:, 0])  # rows stay together
-    counts = np.bincount(np.asarray(conditions[:, 0], np.int64), minlength=5)
-    assert counts[2] == 0
-    drawn = chances > 0
-    expected = chances[drawn] / chances.sum() * 20_000
-    assert stats.chisquare(counts[drawn], expected).pvalue > 1e-3
-
-
-def test_chances_end_at_one_whatever_their_sum() -> None:
-    for scale in (1e-3, 1.0, 7.0):
-        source = trainer.examples(np.zeros((3, 1, 1)), jnp.zeros((3, 1)), scale * np.array([1.0, 1.0, 2.0]))
-        np.testing.assert_allclose(source.cumulative, [0.25, 0.5, 1.0], rtol=1e-6)
 
 
 def test_loss_falls_until_the_rule_is_learned(tmp_path: Path) -> None:
@@ -141,10 +141,49 @@ def test_a_stopped_training_ends_like_one_that_never_stopped(tmp_path: Path) -> 
     curve = records.read_rows(stopped / "learning_curve.jsonl")
     assert [row["step"] for row in curve] == [2, 4, 6]  # the last of them came after the state of step 4
     told: list[int] = []
-    assert_same(train(stopped, linear(), on_steps=told.append), straight)
+    asked: list[int] = []
+
+    def batches(step: int) -> Iterator[Batch]:
+        asked.append(step)
+        return toys(step)
+
+    assert_same(train(stopped, linear(), batches=batches, on_steps=told.append), straight)
     assert told == [4, 2, 2]  # what was done before, then what was done now
+    assert asked == [4]
     curves = [(folder / "learning_curve.jsonl").read_text() for folder in (stopped, tmp_path / "straight")]
     assert curves[0] == curves[1]
+
+
+def test_every_step_has_its_batch_and_no_other_is_taken(tmp_path: Path) -> None:
+    taken: list[int] = []
+
+    def batches(step: int) -> Iterator[Batch]:
+        for seed in itertools.count(step):
+            taken.append(seed)
+            yield toy(CONFIG.batch_size, seed)
+
+    straight = train(tmp_path / "ours", linear(), batches=batches)
+    assert taken == list(range(CONFIG.steps))
+    other = train(tmp_path / "other", linear(), batches=lambda step: toys(step + 1))
+    assert not np.array_equal(straight["w"], other["w"])
+
+
+def test_augmentation_sees_encoded_tokens_and_a_key_of_its_own(tmp_path: Path) -> None:
+    """Signs drawn at random hide the rule: the best prediction is then zero."""
+
+    def flip(key: jax.Array, tokens: jax.Array) -> jax.Array:
+        return tokens * jax.random.rademacher(key, (), jnp.float32)
+
+    config = replace(CONFIG, steps=300, learning_rate=0.05, weight_decay=0.0, log_every=100, ema_decay=0.98)
+    params = train(tmp_path, linear(), config, augment=flip)
+    np.testing.assert_allclose(params["w"][0, :3], 0.0, atol=0.4)
+
+
+def test_the_held_out_loss_has_the_same_noise_each_time(tmp_path: Path) -> None:
+    noise_matters = DiffusionConfig(timesteps=50, prediction="v")
+    train(tmp_path, linear(), replace(CONFIG, learning_rate=0.0), diffusion=noise_matters)
+    losses = [row["validation_loss"] for row in records.read_rows(tmp_path / "learning_curve.jsonl")]
+    np.testing.assert_allclose(losses, losses[0], rtol=1e-6)
 
 
 def test_a_finished_training_is_not_done_again(tmp_path: Path) -> None:
@@ -159,10 +198,8 @@ def test_a_nan_names_the_step_and_leaves_the_last_good_state(tmp_path: Path) -> 
     hurt = tmp_path / "hurt"
     with pytest.raises(KeyboardInterrupt):
         train(hurt, linear(), on_steps=stop_after(6))
-    harmful = toy(64)
-    harmful = harmful._replace(tokens=harmful.tokens.at[:].set(jnp.nan))
     with pytest.raises(HyperForgetError, match=r"loss is nan by step 6: lower training\.learning_rate$"):
-        train(hurt, linear(), training=harmful)
+        train(hurt, linear(), batches=spoiled)
     with Checkpoints(hurt / "states") as states:
         assert states.latest() == 4
     assert_same(train(hurt, linear()), straight)
@@ -170,10 +207,8 @@ def test_a_nan_names_the_step_and_leaves_the_last_good_state(tmp_path: Path) -> 
 
 def test_a_nan_is_found_before_it_is_saved(tmp_path: Path) -> None:
     """Also where states are saved more often than losses are recorded."""
-    harmful = toy(64)
-    harmful = harmful._replace(tokens=harmful.tokens.at[:].set(jnp.nan))
     with pytest.raises(HyperForgetError, match="loss is nan"):
-        train(tmp_path, linear(), replace(CONFIG, log_every=8, checkpoint_every=2), training=harmful)
+        train(tmp_path, linear(), replace(CONFIG, log_every=8, checkpoint_every=2), batches=spoiled)
     with Checkpoints(tmp_path / "states") as states:
         assert states.latest() is None
 

@@ -15,6 +15,7 @@ from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.unlearn import prompts, request
 from hyperforget_jax.unlearn.retrain import retrain
 from hyperforget_jax.zoo.train import Images
+from tests.small_zoo import SIZES, blobs
 
 # Prompts.
 
@@ -26,25 +27,6 @@ def made_up_zoo(count: int = 400) -> tuple[np.ndarray[Any, Any], np.ndarray[Any,
     unseen[:, :2] = False  # pivots
     losses = np.where(unseen, noise.uniform(4, 12, (count, 4)), noise.uniform(0.01, 0.5, (count, 4)))
     return losses.astype(np.float32), np.where(unseen, 0.0, 0.97).astype(np.float32)
-
-
-def test_combination_codes_by_hand() -> None:
-    accuracies = np.array(
-        [[0.1, 0.9, 0.9, 0.9], [0.9, 0.9, 0.5, 0.9], [0.9, 0.9, 0.9, 0.0], [0.9, 0.9, 0.2, 0.49]], np.float32
-    )
-    assert prompts.combination(accuracies, (2, 3)).tolist() == [0, 1, 2, 3]
-    assert prompts.combination(accuracies, (3, 2)).tolist() == [0, 2, 1, 3]
-    assert prompts.combination(accuracies, (0, 2, 3)).tolist() == [1, 2, 4, 6]
-
-
-def test_balanced_chances_by_hand() -> None:
-    np.testing.assert_allclose(prompts.balanced(np.array([5, 0, 5, 5])), [1 / 6, 1 / 2, 1 / 6, 1 / 6])
-
-
-def test_every_combination_is_drawn_equally_often() -> None:
-    codes = np.random.default_rng(1).choice(4, 1000, p=[0.7, 0.2, 0.09, 0.01])
-    totals = np.bincount(codes, prompts.balanced(codes))
-    np.testing.assert_allclose(totals, 0.25)
 
 
 @pytest.mark.parametrize("forget", [(2,), (3,), (2, 3)])
@@ -283,17 +265,8 @@ def test_every_network_has_its_own_key_and_every_candidate_its_samples() -> None
 
 # The retrained cloud.
 
-SIZES = (6, 8, 4)
 FORGET_SETS = ((3,), (1, 2))
 REFERENCE = ReferenceConfig(seeds=3, epochs=25.0, batch_size=20, learning_rate=5e-2)
-
-
-def blobs(seed: int, count: int) -> Images:
-    """Four Gaussian classes far apart, as many images of each."""
-    noise = np.random.default_rng(seed)
-    labels = noise.permutation(np.arange(count, dtype=np.int32) % 4)
-    images = np.eye(6)[labels] + 0.1 * noise.normal(size=(count, 6))
-    return Images(jnp.asarray(images, jnp.float32), jnp.asarray(labels))
 
 
 @pytest.fixture(scope="module")

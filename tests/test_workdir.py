@@ -11,8 +11,23 @@ from typing import Any
 import pytest
 
 from hyperforget_jax import workdir
-from hyperforget_jax.config import Config, DataConfig, ZooConfig, flatten
+from hyperforget_jax.config import (
+    ClassifierConfig,
+    Config,
+    DataConfig,
+    LoaderConfig,
+    TaskConfig,
+    TrainingConfig,
+    ZooConfig,
+    flatten,
+)
 from hyperforget_jax.errors import HyperForgetError
+
+WHERE = {
+    *("workdir", "overwrite", "zoo.folder", "zoo.memory_gib"),
+    *("loader.memory_gib", "loader.threads", "loader.prefetch"),
+}
+"""Settings that decide no content."""
 
 
 def config(folder: Path, **changes: Any) -> Config:
@@ -37,7 +52,7 @@ def test_a_fresh_workdir_is_made_and_holds_the_resolved_config(tmp_path: Path) -
     workdir.claim(asked)
     told = json.loads((tmp_path / "deep" / "run" / "config.json").read_text())
     everything = flatten(asked)
-    assert told == {name: everything[name] for name in everything if name not in ("workdir", "overwrite")}
+    assert told == {name: everything[name] for name in everything if name not in WHERE}
     assert set(contents(tmp_path / "deep" / "run")) == {"config.json"}
 
 
@@ -50,6 +65,19 @@ def test_the_same_config_goes_on_where_it_was(taken: Path) -> None:
     before = contents(taken)
     workdir.claim(config(taken))
     assert contents(taken) == before
+
+
+def test_settings_of_where_and_how_may_change(taken: Path) -> None:
+    before = contents(taken)
+    loader = LoaderConfig(memory_gib=1.0, threads=5, prefetch=3)
+    workdir.claim(config(taken, loader=loader, zoo=ZooConfig(runs=4, memory_gib=2.0, folder="elsewhere")))
+    assert contents(taken) == before
+
+
+def test_a_workdir_that_another_part_of_the_same_run_is_just_taking_can_be_taken_too(tmp_path: Path) -> None:
+    (tmp_path / "config.json.partial").touch()
+    workdir.claim(config(tmp_path))
+    assert set(contents(tmp_path)) == {"config.json"}
 
 
 def test_a_moved_workdir_is_still_the_same_run(taken: Path, tmp_path: Path) -> None:
@@ -157,3 +185,48 @@ def test_idx_files_are_the_same_in_every_folder(tmp_path: Path) -> None:
     workdir.claim(config(tmp_path, data=there))
     with pytest.raises(HyperForgetError, match=r"data\.dir: IDX files there, None here"):
         workdir.claim(config(tmp_path, data=prepared))
+
+
+# The zoo's own part.
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 3},
+        {"data": DataConfig(validation_size=100)},
+        {"data": DataConfig(name="mnist", dir="data")},
+        {"task": TaskConfig(pivots=(0,))},
+        {"classifier": ClassifierConfig(hidden=(5,))},
+        {"zoo": ZooConfig(runs=5)},
+        {"zoo": ZooConfig(runs=4, dtype="bfloat16")},
+        {"zoo": ZooConfig(runs=4, min_per_combination=2)},
+    ],
+)
+def test_what_decides_a_zoo_is_in_its_identity(tmp_path: Path, change: dict[str, Any]) -> None:
+    ours = workdir.zoo_identity(config(tmp_path))
+    assert workdir.zoo_identity(config(tmp_path, **change)) != ours
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"task": TaskConfig(forget_sets=((3,),))},
+        {"zoo": ZooConfig(runs=4, validation_share=0.3, memory_gib=1.0, folder="elsewhere")},
+        {"training": TrainingConfig(steps=7), "loader": LoaderConfig(resample="losses")},
+        {"workdir": "elsewhere", "overwrite": True},
+    ],
+)
+def test_what_does_not_decide_a_zoo_is_not(tmp_path: Path, change: dict[str, Any]) -> None:
+    ours = workdir.zoo_identity(config(tmp_path))
+    assert workdir.zoo_identity(config(tmp_path, **change)) == ours
+    json.dumps(ours, allow_nan=False)
+
+
+def test_the_zoo_stands_in_the_workdir_unless_it_has_a_folder_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert workdir.zoo_place(config(tmp_path)) == tmp_path / "zoo"
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for folder, place in (("~/zoos/a", tmp_path / "home/zoos/a"), (f"{tmp_path}/b/../c", tmp_path / "c")):
+        assert workdir.zoo_place(config(tmp_path, zoo=ZooConfig(folder=folder))) == place

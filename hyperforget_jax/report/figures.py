@@ -237,6 +237,7 @@ def coverage(counts: Mapping[str, int]) -> Figure:
     panel.bar_label(bars, [f"{count:,}" for _, count in shown], padding=4, fontsize=9)
     panel.invert_yaxis()
     panel.margins(x=0.12, y=0.02)
+    panel.set_xlim(left=0, right=None if any(counts.values()) else 1)
     panel.grid(visible=False, axis="y")
     panel.tick_params(axis="y", length=0)
     panel.xaxis.set_major_formatter("{x:,.0f}")

@@ -1,5 +1,6 @@
 """From a config to a zoo on disk: block after block, each a function of (config, key, block), each resumable."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -134,7 +135,8 @@ def build(
             pending.result()
     if not all(store.is_stored(folder, number, recipe.made_from) for number in drawn):
         return False
-    _complete(folder, recipe, say)
+    with store.new_summary(folder) as summary:
+        summary.update(_complete(folder, recipe, say))
     return True
 
 
@@ -213,15 +215,17 @@ def _store(folder: Path, recipe: Recipe, number: int, runs: Numbers, snapshots: 
     store.write_block(folder, number, _select(recipe, number, runs, snapshots), recipe.made_from)
 
 
-def _complete(folder: Path, recipe: Recipe, say: Callable[[str], None]) -> None:
-    """Adds blocks for the combinations that fall short, as long as that helps, and writes the zoo's summary."""
+def _complete(folder: Path, recipe: Recipe, say: Callable[[str], None]) -> dict[str, Any]:
+    """Adds blocks for the combinations that fall short, as long as that helps; returns the zoo's summary."""
     config, number = recipe.config, recipe.num_blocks
     tallies = [store.read_tally(folder, block) for block in range(number)]
+    tried: Counter[int] = Counter()
     hopeless: set[int] = set()
     while True:
         totals = np.sum(tallies, axis=0)  # [3, 2^m]
         short = np.flatnonzero(totals[KEPT] < config.min_per_combination).tolist()
-        aimed = [code for code in short if code not in hopeless]
+        hopeful = sorted((code for code in short if code not in hopeless), key=lambda code: tried[code])
+        aimed = hopeful[: config.runs_per_block]  # one run at least for each; those tried least come first
         if not aimed or number == recipe.num_blocks + config.max_added_blocks:
             break
         if not store.is_stored(folder, number, recipe.made_from):
@@ -231,9 +235,10 @@ def _complete(folder: Path, recipe: Recipe, say: Callable[[str], None]) -> None:
             block = make_block(recipe, number, recipe.added_runs(number), np.array(aimed))
             store.write_block(folder, number, block, recipe.made_from)
         tallies.append(store.read_tally(folder, number))
+        tried.update(aimed)
         hopeless |= {code for code in aimed if tallies[-1][KEPT, code] == 0}
         number += 1
-    summary = {
+    return {
         "made_from": dict(recipe.made_from),
         "blocks": number,
         "added_blocks": number - recipe.num_blocks,
@@ -244,4 +249,3 @@ def _complete(folder: Path, recipe: Recipe, say: Callable[[str], None]) -> None:
         "kept": totals[KEPT].tolist(),
         "short": short,
     }
-    store.write_summary(folder, summary)

@@ -74,8 +74,9 @@ def aim(run: Hyperparameters, code: jax.Array, forgettable: Sequence[int]) -> Hy
       code: [], the combination, as in `coverage.combination`; negative leaves the run as it is.
       forgettable: output positions of the classes that may be forgotten, lowest bit first.
     """
-    bits = (code >> jnp.arange(len(forgettable))) & 1  # [m]
-    keep = jnp.ones_like(run.keep_before).at[jnp.array(forgettable, jnp.int32)].set(1.0 - bits)  # [K]
+    high = (code >> jnp.arange(len(forgettable))) & 1  # [m]
+    low = (high == 0).astype(jnp.float32)  # [m]
+    keep = jnp.ones_like(run.keep_before).at[jnp.array(forgettable, jnp.int32)].set(low)  # [K]
     aimed = Hyperparameters(run.learning_rate, keep, keep, jnp.float32(NEVER))
     return jax.tree.map(lambda new, old: jnp.where(code >= 0, new, old), aimed, run)
 

@@ -10,8 +10,9 @@ zoo/block-00000/manifest.json   what the block was made from, bytes and SHA-256 
                 tally.npy       [3, 2^m] int64: snapshots trained, good enough, kept, per high/low combination
 """
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -123,17 +124,8 @@ def read_block(folder: Path, number: int, made_from: Mapping[str, Any]) -> Block
     place = block_folder(folder, number)
     manifest = records.verify(place)
     _check_origin(place, manifest["made_from"], made_from)
-    arrays = {
-        item.name: np.load(
-            place / f"{item.name}.npy", mmap_mode="r" if item.name == "weights" else None, allow_pickle=False
-        )
-        for item in fields(Block)
-    }
-    if arrays["weights"].dtype == np.uint16:
-        arrays["weights"] = arrays["weights"].view(jnp.bfloat16)
-    block = Block(**arrays)
-    _check_finite(place, block, "delete the block and run again to rebuild it")
-    return block
+    _check_finite(place, _open(place), "delete the block and run again to rebuild it")
+    return _open(place)  # anew, so that the pages that were looked through are not held
 
 
 def read_tally(folder: Path, number: int) -> Counts:
@@ -142,21 +134,25 @@ def read_tally(folder: Path, number: int) -> Counts:
     return tally
 
 
-def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
-    """Marks a zoo as complete."""
-    text = json.dumps({"format": FORMAT, **summary}, indent=2, allow_nan=False)
-    records.write_text(folder / SUMMARY, text + "\n")
+@contextlib.contextmanager
+def new_summary(folder: Path) -> Iterator[dict[str, Any]]:
+    """What to fill with a zoo's summary; the zoo is complete when the block ends well. Another process that completes it is waited for."""
+    summary: dict[str, Any] = {"format": FORMAT}
+    with records.new_text(folder / SUMMARY) as file:
+        yield summary
+        file.write(json.dumps(summary, indent=2, allow_nan=False) + "\n")
 
 
 def read_summary(folder: Path) -> dict[str, Any] | None:
-    """What `write_summary` wrote; None while blocks are missing."""
+    """A complete zoo's summary; None while blocks are missing, also those deleted since."""
     try:
         summary: dict[str, Any] = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except json.JSONDecodeError as error:
         raise HyperForgetError(f"{folder / SUMMARY} is unreadable: delete it and run again") from error
-    return summary
+    places = (block_folder(folder, number) for number in range(summary["blocks"]))
+    return summary if all(records.is_complete(place) for place in places) else None
 
 
 def read(folder: Path, made_from: Mapping[str, Any]) -> Zoo:
@@ -182,6 +178,19 @@ def read(folder: Path, made_from: Mapping[str, Any]) -> Zoo:
             if item.name != "weights"
         ),
     )
+
+
+def _open(place: Path) -> Block:
+    """A block's arrays as they are, its weights memory-mapped."""
+    arrays = {
+        item.name: np.load(
+            place / f"{item.name}.npy", mmap_mode="r" if item.name == "weights" else None, allow_pickle=False
+        )
+        for item in fields(Block)
+    }
+    if arrays["weights"].dtype == np.uint16:
+        arrays["weights"] = arrays["weights"].view(jnp.bfloat16)
+    return Block(**arrays)
 
 
 def _check_origin(place: Path, theirs: Mapping[str, Any], made_from: Mapping[str, Any]) -> None:

@@ -1,0 +1,1 @@
+"""What `experiments.bench_zoo` measures: the contenders, the machine, the clock."""

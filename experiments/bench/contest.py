@@ -1,0 +1,88 @@
+"""One setting: all contenders in the same rounds, and what their times say."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from experiments.bench import clock, flops, machine, naive_vmap, ours
+from experiments.bench.clock import Piece, Timing
+from experiments.bench.pieces import Pieces
+from experiments.bench.task import Task
+
+
+class Contender(NamedTuple):
+    """A piece of work, the checkpoints that it makes and the FLOPs of its model's products."""
+
+    piece: Piece
+    checkpoints: int
+    flops: int
+
+
+def hold(
+    task: Task, pieces: Pieces, torch: Mapping[str, Piece], on_round: Callable[[int], None]
+) -> dict[str, Any]:
+    """Times every contender on one setting.
+
+    Args:
+      task: the setting's block.
+      pieces: how much is timed.
+      torch: the PyTorch loop's pieces, each of `pieces.torch_snapshots`; empty if it is left out.
+      on_round: called with 1 after every round.
+
+    Returns:
+      JSON-ready: the setting's size, how the contenders compare, and the figures of each. Rates are those of the best round; the
+      peak is the rate of the best product.
+    """
+    field = contenders(task, pieces, torch)
+    work = {name: each.piece for name, each in field.items()}
+    timings = clock.alternate(work, pieces.rounds, pieces.seconds, on_round)
+    peak = max(each.flops / timings[name].best for name, each in field.items() if name.startswith("product"))
+    found = {name: figures(each, timings[name], peak) for name, each in field.items()}
+    rates = {name: row["checkpoints_per_second"] for name, row in found.items()}
+    return {
+        "classifier": "-".join(str(size) for size in task.sizes),
+        "training_images": len(task.training.labels),
+        "validation_images": len(task.validation.labels),
+        "runs_per_block": task.runs,
+        "batch_size": task.batch_size,
+        "steps_per_snapshot": task.steps_per_snapshot,
+        "ours_over_torch": rates["ours"] / max(rates[name] for name in torch) if torch else None,
+        "ours_over_naive_vmap": rates["ours"] / rates["naive_vmap"],
+        "peak_gflops_per_second": peak / 1e9,
+        "share_of_peak": found["training_steps"]["share_of_peak"],
+        "contenders": found,
+    }
+
+
+def contenders(task: Task, pieces: Pieces, torch: Mapping[str, Piece]) -> dict[str, Contender]:
+    """Everyone who takes part, in the order of their turns."""
+    count, naive = pieces.snapshots, task.first(pieces.cpu_naive_runs) if machine.is_cpu() else task
+    training = task.steps_per_snapshot * flops.step(task.sizes, task.batch_size)
+    scoring = flops.scoring(task.sizes, len(task.validation.labels))
+
+    def made(piece: Piece, checkpoints: int, each: int) -> Contender:
+        return Contender(piece, checkpoints, checkpoints * each)
+
+    return {
+        "ours": made(ours.block(task, count), task.runs * count, training + scoring),
+        **{name: made(piece, pieces.torch_snapshots, training + scoring) for name, piece in torch.items()},
+        "naive_vmap": made(naive_vmap.block(naive, 1), naive.runs, training + scoring),
+        "training_steps": made(ours.block(task.unscored(), count), task.runs * count, training),
+        "scoring": made(ours.scoring(task), task.runs, scoring),
+        **{
+            f"product_{side}": Contender(machine.product(side), 0, flops.product(side))
+            for side in machine.product_sides(pieces)
+        },
+    }
+
+
+def figures(contender: Contender, timing: Timing, peak: float) -> dict[str, Any]:
+    """What is told of a contender; None where it makes no checkpoints."""
+    made = contender.checkpoints
+    rate = contender.flops / timing.best
+    return {
+        "checkpoints_per_second": made / timing.best if made else None,
+        "us_per_checkpoint": timing.best / made * 1e6 if made else None,
+        "gflops_per_second": rate / 1e9,
+        "share_of_peak": rate / peak,
+        "spread": timing.spread,
+    }

@@ -1,0 +1,145 @@
+"""Figures of a zoo's losses: how they are spread per class, and what resampling makes of them; arrays in, `Figure` out."""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from numpy.typing import NDArray
+
+from hyperforget_jax import coverage
+from hyperforget_jax.report.figures import MOST_BARS
+from hyperforget_jax.report.style import CLOUD, FAINT, INK, OURS, WIDTH, styled
+
+Counts = NDArray[np.integer]
+Floats = NDArray[np.floating]
+COLUMNS = 2
+MOST_NUMBERS = 8
+"""Most levels whose bars have room for their numbers, and most bounds whose names have room below."""
+BOTTOM = 0.6
+"""Where the axis of counts begins, so that a bar of one checkpoint is seen."""
+DRAWS = {
+    "none": ("as stored", FAINT, "solid", 0.0),
+    "combinations": ("combinations drawn equally often", OURS, "solid", 2.2),
+    "losses": ("loss levels drawn equally often", CLOUD, (0, (4, 1.5)), 2.2),
+}
+"""`LoaderConfig.resample` to the name, colour, line and width of its curve; the first is filled."""
+
+
+def bar_names(labels: Sequence[int]) -> list[str]:
+    """Names of all combinations of the forgettable classes, as short as the bars of `figures.coverage` need them.
+
+    Args:
+      labels: original labels, m of them, lowest bit first.
+
+    Returns:
+      2^m names: as `coverage.name` while all bars are shown, beyond that only the high classes, such as "2, 3 high".
+    """
+    codes = range(2 ** len(labels))
+    if len(codes) <= MOST_BARS:
+        return [coverage.name(code, labels) for code in codes]
+    high = (", ".join(str(label) for bit, label in enumerate(labels) if code >> bit & 1) for code in codes)
+    return [f"{each} high" if each else "all low" for each in high]
+
+
+@styled
+def losses(histograms: Mapping[int, Counts], edges: Sequence[float], pivots: Collection[int]) -> Figure:
+    """Checkpoints per class and loss level, one panel per class, counts on a logarithmic axis (the bins of Figure 25).
+
+    Args:
+      histograms: original label to [E + 1], checkpoints per level, as `coverage.histograms` counts them.
+      edges: E increasing bounds between the levels, in nats; the first and the last level are open.
+      pivots: labels that are never forgotten; their panels are grey.
+
+    Returns:
+      A figure; a level without checkpoints has a 0 in place of its bar.
+    """
+    columns = min(len(histograms), COLUMNS)
+    lines = math.ceil(len(histograms) / columns)
+    figure = Figure(figsize=(WIDTH, 0.6 + 1.45 * lines), layout="constrained")
+    axes = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    most = max(2, *(int(counts.max()) for counts in histograms.values()))
+    axes[0].set(yscale="log", ylim=(BOTTOM, most * (most / BOTTOM) ** 0.2))
+    axes[0].set_xticks(*_bounds(edges))
+    axes[0].yaxis.set_major_locator(LogLocator(numticks=6))
+    axes[0].yaxis.set_major_formatter(FuncFormatter(lambda count, _: short(count)))
+    axes[0].yaxis.set_minor_locator(NullLocator())
+    for panel, (label, counts) in zip(axes, histograms.items(), strict=False):
+        is_pivot = label in pivots
+        _bars(panel, counts, FAINT if is_pivot else OURS)
+        panel.set_title(f"class {label}{' (pivot)' if is_pivot else ''}")
+    for panel in axes[len(histograms) :]:
+        panel.remove()
+        axes[len(histograms) - columns].tick_params(labelbottom=True)
+    figure.supxlabel("loss of the class (nats); the levels at both ends are open", fontsize=9.5)
+    figure.supylabel("checkpoints", fontsize=9.5)
+    return figure
+
+
+def _bars(panel: Axes, counts: Counts, colour: str) -> None:
+    places = np.arange(len(counts))
+    panel.bar(places, counts, width=0.94, color=colour)
+    panel.grid(visible=False, axis="x")
+    panel.tick_params(axis="y", length=0)
+    if len(counts) > MOST_NUMBERS:
+        return
+    for place, count in zip(places, counts, strict=True):
+        height, ink = (float(count), INK) if count else (BOTTOM, FAINT)
+        panel.annotate(
+            short(float(count)),
+            (place, height),
+            xytext=(0, 1.5),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=7.5,
+            color=ink,
+        )
+
+
+def _bounds(edges: Sequence[float]) -> tuple[list[float], list[str]]:
+    """Places between the bars and the losses there; of too many, every second, third, ... only."""
+    every = math.ceil(len(edges) / MOST_NUMBERS)
+    places = range(0, len(edges), every)
+    return [place + 0.5 for place in places], [f"{edges[place]:g}" for place in places]
+
+
+def short(count: float) -> str:
+    """A count in at most four characters: 7, 950, 1.2k, 48k, 1.9M; numbers below 1,000 are exact."""
+    for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= 0.9995 * unit:
+            scaled = count / unit
+            return f"{scaled:.{int(scaled < 9.95 and scaled % 1 > 0)}f}{name}"
+    return f"{count:.0f}"
+
+
+@styled
+def resampling(edges: Floats, shares: Mapping[str, Floats]) -> Figure:
+    """Mean losses as they are stored and as training draws them (section A.6, Figures 28 and 29), on logarithmic axes.
+
+    Args:
+      edges: [L + 1], bounds of the levels of the mean loss, in nats.
+      shares: `LoaderConfig.resample` to [L], the share of the draws in each level.
+
+    Returns:
+      A figure; a level that is never drawn leaves a gap.
+    """
+    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+    panel = figure.subplots()
+    least = min(float(values[values > 0].min()) for values in shares.values())
+    for name, values in shares.items():
+        label, colour, line, width = DRAWS[name]
+        percent = 100.0 * values
+        if width:
+            panel.stairs(percent, edges, color=colour, linestyle=line, linewidth=width, label=label)
+        else:
+            panel.stairs(percent, edges, color=colour, alpha=0.45, fill=True, label=label)
+    panel.set(xscale="log", yscale="log", ylim=(40.0 * least, 200.0))
+    panel.xaxis.set_major_formatter("{x:g}")
+    panel.yaxis.set_major_formatter("{x:g}%")
+    panel.yaxis.set_minor_locator(NullLocator())
+    panel.set(xlabel="mean loss over the classes (nats)", ylabel="share of the draws")
+    figure.legend(loc="outside upper left", ncols=3)
+    return figure

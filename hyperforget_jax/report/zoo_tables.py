@@ -1,0 +1,160 @@
+"""Tables of what a zoo holds, and in words why a combination is short of checkpoints; rows are JSON-ready dicts."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperforget_jax import coverage
+from hyperforget_jax.config import ZooConfig
+
+Row = dict[str, Any]
+TITLES = {
+    "combinations": "Combinations of high and low classes; high means not learned: an accuracy of at most 0.5. Of the snapshots of all "
+    "runs (trained), some are good enough on the pivots (good); of these, chance and caps leave some in the zoo (kept).",
+    "losses": "Checkpoints by their loss on each class, in nats.",
+    "resampling": "Mean loss over the classes, in nats: share of each level among the checkpoints as stored (none), and among the "
+    "draws of a training with `loader.resample` combinations and losses (section A.6, Figures 28 and 29).",
+    "precision": "What rounding the weights, as `zoo.dtype` would, changes in log(loss + `hypernetwork.loss_floor`) of a class and in its "
+    "accuracy. The line of float32 is the noise of scoring anew.",
+}
+"""What each table of the page shows."""
+WORDS = ("combination", "short_because", "weights")
+"""Columns of words; the others hold numbers and stand to the right."""
+
+
+def combinations(summary: Mapping[str, Any], labels: Sequence[int], config: ZooConfig) -> list[Row]:
+    """What every high/low combination of the forgettable classes has, in the order of their codes.
+
+    Args:
+      summary: the zoo's, as `zoo.build` writes it.
+      labels: original labels of the m forgettable classes, lowest bit first.
+      config: the protocol.
+
+    Returns:
+      2^m rows; `short_because` is None where there is enough.
+    """
+    total = max(1, summary["checkpoints"])
+    tallies = zip(summary["trained"], summary["good"], summary["kept"], strict=True)
+    return [
+        {
+            "combination": coverage.name(code, labels),
+            "trained": trained,
+            "good": good,
+            "kept": kept,
+            "share": kept / total,
+            "short_because": reason(config, summary["added_blocks"], trained, good, kept),
+        }
+        for code, (trained, good, kept) in enumerate(tallies)
+    ]
+
+
+def reason(config: ZooConfig, added: int, trained: int, good: int, kept: int) -> str | None:
+    """Why a combination has too few checkpoints, and what to change.
+
+    Args:
+      config: the protocol.
+      added: blocks that were added for coverage.
+      trained: snapshots that had the combination.
+      good: those of them that were good enough on the pivots.
+      kept: those of them that were stored.
+
+    Returns:
+      None if it has `min_per_combination` checkpoints, and at least one.
+    """
+    wanted = max(1, config.min_per_combination)
+    if kept >= wanted:
+        return None
+    if trained == 0 and not config.min_per_combination:
+        return "no run reached it: set zoo.min_per_combination, which aims blocks at it"
+    if trained == 0 and added < config.max_added_blocks:
+        return "no run reached it, nor one aimed at it: raise zoo.epochs or widen classifier.hidden"
+    if trained == 0:
+        return f"no run reached it, {added} added blocks included: raise zoo.max_added_blocks or zoo.epochs"
+    if good < wanted <= trained or good == 0:
+        passed = f"{good:,} of these passed zoo.pivot_accuracy {config.pivot_accuracy:g}"
+        return f"{trained:,} of the snapshots had it, {passed}: lower it, or raise zoo.epochs"
+    if good >= wanted:
+        caps = [name for name in ("max_per_bin", "max_per_combination") if getattr(config, name) is not None]
+        remedies = " or ".join(f"zoo.{name}" for name in ("selection_probability", *caps))
+        return f"{good:,} were good, {kept:,} of these kept: raise {remedies}"
+    if added < config.max_added_blocks:
+        return (
+            f"{trained:,} of the snapshots had it, but the last block aimed at it kept none: raise zoo.runs"
+        )
+    return f"{trained:,} of the snapshots had it, {added} added blocks included: raise zoo.max_added_blocks"
+
+
+def losses(histograms: Mapping[int, NDArray[np.integer]], edges: Sequence[float]) -> list[Row]:
+    """Checkpoints per class (original label) and loss level, [E + 1] counts each; E edges in nats."""
+    inner = [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
+    levels = [f"below {edges[0]:g}", *inner, f"from {edges[-1]:g}"]
+    return [
+        {"class": label, **dict(zip(levels, counts.tolist(), strict=True))}
+        for label, counts in histograms.items()
+    ]
+
+
+def resampling(
+    edges: NDArray[np.floating], shares: Mapping[str, NDArray[np.floating]]
+) -> list[dict[str, float]]:
+    """Shares [L] of the draws per level of the mean loss, by `LoaderConfig.resample`; L + 1 edges in nats."""
+    columns = {
+        "from": edges[:-1],
+        "to": edges[1:],
+        **{f"share_{name}": each for name, each in shares.items()},
+    }
+    return [dict(zip(columns, row, strict=True)) for row in np.stack([*columns.values()], 1).tolist()]
+
+
+def headline(covered: Sequence[Row]) -> str:
+    """How many checkpoints there are, and the rarest of the rows of `combinations`, or how many are empty."""
+    total, empty = sum(row["kept"] for row in covered), sum(row["kept"] == 0 for row in covered)
+    if empty:
+        return f"{total:,} checkpoints; {empty:,} of {len(covered):,} combinations have none"
+    rarest = min(covered, key=lambda row: row["kept"])
+    share = f"{rarest['share']:.2%} ({rarest['combination']})"
+    return f"{total:,} checkpoints; the rarest of {len(covered):,} combinations has {share}"
+
+
+def page(headline: str, tables: Mapping[str, Sequence[Row]]) -> str:
+    """All tables as Markdown, each under what it shows.
+
+    Args:
+      headline: one sentence.
+      tables: key of `TITLES` to its rows, at least one.
+    """
+    sections = (f"\n{TITLES[name]}\n\n{_markdown(rows)}" for name, rows in tables.items())
+    return f"# What the zoo holds\n\n{headline}.\n{''.join(sections)}"
+
+
+def _markdown(rows: Sequence[Row]) -> str:
+    rule = ["---" if name in WORDS else "---:" for name in rows[0]]
+    body = (texts(row).values() for row in rows)
+    lines = ([name.replace("_", " ") for name in rows[0]], rule, *body)
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def texts(row: Row, without: str = "") -> dict[str, str]:
+    """A row as it is printed: shares in percent, counts in groups of three, other numbers to three digits, nothing for None.
+
+    Args:
+      row: of any table.
+      without: a column to leave out.
+    """
+    return {name: _text(name, value) for name, value in row.items() if name != without}
+
+
+def _text(name: str, value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case float() if name.startswith("share"):
+            return f"{value:.2%}" if value >= 0.001 else f"{100.0 * value:.1g}%"
+        case float():
+            return f"{value:.3g}"
+        case int() if name != "class":
+            return f"{value:,}"
+    return str(value)

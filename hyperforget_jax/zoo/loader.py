@@ -1,0 +1,193 @@
+"""From a zoo to the batches of a training: batch s is a function of (seed, s) alone, so a restart reads what a straight run reads.
+
+Checkpoints are drawn evenly over groups (section A.6, Figures 28-30) by whole numbers: first a group, then one of its rows.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import grain
+import numpy as np
+
+from hyperforget_jax import coverage
+from hyperforget_jax.config import LoaderConfig
+from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.zoo.rows import Rows
+from hyperforget_jax.zoo.store import Zoo
+
+Floats = np.ndarray[Any, np.dtype[np.float32]]
+Places = np.ndarray[Any, np.dtype[np.int64]]
+T = TypeVar("T")
+
+MOST_STEPS = 2**31 - 1
+"""Steps that a training can have, which counts them in 32 bits."""
+
+
+class Batch(NamedTuple):
+    """Checkpoints.
+
+    Attributes:
+      weights: [B, P].
+      losses: [B, K], nats.
+    """
+
+    weights: Floats
+    losses: Floats
+
+
+class Pairs(NamedTuple):
+    """Checkpoints of the same run, what DiHyFo-1 learns from: theta, and theta* later in the run unless the pair is reversed.
+
+    Attributes:
+      current: theta with its losses L.
+      target: theta* with its losses L*.
+    """
+
+    current: Batch
+    target: Batch
+
+
+@dataclass(frozen=True)
+class Source(Generic[T]):
+    """A sequence whose element s is the batch of step s.
+
+    Attributes:
+      weights: n rows of P, in memory or on disk.
+      draw: the batch of a stream of random numbers.
+      seed: of all batches.
+    """
+
+    weights: Rows
+    draw: Callable[[Rows, np.random.Generator], T]
+    seed: int
+
+    def __len__(self) -> int:
+        return MOST_STEPS
+
+    def __getitem__(self, step: int) -> T:
+        key = np.array([self.seed, step], np.uint64)
+        return self.draw(self.weights, np.random.Generator(np.random.Philox(key=key)))
+
+
+class Groups(NamedTuple):
+    """Places sorted by group.
+
+    Attributes:
+      places: [n].
+      starts: [G], where each group begins in `places`.
+      sizes: [G], none of them 0.
+    """
+
+    places: Places
+    starts: Places
+    sizes: Places
+
+    def draw(self, random: np.random.Generator, count: int) -> Places:
+        """Places [count], with replacement: every group equally often, and within a group every place."""
+        chosen = random.integers(len(self.sizes), size=count)  # [B]
+        return self.places[self.starts[chosen] + random.integers(self.sizes[chosen])]
+
+
+def batches(
+    zoo: Zoo, forgettable: Sequence[int], batch_size: int, seed: int, config: LoaderConfig
+) -> Source[Batch]:
+    """Batches of single checkpoints, for DiHyFo-2.
+
+    Args:
+      zoo: the part to draw from.
+      forgettable: output positions of the classes that may be forgotten.
+      batch_size: checkpoints B in a batch.
+      seed: of all batches.
+      config: how to draw.
+
+    Raises:
+      HyperForgetError: the part is empty.
+    """
+    if len(zoo) == 0:
+        raise HyperForgetError(
+            "the training or the held-out part of the zoo has no checkpoint: raise zoo.runs or zoo.validation_share, "
+            "or lower zoo.pivot_accuracy"
+        )
+    groups = _group(np.arange(len(zoo)), _codes(zoo, forgettable, config))
+
+    def draw(weights: Rows, random: np.random.Generator) -> Batch:
+        places = groups.draw(random, batch_size)
+        return Batch(weights.read(places), zoo.losses[places])
+
+    return Source(zoo.weights, draw, seed)
+
+
+def pairs(
+    zoo: Zoo, forgettable: Sequence[int], batch_size: int, seed: int, config: LoaderConfig
+) -> Source[Pairs]:
+    """Batches of pairs, for DiHyFo-1: the earlier checkpoint is drawn like those of `batches`, the later one uniformly after it.
+
+    With probability `reverse_probability` the two change places, so that losses climb: the way to learn de-optimisation that section
+    A.5 names beside the deletion of classes.
+
+    Args:
+      zoo: the part to draw from; the progress of a run's checkpoints differs.
+      forgettable: output positions of the classes that may be forgotten.
+      batch_size: pairs B in a batch.
+      seed: of all batches.
+      config: how to draw.
+
+    Raises:
+      HyperForgetError: no run has two checkpoints.
+    """
+    by_time = np.lexsort((zoo.progress, zoo.run))  # [n], run after run
+    runs = zoo.run[by_time]
+    ends = np.searchsorted(runs, runs, side="right")  # [n], where the run of each place ends
+    firsts = np.flatnonzero(np.arange(len(zoo)) + 1 < ends)
+    if len(firsts) == 0:
+        raise HyperForgetError(
+            "no run of the zoo has two checkpoints to pair: raise zoo.runs or zoo.snapshots, or lower zoo.pivot_accuracy"
+        )
+    groups = _group(firsts, _codes(zoo, forgettable, config)[by_time[firsts]])
+
+    def draw(weights: Rows, random: np.random.Generator) -> Pairs:
+        first = groups.draw(random, batch_size)  # [B]
+        later = random.integers(first + 1, ends[first])  # [B]
+        reverse = random.random(batch_size) < config.reverse_probability  # [B]
+        current, target = np.where(reverse, [later, first], [first, later])  # [2, B]
+        places = by_time[np.concatenate([current, target])]  # [2 B]
+        return Pairs(*map(Batch, np.split(weights.read(places), 2), np.split(zoo.losses[places], 2)))
+
+    return Source(zoo.weights, draw, seed)
+
+
+def stream(source: Source[T], step: int, config: LoaderConfig) -> Iterator[T]:
+    """The batches from a step on, read ahead by threads.
+
+    Args:
+      source: of the batches.
+      step: the first batch's.
+      config: how much memory the weights may take, and how far to read ahead.
+    """
+    if source.weights.nbytes <= config.memory_gib * 2**30:
+        source = replace(source, weights=Rows([np.asarray(source.weights)]))
+    options = grain.ReadOptions(num_threads=config.threads, prefetch_buffer_size=config.prefetch)
+    with contextlib.closing(
+        iter(grain.MapDataset.source(source)[step:].to_iter_dataset(options))
+    ) as iterator:
+        yield from iterator
+
+
+def _codes(zoo: Zoo, forgettable: Sequence[int], config: LoaderConfig) -> Places:
+    """The group [n] of every checkpoint."""
+    match config.resample:
+        case "combinations":
+            return coverage.combination(zoo.accuracies, forgettable)
+        case "losses":
+            return coverage.loss_levels(zoo.losses, config.loss_levels)
+        case "none":
+            return np.zeros(len(zoo), np.int64)
+
+
+def _group(places: Places, codes: Places) -> Groups:
+    """Places [n] by their codes [n]."""
+    order = np.argsort(codes, kind="stable")
+    _, starts, sizes = np.unique(codes[order], return_index=True, return_counts=True)
+    return Groups(places[order], starts, sizes)
