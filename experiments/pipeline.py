@@ -3,7 +3,6 @@
 from experiments import align, measure, pictures, replies, stages, tidy
 from experiments.run import Run
 from hyperforget_jax import records
-from hyperforget_jax.diffusion.generator import generator
 from hyperforget_jax.evaluate.rows import to_json
 from hyperforget_jax.report import tables
 
@@ -18,7 +17,7 @@ def run(job: Run) -> None:
     known, held_out = zoo.split(job.config.zoo.runs, job.config.zoo.validation_share)
     candidates = replies.candidates(job, known)
     grids = align.grids(job, known)
-    generate = generator(stages.train_hypernetwork(job, known, held_out), job.config.sampling)
+    generate = stages.sampling(job, stages.train_hypernetwork(job, known, held_out))
     cloud = replies.retrained_cloud(job)
     answers = replies.answers(job, candidates, generate)
     evaluated = measure.evaluate(job, answers, cloud)

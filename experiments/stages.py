@@ -1,15 +1,17 @@
 """From images to a hypernetwork. Each stage is a function of (config, inputs), leaves an artefact, and reuses a finished one."""
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
 import numpy as np
 
 from experiments.run import Run, on_device
-from hyperforget_jax import coverage, keys, records
+from hyperforget_jax import classifier, coverage, keys, records
 from hyperforget_jax.config import CodecConfig
-from hyperforget_jax.diffusion import conditioning, dit, store, trainer
-from hyperforget_jax.diffusion.generator import Hypernetwork
+from hyperforget_jax.diffusion import conditioning, dit, prepare, store, trainer
+from hyperforget_jax.diffusion.generator import Generator, Hypernetwork, Start, generator
+from hyperforget_jax.diffusion.optimisation import Task
 from hyperforget_jax.progress import track
 from hyperforget_jax.weights import codec
 from hyperforget_jax.weights.codec import Codec
@@ -70,19 +72,21 @@ def train_hypernetwork(run: Run, known: Zoo, held_out: Zoo) -> Hypernetwork:
     if run.reuses("hypernetwork", folder):
         return store.load(folder, config.hypernetwork, config.diffusion)
     with run.timed("hypernetwork", resumes=True):
-        size = config.training.batch_size
+        size, updates = config.training.batch_size, config.hypernetwork.kind == "dihyfo1"
+        read = loader.pairs if updates else loader.batches
         training, watched = (
-            loader.batches(part, run.forgettable, batch_size, config.seed, config.loader)
+            read(part, run.forgettable, batch_size, config.seed, config.loader)
             for part, batch_size in ((known, size), (held_out, 4 * size))
         )
         coder = fit_codec(run, known, config.codec)
         condition = conditioning.fit(known.losses, config.hypernetwork.loss_floor)
-
-        def encode(weights: jax.Array, losses: jax.Array) -> tuple[jax.Array, jax.Array]:
-            networks = jax.vmap(partial(unflatten, sizes=run.sizes))(weights)
-            return jax.vmap(coder.encode)(networks), conditioning.standardise(condition, losses)
-
-        transformer = dit.make(config.hypernetwork, coder.layout, run.sizes[-1])
+        if updates:
+            bank = untrained(run, coder)
+            ready = prepare.update(coder, condition, bank, config.training.untrained_share)
+        else:
+            ready = prepare.generation(coder, condition)
+        transformer = dit.make(config.hypernetwork, config.diffusion, coder.layout, run.sizes[-1])
+        task = Task(transformer, coder.layout, ready, config.diffusion)
         workplace = run.folder / "training"
         with records.writing_errors(workplace):
             workplace.mkdir(exist_ok=True)
@@ -90,17 +94,41 @@ def train_hypernetwork(run: Run, known: Zoo, held_out: Zoo) -> Hypernetwork:
             params = trainer.train(
                 workplace,
                 keys.stream(config.seed, "hypernetwork"),
-                transformer,
-                coder.layout,
-                encode,
-                coder.augment,
+                task,
                 lambda step: loader.stream(training, step, config.loader),
                 watched[0],
                 config.training,
-                config.diffusion,
                 advance,
             )
         hypernetwork = Hypernetwork(params, transformer, coder, condition, config.diffusion)
         with records.new_artefact(folder, identity(config)) as place:
             store.save(hypernetwork, place)
     return hypernetwork
+
+
+def untrained(run: Run, coder: Codec) -> prepare.Untrained:
+    """Random networks and their class losses on validation, for DiHyFo-1 to learn to start from."""
+    draws = jax.random.split(keys.stream(run.config.seed, "untrained"), run.config.training.untrained)
+    networks = jax.vmap(partial(classifier.init, sizes=run.sizes))(draws)
+    losses, _ = classifier.class_scores_of_many(networks, *on_device(run.dataset.validation))
+    return prepare.Untrained(jax.jit(jax.vmap(coder.encode))(networks), losses)
+
+
+def sampling(run: Run, hypernetwork: Hypernetwork) -> Generator:
+    """The hypernetwork as a generator; DiHyFo-1 starts from random weights unless it is given others."""
+    generate = generator(hypernetwork, run.config.sampling)
+    if run.config.hypernetwork.kind == "dihyfo2":
+        return generate
+    validation = on_device(run.dataset.validation)
+
+    def begin(
+        keys: jax.Array, losses: jax.Array, on_networks: Callable[[int], None], start: Start | None = None
+    ) -> classifier.Params:
+        if start is None:
+            inits = jax.vmap(lambda key: jax.random.fold_in(key, 0))(keys)
+            networks = jax.vmap(partial(classifier.init, sizes=run.sizes))(inits)
+            start = Start(networks, classifier.class_scores_of_many(networks, *validation)[0])
+        # the noise is not that of the initialisation
+        return generate(jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys), losses, on_networks, start)
+
+    return begin

@@ -215,8 +215,10 @@ class TrainingConfig:
     """Parts that a batch is taken in, one after another: less memory, the same step. It divides the batch."""
     shard_parameters: bool = False
     """Whether parameters, their average and the optimiser are divided among the devices (FSDP) instead of copied."""
-    watch_every: int = 0
-    """Steps between measurements of prompt alignment during training (Figures 9-18); 0: none."""
+    untrained_share: float = 0.25
+    """dihyfo1: share of the examples that start from random weights, not from an earlier checkpoint of the run."""
+    untrained: int = 2048
+    """dihyfo1: random networks to draw those from."""
 
 
 @dataclass(frozen=True)

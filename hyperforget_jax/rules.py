@@ -13,8 +13,12 @@ SHARES = (
     "zoo.pivot_accuracy",
     "zoo.validation_share",
     "loader.reverse_probability",
+    "diffusion.class_dropout",
+    "diffusion.full_dropout",
     "training.beta2",
     "training.ema_decay",
+    "training.untrained_share",
+    "sampling.eta",
     "request.retain_quantiles",
     "request.forget_tolerance",
     "evaluation.alignment_quantiles",
@@ -71,6 +75,16 @@ def check(config: Config) -> None:
     if width % max(heads, 1):
         raise HyperForgetError(
             f"hypernetwork.heads {heads} do not divide hypernetwork.width {width}: choose a divisor"
+        )
+    parts = config.training.accumulate
+    if config.training.batch_size % max(parts, 1):
+        raise HyperForgetError(
+            f"training.accumulate {parts} does not divide training.batch_size {config.training.batch_size}: choose a divisor"
+        )
+    if config.sampling.guidance != 1.0 and config.diffusion.full_dropout == 0.0:
+        raise HyperForgetError(
+            f"sampling.guidance is {config.sampling.guidance}, but training never drops a whole condition: "
+            "set diffusion.full_dropout, such as 0.1, or sampling.guidance 1"
         )
     if config.codec.kind == "raw" and config.codec.chunk_size >= width:
         raise HyperForgetError(

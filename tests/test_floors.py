@@ -18,7 +18,16 @@ FLOORS = {
     **dict.fromkeys(["diffusion.schedule", "diffusion.conditioning"], 2),
     **dict.fromkeys(["diffusion.dit", "unlearn.prompts", "workdir"], 2),
     **dict.fromkeys(["zoo.build", "zoo.loader", "diffusion.objective", "unlearn.retrain", "evaluate"], 3),
-    **dict.fromkeys(["diffusion.trainer", "diffusion.sampler", "diffusion.generator"], 4),
+    **dict.fromkeys(
+        [
+            "diffusion.optimisation",
+            "diffusion.prepare",
+            "diffusion.trainer",
+            "diffusion.sampler",
+            "diffusion.generator",
+        ],
+        4,
+    ),
     **dict.fromkeys(["diffusion.store", "unlearn.request"], 4),
     "report": 5,
 }

@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from hyperforget_jax.config import HypernetworkConfig
+from hyperforget_jax.config import DiffusionConfig, HypernetworkConfig
 from hyperforget_jax.diffusion.conditioning import Condition
 from hyperforget_jax.weights.layout import TokenLayout
 
@@ -32,21 +32,25 @@ class Transformer(NamedTuple):
     apply: Callable[[Params, jax.Array, jax.Array, Condition], jax.Array]
 
 
-def make(config: HypernetworkConfig, layout: TokenLayout, num_losses: int, residual: bool) -> Transformer:
+def make(
+    config: HypernetworkConfig, diffusion: DiffusionConfig, layout: TokenLayout, num_losses: int
+) -> Transformer:
     """The transformer for one token layout.
 
-    At initialisation its output is zero, or the tokens it starts from if `residual`.
+    DiHyFo-1 that predicts x_0 adds the tokens it starts from to its output, so at initialisation it returns them; any other
+    transformer returns zero.
 
     Args:
       config: kind and size.
+      diffusion: what is predicted.
       layout: of the tokens.
       num_losses: K, losses in a condition.
-      residual: whether the start's tokens are added to the output (DiHyFo-1 that predicts x_0).
     """
     module = DiT(config, layout)
     tokens = jnp.zeros((1, layout.num_tokens, layout.width), jnp.float32)
     losses = jnp.zeros((1, num_losses), jnp.float32)
     updates = config.kind == "dihyfo1"
+    residual = diffusion.prediction == "x0"
     example = Condition(losses, losses, losses if updates else None, tokens if updates else None)
 
     def init(key: jax.Array) -> Params:
@@ -144,7 +148,9 @@ class Block(nn.Module):
         """One block: x [B, T, C], modulator [B, C] or None."""
         config = self.config
         width, heads = config.width, config.heads
-        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = Modulation(6, config, name="modulation")(modulator)
+        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = Modulation(6, config, name="modulation")(
+            modulator
+        )
         h = modulate(_norm(x), shift_a, scale_a)  # [B, T, C]
         qkv = nn.Dense(3 * width, kernel_init=_xavier, dtype=config.dtype, name="qkv")(h)  # [B, T, 3 C]
         q, k, v = jnp.moveaxis(qkv.reshape(*h.shape[:2], 3, heads, -1), 2, 0)  # [B, T, heads, C / heads] each

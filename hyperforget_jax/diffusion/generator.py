@@ -69,7 +69,7 @@ class Generator(Protocol):
 def generator(hypernetwork: Hypernetwork, config: SamplingConfig) -> Generator:
     """The function that samples a hypernetwork; build it once, since it holds the compiled program.
 
-    One program of `batch_size` networks serves any N; the devices share its batch. A network depends on its own key, losses and start alone.
+    One program of `batch_size` networks serves any N; the devices share its batch. A network depends on its own key, losses and start.
 
     Args:
       hypernetwork: what generates.

@@ -48,7 +48,9 @@ def update(codec: Codec, statistics: Conditioning, untrained: Untrained, share: 
         count = len(losses)
         swapped = jax.random.bernoulli(swap_key, share, (count,))  # [B]
         rows = jax.random.randint(row_key, (count,), 0, len(untrained.losses))  # [B]
-        start = jnp.where(swapped[:, None, None], untrained.tokens[rows], _encode(codec, weights))  # [B, T, W]
+        start = jnp.where(
+            swapped[:, None, None], untrained.tokens[rows], _encode(codec, weights)
+        )  # [B, T, W]
         current = jnp.where(swapped[:, None], untrained.losses[rows], losses)  # [B, K]
         pairs = jnp.stack([start, _encode(codec, target_weights)], axis=1)  # [B, 2, T, W]
         alike = jax.vmap(codec.augment, in_axes=(None, 0))

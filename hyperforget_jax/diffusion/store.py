@@ -27,7 +27,7 @@ def save(hypernetwork: Hypernetwork, folder: Path) -> None:
 def load(folder: Path, config: HypernetworkConfig, diffusion: DiffusionConfig) -> Hypernetwork:
     """Reads what `save` wrote; the configs are those it was trained with."""
     coder = codec.load(folder)
-    transformer = dit.make(config, coder.layout, coder.sizes[-1])
+    transformer = dit.make(config, diffusion, coder.layout, coder.sizes[-1])
     with np.load(folder / "params.npz", allow_pickle=False) as arrays:
         params = jax.tree_util.tree_map_with_path(
             lambda path, _: jnp.asarray(arrays[_name(path)]),

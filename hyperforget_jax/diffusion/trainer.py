@@ -16,9 +16,6 @@ from hyperforget_jax.diffusion.dit import Params
 from hyperforget_jax.diffusion.optimisation import Batch, Task
 from hyperforget_jax.errors import HyperForgetError
 
-Watch = Callable[[int, Params], None]
-"""(step, averaged parameters) -> whatever someone wants to measure during training."""
-
 
 def train(
     folder: Path,
@@ -27,7 +24,6 @@ def train(
     batches: Callable[[int], Iterator[Batch]],
     held_out: Batch,
     config: TrainingConfig,
-    watch: Watch,
     on_steps: Callable[[int], None],
 ) -> Params:
     """Trains, or goes on from the last saved state; the same key gives the same parameters either way.
@@ -41,7 +37,6 @@ def train(
       batches: s -> the batches of step s and those after it, B = `config.batch_size`, from training runs.
       held_out: from held-out runs; B is a multiple of `config.batch_size`. Its noise is the same each time.
       config: the optimisation.
-      watch: called every `watch_every` steps and at the end.
       on_steps: called with the number of steps just done.
 
     Returns:
@@ -89,8 +84,6 @@ def train(
                 curve.add(index, float(jnp.stack(losses).mean()), float(held_out_loss))
                 on_steps(len(losses))
                 losses = []
-            if config.watch_every and (index % config.watch_every == 0 or last):
-                watch(index, jax.device_put(state.ema, whole))
             if saves:
                 with records.writing_errors(folder):
                     states.save(index, state)
@@ -107,7 +100,11 @@ class _Curve:
     def cut(self, step: int) -> None:
         """Forgets what was recorded after a step."""
         if self._writes:
-            kept = [row for row in records.read_rows(self._path) if row["step"] <= step] if self._path.exists() else []
+            kept = (
+                [row for row in records.read_rows(self._path) if row["step"] <= step]
+                if self._path.exists()
+                else []
+            )
             records.write_rows(self._path, kept)
 
     def add(self, step: int, train_loss: float, validation_loss: float) -> None:
