@@ -16,7 +16,6 @@ from hyperforget_jax.diffusion.generator import Generator
 from hyperforget_jax.evaluate import alignment
 from hyperforget_jax.evaluate.rows import Row, rows_of
 from hyperforget_jax.progress import track
-from hyperforget_jax.report.tables import OURS
 from hyperforget_jax.unlearn import prompts
 from hyperforget_jax.zoo.store import Zoo
 
@@ -73,7 +72,7 @@ def sweeps(run: Run, asked: Mapping[int, Grid], generate: Generator) -> dict[int
 def alignment_rows(run: Run, found: Mapping[int, Sweep]) -> list[Row]:
     """R^2 (equation 6) and Pearson's correlation per family, for every swept class."""
     config, rows = run.config.evaluation, []
-    about = context(run, OURS, ())
+    about = context(run, run.config.hypernetwork.kind, ())
     settings: dict[str, Any] = {"ideal": 1.0, "resamples": config.bootstrap, "seed": run.config.seed}
     for label, sweep in found.items():
         r2 = alignment.prompt_alignment(sweep.targets, sweep.observed, config.alignment_epsilon)

@@ -7,7 +7,7 @@ from typing import Any
 from experiments.measure import Evaluated, Floats
 from experiments.run import Run
 from hyperforget_jax.evaluate.rows import Context, Ideal, Row, Selection, rows_of
-from hyperforget_jax.report.tables import CLOUD, OURS
+from hyperforget_jax.report.tables import CLOUD
 
 
 def context(run: Run, method: str, forget: tuple[int, ...]) -> Context:
@@ -20,7 +20,7 @@ def unlearning_rows(run: Run, found: list[Evaluated]) -> list[Row]:
     """Rows of every request: all samples, the selected ones, the cloud."""
     rows: list[Row] = []
     for one in found:
-        about = context(run, OURS, one.forget_set)
+        about = context(run, run.config.hypernetwork.kind, one.forget_set)
         selections: dict[Selection, Any] = {"pass1": slice(None), "best": one.selected}
         for selection, kept in selections.items():
             ours = replace(about, selection=selection)

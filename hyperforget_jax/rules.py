@@ -32,6 +32,7 @@ POSITIVE = (
     "training.learning_rate",
     "reference.learning_rate",
     "hypernetwork.loss_floor",
+    "diffusion.min_snr_ceiling",
     "zoo.memory_gib",
 )
 """Fields that must be above 0."""

@@ -28,6 +28,7 @@ from hyperforget_jax import data, records, workdir
 from hyperforget_jax.config import (
     CodecConfig,
     Config,
+    DiffusionConfig,
     EvaluationConfig,
     HypernetworkConfig,
     LoaderConfig,
@@ -237,6 +238,35 @@ def test_a_second_run_does_nothing_again(straight: Path) -> None:
         assert f"{stage}: reused from " in told
     assert (straight / "results.jsonl").read_bytes() == before
     assert [(path, path.stat().st_mtime_ns) for path in sorted(straight.rglob("*.np[yz]"))] == weights
+
+
+def test_dihyfo1_answers_the_same_requests_from_the_same_zoo(
+    straight: Path, rows: Table, tmp_path: Path
+) -> None:
+    """With the paper's codec and conditioning, dropped classes and guidance."""
+    base = tiny(tmp_path)
+    config = replace(
+        base,
+        zoo=replace(base.zoo, folder=str(straight / "zoo")),
+        codec=CodecConfig(kind="raw", chunk_size=24),
+        hypernetwork=replace(base.hypernetwork, kind="dihyfo1", conditioning="tokens"),
+        diffusion=DiffusionConfig(class_dropout=0.1, full_dropout=0.1, weighting="min_snr"),
+        training=replace(base.training, untrained=16),
+        sampling=replace(base.sampling, guidance=1.5),
+    )
+    assert "zoo: reused from " in run(config)
+    ours = records.read_rows(tmp_path / "results.jsonl")
+    assert all(math.isfinite(row["value"]) for row in ours)
+
+    def about(table: Table) -> Table:
+        return [{name: row[name] for name in FIELDS[:11] if name != "method"} for row in table]
+
+    assert about(ours) == about(rows)
+    assert {row["method"] for row in ours} == {"dihyfo1", "retrain"}
+    told = run(config)
+    for stage in ("hypernetwork", "retrained cloud", "forget-2-3"):
+        assert f"{stage}: reused from " in told
+    assert "{2, 3}" in (tmp_path / "results.md").read_text()
 
 
 def test_another_seed_gives_other_networks(straight: Path, tmp_path: Path) -> None:

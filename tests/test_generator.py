@@ -1,7 +1,7 @@
-"""A trained hypernetwork: conditions are standardised, batches do not matter, and what is saved generates the same."""
+"""A trained hypernetwork: batches do not matter, guidance is its formula, and what is saved generates the same."""
 
-import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,14 @@ from hyperforget_jax import classifier
 from hyperforget_jax.classifier import Params as Networks
 from hyperforget_jax.config import CodecConfig, DiffusionConfig, HypernetworkConfig, SamplingConfig
 from hyperforget_jax.diffusion import conditioning, dit, store
-from hyperforget_jax.diffusion.generator import Generator, Hypernetwork, generator
+from hyperforget_jax.diffusion.conditioning import Condition
+from hyperforget_jax.diffusion.generator import Generator, Hypernetwork, Start, generator
 from hyperforget_jax.weights import codec
 
+pytestmark = pytest.mark.usefixtures("haste")
 SIZES = (5, 3, 4)
 CONFIG = HypernetworkConfig(width=8, depth=1, heads=2, mlp_ratio=1, frequencies=2)
+DIFFUSION = DiffusionConfig(timesteps=20)
 SAMPLING = SamplingConfig(steps=3, batch_size=8)
 RANDOM = np.random.default_rng(0)
 LOSSES = np.exp(RANDOM.normal(-1.0, 2.0, size=(200, 4))).astype(np.float32)
@@ -33,11 +36,11 @@ def hypernetwork(request: pytest.FixtureRequest) -> Hypernetwork:
     images = RANDOM.random((40, 5)).astype(np.float32)
     setting = CodecConfig(kind=request.param, basis_size=6, chunk_size=7)
     coder = codec.fit(setting, SIZES, networks, images)
-    transformer = dit.make(CONFIG, coder.layout, SIZES[-1])
+    transformer = dit.make(CONFIG, DIFFUSION, coder.layout, SIZES[-1])
     shapes = jax.eval_shape(transformer.init, jax.random.key(0))
     params = jax.tree.map(lambda x: jnp.asarray(RANDOM.normal(0, 0.3, x.shape), jnp.float32), shapes)
     condition = conditioning.fit(LOSSES, 1e-3)
-    return Hypernetwork(params, transformer, coder, condition, DiffusionConfig(timesteps=20))
+    return Hypernetwork(params, transformer, coder, condition, DIFFUSION)
 
 
 def uncounted(generate: Generator) -> Generate:
@@ -58,29 +61,6 @@ def some(generate: Generate, count: int, first: int = 0) -> Networks:
 
 def assert_close(ours: Any, theirs: Any) -> None:
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), ours, theirs)
-
-
-def test_conditions_of_the_zoo_have_mean_0_and_deviation_1() -> None:
-    fitted = conditioning.fit(LOSSES, 1e-3)
-    conditions = np.asarray(conditioning.standardise(fitted, jnp.asarray(LOSSES)))
-    np.testing.assert_allclose(conditions.mean(0), 0.0, atol=1e-5)
-    np.testing.assert_allclose(conditions.std(0), 1.0, rtol=1e-5)
-
-
-def test_a_condition_by_hand() -> None:
-    fitted = conditioning.fit(np.array([[0.0], [2.0]], np.float32), 0.5)
-    middle, half = (math.log(0.5) + math.log(2.5)) / 2, (math.log(2.5) - math.log(0.5)) / 2
-    assert float(fitted.mean[0]) == pytest.approx(middle)
-    assert float(fitted.std[0]) == pytest.approx(half)
-    (condition,) = conditioning.standardise(fitted, jnp.array([[1.5]]))[0]
-    assert float(condition) == pytest.approx((math.log(2.0) - middle) / half, rel=1e-5)
-
-
-def test_losses_that_never_vary_and_vanish_give_finite_conditions() -> None:
-    fitted = conditioning.fit(np.zeros((10, 2), np.float32), 1e-3)
-    conditions = conditioning.standardise(fitted, jnp.array([[0.0, 5.0]]))
-    assert np.isfinite(conditions).all()
-    assert conditions[0, 0] == pytest.approx(0.0, abs=1e-3)
 
 
 def test_a_saved_hypernetwork_generates_identical_networks(
@@ -124,3 +104,38 @@ def test_networks_have_the_classifiers_shape_and_are_counted(hypernetwork: Hyper
     shapes = [(layer["w"].shape, layer["b"].shape) for layer in networks]
     assert shapes == [((19, 3, 5), (19, 3)), ((19, 4, 3), (19, 4))]
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(networks))
+
+
+@pytest.mark.parametrize("guidance", [0.0, 1.0, 2.5])
+def test_guidance_leads_from_the_unconditional_estimate_by_its_scale(
+    hypernetwork: Hypernetwork, guidance: float
+) -> None:
+    """One step of DDIM ends at the estimate of x_0, here 0.3 in every coordinate plus the sum of what is asked."""
+    coder = hypernetwork.codec
+    mask = coder.layout.mask
+
+    def apply(_params: Any, _noisy: jax.Array, _timesteps: jax.Array, condition: Condition) -> jax.Array:
+        value = 0.3 + (condition.target * condition.asked).sum(1)  # [N]
+        return jnp.where(mask[None], value[:, None, None], 0.0)
+
+    stub = replace(hypernetwork, transformer=dit.Transformer(lambda key: {}, apply), params={})
+    config = replace(SAMPLING, steps=1, guidance=guidance)
+    prompts = jnp.asarray(LOSSES[:5]).at[:, 1].set(jnp.nan)
+    found = uncounted(generator(stub, config))(jax.random.split(jax.random.key(3), 5), prompts)
+    asked = jnp.array([0, 2, 3])
+    standard = conditioning.standardise(hypernetwork.condition, jnp.asarray(LOSSES[:5]))[:, asked]
+    values = 0.3 + guidance * standard.sum(1)  # [N]
+    tokens = jnp.where(mask[None], values[:, None, None], 0.0)
+    assert_close(found, jax.vmap(coder.decode)(tokens))
+
+
+def test_dihyfo1_before_training_returns_the_networks_it_starts_from(hypernetwork: Hypernetwork) -> None:
+    """As its codec keeps them, eleven in batches of eight, each for itself."""
+    coder, config = hypernetwork.codec, replace(CONFIG, kind="dihyfo1")
+    transformer = dit.make(config, DIFFUSION, coder.layout, SIZES[-1])
+    params = jax.jit(transformer.init)(jax.random.key(0))
+    networks = jax.vmap(lambda key: classifier.init(key, SIZES))(jax.random.split(jax.random.key(4), 11))
+    update = generator(replace(hypernetwork, transformer=transformer, params=params), SAMPLING)
+    draws, prompts = jax.random.split(jax.random.key(5), 11), jnp.asarray(LOSSES[:11])
+    found = update(draws, prompts, lambda made: None, Start(networks, prompts))
+    assert_close(found, jax.vmap(lambda network: coder.decode(coder.encode(network)))(networks))

@@ -9,11 +9,13 @@ from hyperforget_jax.config import (
     ClassifierConfig,
     CodecConfig,
     Config,
+    DiffusionConfig,
     EvaluationConfig,
     HypernetworkConfig,
     LoaderConfig,
     ReferenceConfig,
     RequestConfig,
+    SamplingConfig,
     TrainingConfig,
     ZooConfig,
 )
@@ -50,6 +52,19 @@ REFUSED = {
     "hypernetwork.heads 5 do not divide hypernetwork.width 192": Config(
         hypernetwork=HypernetworkConfig(width=192, heads=5)
     ),
+    "training.accumulate 3 does not divide training.batch_size 256": Config(
+        training=TrainingConfig(batch_size=256, accumulate=3)
+    ),
+    "training.accumulate is 0": Config(training=TrainingConfig(accumulate=0)),
+    "training.untrained is 0": Config(training=TrainingConfig(untrained=0)),
+    "training.untrained_share is 1.5": Config(training=TrainingConfig(untrained_share=1.5)),
+    "sampling.guidance is 2.0, but training never drops a whole condition": Config(
+        sampling=SamplingConfig(guidance=2.0)
+    ),
+    "sampling.eta is 1.5": Config(sampling=SamplingConfig(eta=1.5)),
+    "diffusion.class_dropout is 1.5": Config(diffusion=DiffusionConfig(class_dropout=1.5)),
+    "diffusion.full_dropout is 1.5": Config(diffusion=DiffusionConfig(full_dropout=1.5)),
+    "diffusion.min_snr_ceiling is 0.0": Config(diffusion=DiffusionConfig(min_snr_ceiling=0.0)),
     "codec.chunk_size is 256": Config(codec=CodecConfig(kind="raw", chunk_size=256)),
     "request.best is 9, request.samples 8": Config(request=RequestConfig(best=9, samples=8)),
     "evaluation.alignment_quantiles is 1.5": Config(
@@ -80,6 +95,10 @@ def test_the_ends_of_every_range_are_allowed() -> None:
         max_added_blocks=0,
     )
     rules.check(replace(Config(), seed=0, zoo=zoo, loader=LoaderConfig(loss_levels=2)))
+
+
+def test_a_guided_hypernetwork_that_learned_to_do_without_a_condition_passes() -> None:
+    rules.check(Config(diffusion=DiffusionConfig(full_dropout=0.1), sampling=SamplingConfig(guidance=2.0)))
 
 
 def test_what_may_be_left_out_may_be_none() -> None:

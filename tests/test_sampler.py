@@ -32,14 +32,15 @@ Moments = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
 def best_denoiser(
     diffusion: DiffusionConfig, noisy: jax.Array, timesteps: jax.Array, conditions: jax.Array
 ) -> jax.Array:
-    """E[x_0 | x_t], or the velocity that goes with it, for x_0 ~ N(MEAN + condition, COVARIANCE)."""
+    """E[x_0 | x_t], or the noise or velocity that goes with it, for x_0 ~ N(MEAN + condition, COVARIANCE)."""
     variances, directions = (jnp.asarray(part, jnp.float32) for part in np.linalg.eigh(COVARIANCE))
     left = schedule.make(diffusion).alpha_bar[timesteps][:, None]  # [N, 1]
     mean = jnp.asarray(MEAN, jnp.float32)[None] + conditions  # [N, 5]
     x = noisy[:, LAYOUT.mask]  # [N, 5]
     gain = jnp.sqrt(left) * variances[None] / (left * variances[None] + 1 - left)  # [N, 5]
     clean = mean + (((x - jnp.sqrt(left) * mean) @ directions) * gain) @ directions.T
-    output = clean if diffusion.prediction == "x0" else (jnp.sqrt(left) * x - clean) / jnp.sqrt(1 - left)
+    noise = (x - jnp.sqrt(left) * clean) / jnp.sqrt(1 - left)
+    output = schedule.target(diffusion.prediction, clean, noise, left)
     return jnp.zeros_like(noisy).at[:, LAYOUT.mask].set(output)
 
 
@@ -47,9 +48,8 @@ def best_denoiser(
 def sample(
     diffusion: DiffusionConfig, config: SamplingConfig, keys: jax.Array, conditions: jax.Array
 ) -> jax.Array:
-    denoiser = partial(best_denoiser, diffusion)
-    process = schedule.make(diffusion)
-    return sampler.sample(denoiser, process, diffusion, config, LAYOUT, keys, conditions)
+    denoiser = partial(best_denoiser, diffusion, conditions=conditions)
+    return sampler.sample(denoiser, schedule.make(diffusion), diffusion, config, LAYOUT, keys)
 
 
 def moments(tokens: jax.Array) -> Moments:
@@ -71,11 +71,16 @@ def test_fewer_steps_go_from_the_noisiest_to_the_cleanest_without_repeats(timest
     assert np.ptp(np.diff(found)) <= 1
 
 
-@pytest.mark.parametrize("prediction", ["x0", "v"])
-@pytest.mark.parametrize(("kind", "steps"), [("ddpm", 1000), ("ddim", 1000), ("ddim", 50)])
-def test_gaussian_data_come_back_with_mean_and_covariance(kind: Any, steps: int, prediction: Any) -> None:
+@pytest.mark.parametrize("prediction", ["x0", "epsilon", "v"])
+@pytest.mark.parametrize(
+    ("kind", "steps", "eta"),
+    [("ddpm", 1000, 0.0), ("ddim", 1000, 0.0), ("ddim", 1000, 1.0), ("ddim", 50, 0.0)],
+)
+def test_gaussian_data_come_back_with_mean_and_covariance(
+    kind: Any, steps: int, eta: float, prediction: Any
+) -> None:
     diffusion = DiffusionConfig(prediction=prediction)
-    config = SamplingConfig(sampler=kind, steps=steps)
+    config = SamplingConfig(sampler=kind, steps=steps, eta=eta)
     keys = jax.random.split(jax.random.key(0), COUNT)
     mean, covariance = moments(sample(diffusion, config, keys, jnp.zeros((COUNT, 1))))
     variances = np.diag(COVARIANCE)
@@ -85,6 +90,15 @@ def test_gaussian_data_come_back_with_mean_and_covariance(kind: Any, steps: int,
     np.testing.assert_array_less(
         np.abs(covariance - COVARIANCE), 4 * standard_error + discretisation * variances.max()
     )
+
+
+@pytest.mark.parametrize("steps", [1000, 50])
+def test_ddim_with_all_of_the_fresh_noise_is_ddpm(steps: int) -> None:
+    keys, conditions = jax.random.split(jax.random.key(5), 16), jnp.zeros((16, 1))
+    ddpm = SamplingConfig(sampler="ddpm", steps=steps)
+    ddim = SamplingConfig(sampler="ddim", steps=steps, eta=1.0)
+    theirs = sample(DiffusionConfig(), ddpm, jax.random.clone(keys), conditions)
+    np.testing.assert_allclose(sample(DiffusionConfig(), ddim, keys, conditions), theirs, atol=2e-3)
 
 
 def test_the_condition_moves_the_mean() -> None:
@@ -105,7 +119,7 @@ def test_a_network_depends_on_its_own_key_and_condition_alone(kind: Any) -> None
 
 
 @pytest.mark.parametrize("kind", ["ddpm", "ddim"])
-@pytest.mark.parametrize("prediction", ["x0", "v"])
+@pytest.mark.parametrize("prediction", ["x0", "epsilon", "v"])
 def test_padding_stays_exactly_zero_and_nothing_else_does(kind: Any, prediction: Any) -> None:
     diffusion, config = DiffusionConfig(prediction=prediction), SamplingConfig(sampler=kind, steps=7)
     keys = jax.random.split(jax.random.key(3), 4)
@@ -114,19 +128,19 @@ def test_padding_stays_exactly_zero_and_nothing_else_does(kind: Any, prediction:
     assert (tokens[:, LAYOUT.mask] != 0).all()
 
 
-@pytest.mark.parametrize("kind", ["ddpm", "ddim"])
+@pytest.mark.parametrize(("kind", "eta"), [("ddpm", 0.0), ("ddim", 0.0), ("ddim", 0.5)])
 @pytest.mark.parametrize("steps", [20, 7])
-def test_on_the_way_the_states_are_those_of_the_forward_process(kind: Any, steps: int) -> None:
+def test_on_the_way_the_states_are_those_of_the_forward_process(kind: Any, eta: float, steps: int) -> None:
     """All data are one value, and the denoiser knows it; at timestep 0 it answers x_0's noisy neighbour, to show it."""
     value, diffusion = 3.0, DiffusionConfig(timesteps=20)
     process = schedule.make(diffusion)
 
-    def denoiser(noisy: jax.Array, timesteps: jax.Array, _: jax.Array) -> jax.Array:
+    def denoiser(noisy: jax.Array, timesteps: jax.Array) -> jax.Array:
         return jnp.where(LAYOUT.mask[None], jnp.where(timesteps[:, None, None] == 0, noisy, value), 0.0)
 
     keys = jax.random.split(jax.random.key(4), COUNT)
-    config = SamplingConfig(sampler=kind, steps=steps)
-    seen = sampler.sample(denoiser, process, diffusion, config, LAYOUT, keys, jnp.zeros((COUNT, 1)))
+    config = SamplingConfig(sampler=kind, steps=steps, eta=eta)
+    seen = sampler.sample(denoiser, process, diffusion, config, LAYOUT, keys)
     mean, covariance = moments(seen)
     left = float(process.alpha_bar[0])
     error = 4 * np.sqrt(2 / COUNT)

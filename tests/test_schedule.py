@@ -13,7 +13,7 @@ from hyperforget_jax.diffusion import schedule
 from hyperforget_jax.diffusion.schedule import Prediction
 
 SCHEDULES: list[Any] = ["linear", "cosine"]
-PREDICTIONS: list[Prediction] = ["x0", "v"]
+PREDICTIONS: list[Prediction] = ["x0", "epsilon", "v"]
 
 
 def alpha_bar(kind: Any, timesteps: int = 1000) -> np.ndarray[Any, Any]:
@@ -71,15 +71,32 @@ def test_clean_values_and_noise_come_back_at_every_timestep(kind: Any, predictio
     clean, noise, left = clean_noise_and_alpha_bar(kind)
     noisy = schedule.add_noise(clean, noise, left)
     output = schedule.target(prediction, clean, noise, left)
-    np.testing.assert_allclose(schedule.clean_from(prediction, output, noisy, left), clean, atol=2e-6)
+    # where little signal is left, a rounding error of the noise grows by 1 / sqrt(abar)
+    growth = np.sqrt(left) if prediction == "epsilon" else 1.0
+    assert (np.abs(schedule.clean_from(prediction, output, noisy, left) - clean) * growth).max() < 2e-6
     # at the first timestep the noise is 1% of the sum or less, so a rounding error of the sum grows by 1 / sqrt(1 - abar)
     error = np.abs(schedule.noise_from(clean, noisy, left) - noise) * np.sqrt(1 - left)
     assert error.max() < 2e-6
 
 
-def test_the_target_of_x0_is_the_clean_value() -> None:
+def test_the_target_of_x0_is_the_clean_value_and_that_of_epsilon_the_noise() -> None:
     clean, noise, left = clean_noise_and_alpha_bar("linear")
     assert np.array_equal(schedule.target("x0", clean, noise, left), clean)
+    assert np.array_equal(schedule.target("epsilon", clean, noise, left), noise)
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_min_snr_weighs_the_error_of_x0_by_the_capped_signal_to_noise_ratio(prediction: Prediction) -> None:
+    """For an output that is off by 1, in plain float64: w |off|^2 = min(SNR, c) |error of x_0|^2."""
+    left = alpha_bar("linear").astype(np.float64)
+    error = {"x0": np.ones(1000), "epsilon": np.sqrt((1 - left) / left), "v": np.sqrt(1 - left)}[prediction]
+    expected = np.minimum(left / (1 - left), 5.0) * error**2
+    found = schedule.min_snr_weight(prediction, jnp.asarray(left, jnp.float32), 5.0)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    by_output = schedule.clean_from(
+        prediction, jnp.ones(1000), jnp.zeros(1000), jnp.asarray(left, jnp.float32)
+    )
+    np.testing.assert_allclose(np.abs(by_output), error, rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", SCHEDULES)

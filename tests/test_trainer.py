@@ -16,12 +16,14 @@ import pytest
 from hyperforget_jax import mesh, records
 from hyperforget_jax.checkpoint import Checkpoints
 from hyperforget_jax.config import DiffusionConfig, HypernetworkConfig, TrainingConfig
-from hyperforget_jax.diffusion import dit, trainer
+from hyperforget_jax.diffusion import dit, optimisation, trainer
+from hyperforget_jax.diffusion.conditioning import Condition
 from hyperforget_jax.diffusion.dit import Transformer
-from hyperforget_jax.diffusion.trainer import Batch
+from hyperforget_jax.diffusion.optimisation import Batch, Prepare, Task
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.weights.layout import TokenLayout
 
+pytestmark = pytest.mark.usefixtures("haste")
 LAYOUT = TokenLayout(mask=np.array([[True, True], [True, False]]), kinds=(0, 1), positions=(0, 1))
 CONFIG = TrainingConfig(
     steps=8, batch_size=16, learning_rate=1e-2, warmup_steps=2, log_every=2, checkpoint_every=4
@@ -30,13 +32,13 @@ DIFFUSION = DiffusionConfig(timesteps=50)
 SMALL = HypernetworkConfig(width=8, depth=1, heads=2, mlp_ratio=1, frequencies=2)
 
 
-def linear() -> Transformer:
-    """The smallest transformer: tokens from the condition, by one matrix [1, T * W]."""
+def linear(columns: int = 4) -> Transformer:
+    """The smallest transformer: tokens from the condition, by one matrix [1, T * W] and columns that do nothing."""
 
-    def apply(params: Any, noisy: jax.Array, _: jax.Array, conditions: jax.Array) -> jax.Array:
-        return jnp.where(LAYOUT.mask[None], (conditions @ params["w"]).reshape(noisy.shape), 0.0)
+    def apply(params: Any, noisy: jax.Array, _: jax.Array, condition: Condition) -> jax.Array:
+        return jnp.where(LAYOUT.mask[None], (condition.target @ params["w"][:, :4]).reshape(noisy.shape), 0.0)
 
-    return Transformer(lambda key: {"w": jax.random.normal(key, (1, 4))}, apply)
+    return Transformer(lambda key: {"w": jax.random.normal(key, (1, columns))}, apply)
 
 
 def toy(count: int, seed: int) -> Batch:
@@ -55,16 +57,14 @@ def spoiled(step: int) -> Iterator[Batch]:
     return ((weights * np.float32(np.nan), losses) for weights, losses in toys(step))
 
 
+SHAPES = {"wide": (64, 256), "tall": (256, 64), "odd": (64, 8191), "few": (8, 8), "none": (191, 191)}
 HELD_OUT = toy(64, seed=10**6)
 
 
-def encode(weights: jax.Array, losses: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return weights.reshape(-1, 2, 2) / 2.0, losses / 2.0
-
-
-def no_augmentation(key: jax.Array, tokens: jax.Array) -> jax.Array:
+def encode(key: jax.Array, batch: Batch) -> tuple[jax.Array, Condition]:
     del key
-    return tokens
+    weights, losses = batch
+    return weights.reshape(-1, 2, 2) / 2.0, Condition(losses / 2.0, jnp.ones_like(losses))
 
 
 def train(
@@ -72,7 +72,7 @@ def train(
     transformer: Transformer,
     config: TrainingConfig = CONFIG,
     batches: Callable[[int], Iterator[Batch]] = toys,
-    augment: Callable[[jax.Array, jax.Array], jax.Array] = no_augmentation,
+    prepare: Prepare = encode,
     diffusion: DiffusionConfig = DIFFUSION,
     on_steps: Callable[[int], None] = lambda count: None,
 ) -> Any:
@@ -80,14 +80,10 @@ def train(
     return trainer.train(
         folder,
         jax.random.key(5),
-        transformer,
-        LAYOUT,
-        encode,
-        augment,
+        Task(transformer, LAYOUT, prepare, diffusion),
         batches,
         HELD_OUT,
         config,
-        diffusion,
         on_steps,
     )
 
@@ -119,18 +115,74 @@ def test_loss_falls_until_the_rule_is_learned(tmp_path: Path) -> None:
         assert curve[-1][name] < 0.01 * curve[0][name]
 
 
-def test_one_device_equals_eight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    transformer = dit.make(SMALL, LAYOUT, 1)
-    assert mesh.make(CONFIG.batch_size).size == 8
-    eight = train(tmp_path / "eight", transformer)
+@pytest.mark.parametrize(("sharded", "accumulate"), [(False, 1), (True, 1), (True, 2)])
+def test_one_device_equals_eight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sharded: bool, accumulate: int
+) -> None:
+    """Parameters copied to all devices or divided among them, in parts of a batch or at once."""
+    monkeypatch.setattr(mesh, "SMALLEST_SHARDED", 1)
+    transformer = dit.make(SMALL, DIFFUSION, LAYOUT, 1)
+    assert mesh.make(CONFIG.batch_size).size == mesh.make(CONFIG.batch_size // 2).size == 8
+    config = replace(CONFIG, accumulate=accumulate)
+    eight = train(tmp_path / "eight", transformer, replace(config, shard_parameters=sharded))
     monkeypatch.setattr(mesh, "make", lambda batch_size: one_device())
-    one = train(tmp_path / "one", transformer)
+    one = train(tmp_path / "one", transformer, config)
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5), one, eight)
 
 
 def one_device() -> jax.sharding.Mesh:
     kind = jax.sharding.AxisType.Auto
     return jax.make_mesh((1,), (mesh.DATA,), axis_types=(kind,), devices=jax.devices()[:1])
+
+
+def test_parameters_are_divided_along_the_longest_axis_that_devices_divide() -> None:
+    devices, shapes = mesh.make(8), {name: np.zeros(shape) for name, shape in SHAPES.items()}
+    divided = mesh.parameters(devices, shapes, sharded=True)
+    found = {name: place.shard_shape(SHAPES[name]) for name, place in divided.items()}
+    assert found == {"wide": (64, 32), "tall": (32, 64), "odd": (8, 8191), "few": (8, 8), "none": (191, 191)}
+    copied = mesh.parameters(devices, shapes, sharded=False)
+    assert {name: place.shard_shape(SHAPES[name]) for name, place in copied.items()} == SHAPES
+
+
+def test_a_divided_training_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mesh, "SMALLEST_SHARDED", 1)
+    transformer, config = linear(8), replace(CONFIG, shard_parameters=True)
+    straight = train(tmp_path / "straight", transformer, config)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "stopped", transformer, config, on_steps=stop_after(6))
+    assert_same(train(tmp_path / "stopped", transformer, config), straight)
+
+
+@pytest.mark.parametrize("accumulate", [2, 16])
+def test_a_batch_in_parts_gives_the_step_of_the_whole(tmp_path: Path, accumulate: int) -> None:
+    """The linear transformer sees no noise, so the parts' mean loss and mean gradient are those of the batch."""
+    whole = train(tmp_path / "whole", linear())
+    parts = train(tmp_path / "parts", linear(), replace(CONFIG, accumulate=accumulate))
+    np.testing.assert_allclose(parts["w"], whole["w"], rtol=1e-4, atol=1e-5)
+    curves = [records.read_rows(tmp_path / name / "learning_curve.jsonl") for name in ("whole", "parts")]
+    losses = [[row["train_loss"] for row in curve] for curve in curves]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
+
+
+def test_parts_of_a_batch_draw_apart() -> None:
+    """The tokens of a part are one random number, so its loss tells which key it had."""
+
+    def draw(key: jax.Array, batch: Batch) -> tuple[jax.Array, Condition]:
+        (losses,) = batch
+        tokens = jnp.broadcast_to(jax.random.normal(key, ()), (len(losses), *LAYOUT.mask.shape))
+        return jnp.where(LAYOUT.mask[None], tokens, 0.0), Condition(losses, losses)
+
+    config = replace(CONFIG, accumulate=2)
+    task = Task(linear(), LAYOUT, draw, DIFFUSION)
+    state = optimisation.init(jax.random.key(0), task, config)
+    batch = (np.zeros((16, 1), np.float32),)
+    step = jax.jit(partial(optimisation.step, task=task, config=config))
+    _, found = step(state, batch, jax.random.key(1))
+    loss = jax.jit(partial(optimisation.loss, task=task))
+    keys = jax.random.split(jax.random.fold_in(jax.random.key(1), 0), 2)
+    each = [float(loss(state.params, key, batch)) for key in keys]
+    assert each[0] != pytest.approx(each[1], rel=1e-2)
+    assert float(found) == pytest.approx(sum(each) / 2, rel=1e-5)
 
 
 def test_a_stopped_training_ends_like_one_that_never_stopped(tmp_path: Path) -> None:
@@ -168,14 +220,16 @@ def test_every_step_has_its_batch_and_no_other_is_taken(tmp_path: Path) -> None:
     assert not np.array_equal(straight["w"], other["w"])
 
 
-def test_augmentation_sees_encoded_tokens_and_a_key_of_its_own(tmp_path: Path) -> None:
+def test_preparation_has_another_key_in_every_step(tmp_path: Path) -> None:
     """Signs drawn at random hide the rule: the best prediction is then zero."""
 
-    def flip(key: jax.Array, tokens: jax.Array) -> jax.Array:
-        return tokens * jax.random.rademacher(key, (), jnp.float32)
+    def flip(key: jax.Array, batch: Batch) -> tuple[jax.Array, Condition]:
+        encode_key, sign_key = jax.random.split(key)
+        tokens, condition = encode(encode_key, batch)
+        return tokens * jax.random.rademacher(sign_key, (len(tokens), 1, 1), jnp.float32), condition
 
     config = replace(CONFIG, steps=300, learning_rate=0.05, weight_decay=0.0, log_every=100, ema_decay=0.98)
-    params = train(tmp_path, linear(), config, augment=flip)
+    params = train(tmp_path, linear(), config, prepare=flip)
     np.testing.assert_allclose(params["w"][0, :3], 0.0, atol=0.4)
 
 
@@ -213,10 +267,26 @@ def test_a_nan_is_found_before_it_is_saved(tmp_path: Path) -> None:
         assert states.latest() is None
 
 
-def test_only_matrices_decay() -> None:
-    shapes = jax.eval_shape(dit.make(SMALL, LAYOUT, 1).init, jax.random.key(0))
+DECAYING = {"kernel", "project_in", "project_out"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "conditioning", "decaying", "others"),
+    [
+        ("dihyfo2", "adaln", DECAYING, {"position_in"}),
+        (
+            "dihyfo1",
+            "tokens",
+            {*DECAYING, "project_start"},
+            {"position_in", "position_start", "position_losses", "constants"},
+        ),
+    ],
+)
+def test_only_matrices_decay(kind: Any, conditioning: Any, decaying: set[str], others: set[str]) -> None:
+    model = dit.make(replace(SMALL, kind=kind, conditioning=conditioning), DIFFUSION, LAYOUT, 1)
+    shapes = jax.eval_shape(model.init, jax.random.key(0))
     params = jax.tree.map(lambda shape: jnp.ones(shape.shape), shapes)
-    rule = trainer.optimiser(replace(CONFIG, weight_decay=0.5, learning_rate=0.1, warmup_steps=1))
+    rule = optimisation.rule(replace(CONFIG, weight_decay=0.5, learning_rate=0.1, warmup_steps=1))
 
     @jax.jit
     def two_steps(params: Any) -> Any:
@@ -229,11 +299,9 @@ def test_only_matrices_decay() -> None:
     with jax.numpy_dtype_promotion("standard"):
         params = two_steps(params)
     found = jax.tree_util.tree_leaves_with_path(params)
-    changed = {jax.tree_util.keystr(path) for path, leaf in found if (leaf != 1).any()}
-    kept = {jax.tree_util.keystr(path) for path, leaf in found if (leaf == 1).all()}
-    assert changed | kept == {jax.tree_util.keystr(path) for path, _ in found}
-    assert {name for name in changed if "kernel" not in name} == {"['project_in']", "['project_out']"}
-    assert {name for name in kept if "bias" not in name} == {"['position']"}
+    assert {path[-1].key for path, leaf in found if (leaf != 1).any()} == decaying
+    kept = {path[-1].key for path, leaf in found if (leaf == 1).all()}
+    assert {name for name in kept if not name.startswith("bias")} == others
     np.testing.assert_allclose(params["project_in"], 1.0 - 0.1 * 0.5, rtol=1e-6)
 
 
@@ -251,9 +319,9 @@ def test_the_average_follows_its_recursion(tmp_path: Path) -> None:
     def look(count: int) -> None:
         with Checkpoints(tmp_path / "states") as states:
             if (step := states.latest()) is not None:
-                rule = trainer.optimiser(config)
+                rule = optimisation.rule(config)
                 params = linear().init(jax.random.key(0))
-                like = trainer.State(params, params, rule.init(params), jnp.int32(0))
+                like = optimisation.State(params, params, rule.init(params), jnp.int32(0))
                 seen.append(states.restore(step, like))
 
     average = train(tmp_path, linear(), config, on_steps=look)

@@ -154,7 +154,8 @@ class Block(nn.Module):
         h = modulate(_norm(x), shift_a, scale_a)  # [B, T, C]
         qkv = nn.Dense(3 * width, kernel_init=_xavier, dtype=config.dtype, name="qkv")(h)  # [B, T, 3 C]
         q, k, v = jnp.moveaxis(qkv.reshape(*h.shape[:2], 3, heads, -1), 2, 0)  # [B, T, heads, C / heads] each
-        attended = jax.nn.dot_product_attention(q, k, v).reshape(h.shape)  # [B, T, C]
+        with jax.numpy_dtype_promotion("standard"):  # its softmax raises bfloat16 to float32
+            attended = jax.nn.dot_product_attention(q, k, v).reshape(h.shape)  # [B, T, C]
         out = nn.Dense(width, kernel_init=_xavier, dtype=config.dtype, name="attention_out")(attended)
         x = x + gate_a * out  # [B, T, C]
         h = modulate(_norm(x), shift_m, scale_m)  # [B, T, C]
@@ -211,8 +212,9 @@ def modulate(x: jax.Array, shift: jax.Array, scale: jax.Array) -> jax.Array:
 
 
 def _norm(x: jax.Array) -> jax.Array:
-    """Layer norm without learned scale or bias: the modulation brings both."""
-    return nn.LayerNorm(use_bias=False, use_scale=False, epsilon=1e-6, dtype=x.dtype)(x)
+    """Layer norm in float32, without learned scale or bias: the modulation brings both."""
+    norm = nn.LayerNorm(use_bias=False, use_scale=False, epsilon=1e-6)
+    return norm(x.astype(jnp.float32)).astype(x.dtype)
 
 
 _xavier = nn.initializers.xavier_uniform()

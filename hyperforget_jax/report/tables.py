@@ -17,7 +17,7 @@ Row = Mapping[str, Any]
 Place = Literal["below", "inside", "above"]
 """Where a value lies against the 5-95% range of the retrained cloud, whose ends belong to it."""
 
-OURS = "dihyfo2"
+OURS = ("dihyfo1", "dihyfo2")
 CLOUD = "retrain"
 STATISTICS = ("mean", "median", "q05", "q95")
 DECIMALS = 4
@@ -106,14 +106,14 @@ class AlignmentLine:
     pearson_mean: float
 
 
-def select(rows: Iterable[Row], method: str, selection: str | None) -> dict[tuple[Any, ...], Row]:
+def select(rows: Iterable[Row], methods: Sequence[str], selection: str | None) -> dict[tuple[Any, ...], Row]:
     """The test rows of a method that are about whole image sets, by forget set, metric and statistic.
 
     A single network has one "value"; it stands for its mean, its median and its quantiles.
 
     Args:
       rows: rows of `results.jsonl`.
-      method: such as "dihyfo2".
+      methods: such as `OURS`.
       selection: "pass1", "best" or None.
 
     Returns:
@@ -122,7 +122,7 @@ def select(rows: Iterable[Row], method: str, selection: str | None) -> dict[tupl
     return {
         (tuple(row["forget_set"]), row["metric"], statistic): row
         for row in rows
-        if row["method"] == method and row["selection"] == selection
+        if row["method"] in methods and row["selection"] == selection
         if row["split"] == "test" and row["class"] is None
         for statistic in (STATISTICS if row["statistic"] == "value" else (row["statistic"],))
     }
@@ -140,15 +140,16 @@ def comparison(rows: Sequence[Row]) -> list[Line]:
     Raises:
       HyperForgetError: a metric was measured on our networks and not on the cloud.
     """
-    ours, best, cloud = select(rows, OURS, "pass1"), select(rows, OURS, "best"), select(rows, CLOUD, None)
+    ours, best, cloud = select(rows, OURS, "pass1"), select(rows, OURS, "best"), select(rows, (CLOUD,), None)
     lines = []
     for forget_set in dict.fromkeys(key[0] for key in ours):
         for metric in METRICS:
             if (forget_set, metric, "median") not in ours:
                 continue
             if not all((forget_set, metric, statistic) in cloud for statistic in STATISTICS):
+                method = ours[forget_set, metric, "median"]["method"]
                 raise HyperForgetError(
-                    f"the rows have {metric} of {OURS} for forget set {braces(forget_set)}, but not of the retrained"
+                    f"the rows have {metric} of {method} for forget set {braces(forget_set)}, but not of the retrained"
                     f" cloud ({', '.join(STATISTICS)}): evaluate the retrained networks on it too"
                 )
             mean, median, low, high = (cloud[forget_set, metric, name]["value"] for name in STATISTICS)
@@ -181,7 +182,7 @@ def alignment_table(rows: Sequence[Row]) -> list[AlignmentLine]:
     values = {
         (row["class"], row["metric"], row["statistic"]): float(row["value"])
         for row in rows
-        if row["metric"] in names and row["method"] == OURS
+        if row["metric"] in names and row["method"] in OURS
     }
     wanted = [("alignment_r2", name) for name in ("mean", "median", "mean_clipped", "share_aligned")]
     wanted += [("alignment_pearson", "mean")]

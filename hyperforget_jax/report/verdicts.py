@@ -63,7 +63,7 @@ def percent(share: float) -> str:
 
 
 def _verdict(rows: Sequence[Row], forget_set: tuple[int, ...], lines: Sequence[Line]) -> Verdict:
-    ours, best, cloud = select(rows, OURS, "pass1"), select(rows, OURS, "best"), select(rows, CLOUD, None)
+    ours, best, cloud = select(rows, OURS, "pass1"), select(rows, OURS, "best"), select(rows, (CLOUD,), None)
     by_metric = {line.metric: line for line in lines}
     retain, forget = by_metric["retain_accuracy"], by_metric["forget_accuracy"]
     forgotten = ours[forget_set, "forget_accuracy", "mean"]
