@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from hyperforget_jax import config as config_module
-from hyperforget_jax.config import Config, flatten
+from hyperforget_jax.config import Config, flatten, hypernetwork
+
+MODULES = (config_module, hypernetwork)
 
 
 def leaves(config: Any) -> Iterator[tuple[str, str, Any]]:
@@ -23,9 +25,10 @@ def leaves(config: Any) -> Iterator[tuple[str, str, Any]]:
             yield type(config).__name__, item.name, value
 
 
-def dataclasses_of_the_module() -> list[type]:
-    classes = [value for value in vars(config_module).values() if dataclasses.is_dataclass(value)]
-    return [cls for cls in classes if isinstance(cls, type) and cls.__module__ == config_module.__name__]
+def dataclasses_of_the_modules() -> list[type]:
+    values = [(module, value) for module in MODULES for value in vars(module).values()]
+    classes = [(module, value) for module, value in values if dataclasses.is_dataclass(value)]
+    return [cls for module, cls in classes if isinstance(cls, type) and cls.__module__ == module.__name__]
 
 
 def test_flat_names_are_one_per_leaf() -> None:
@@ -53,10 +56,11 @@ def test_every_change_of_a_setting_shows_in_the_flat_form() -> None:
 
 
 def test_every_leaf_is_followed_by_its_docstring() -> None:
-    module = ast.parse(inspect.getsource(config_module))
+    trees = [ast.parse(inspect.getsource(module)) for module in MODULES]
     documented = {
         (definition.name, field.target.id)
-        for definition in module.body
+        for tree in trees
+        for definition in tree.body
         if isinstance(definition, ast.ClassDef)
         for field, after in zip(definition.body, definition.body[1:], strict=False)
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
@@ -67,7 +71,7 @@ def test_every_leaf_is_followed_by_its_docstring() -> None:
     assert {(owner, name) for owner, name, _ in leaves(Config())} - documented == set()
 
 
-@pytest.mark.parametrize("cls", dataclasses_of_the_module())
+@pytest.mark.parametrize("cls", dataclasses_of_the_modules())
 def test_a_config_is_frozen_and_has_every_default(cls: type) -> None:
     value = cls()
     first = dataclasses.fields(value)[0].name

@@ -10,6 +10,32 @@ from typing import Annotated, Any, Literal
 
 from tyro.constructors import PrimitiveConstructorSpec
 
+from hyperforget_jax.config.hypernetwork import (
+    DiffusionConfig,
+    HypernetworkConfig,
+    SamplingConfig,
+    TrainingConfig,
+)
+
+__all__ = [
+    "ClassifierConfig",
+    "CodecConfig",
+    "Config",
+    "DataConfig",
+    "DiffusionConfig",
+    "EvaluationConfig",
+    "ForgetSet",
+    "HypernetworkConfig",
+    "LoaderConfig",
+    "ReferenceConfig",
+    "RequestConfig",
+    "SamplingConfig",
+    "TaskConfig",
+    "TrainingConfig",
+    "ZooConfig",
+    "flatten",
+]
+
 ForgetSet = Annotated[
     tuple[int, ...],
     PrimitiveConstructorSpec(
@@ -137,104 +163,6 @@ class CodecConfig:
     """Functional: directions K kept of the images' second moment; the rest of an input weight is dropped."""
     chunk_size: int = 128
     """Raw: most weights in a token; below the hypernetwork's width."""
-
-
-@dataclass(frozen=True)
-class HypernetworkConfig:
-    """The diffusion transformer (section 3; the paper's size is 1536 x 12, 16 heads)."""
-
-    kind: Literal["dihyfo1", "dihyfo2"] = "dihyfo2"
-    """dihyfo1 updates given weights, knowing their losses (Figure 1a); dihyfo2 generates from the prompt alone (1b)."""
-    conditioning: Literal["adaln", "tokens"] = "adaln"
-    """adaln: the condition modulates every block (arXiv 2212.09748). tokens: it is further tokens (the paper's)."""
-    width: int = 256
-    """Hidden size of a token."""
-    depth: int = 4
-    """Transformer blocks."""
-    heads: int = 4
-    """Attention heads; they divide the width."""
-    mlp_ratio: int = 4
-    """Width of a block's MLP, in multiples of the hidden size."""
-    frequencies: int = 16
-    """Frequencies of the encoder of a class loss."""
-    max_frequency: float = 8.0
-    """Highest of them, in cycles per standard deviation of the log loss; the lowest is 1/8."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type of activations; parameters are float32."""
-    rematerialise: bool = False
-    """Whether the backward pass computes a block's activations again instead of keeping them: less memory, more time."""
-    loss_floor: float = 1e-3
-    """Constant c in the condition log(loss + c), in nats; it keeps losses near zero apart."""
-
-
-@dataclass(frozen=True)
-class DiffusionConfig:
-    """Forward process and what the transformer predicts."""
-
-    timesteps: int = 1000
-    """Steps T of the forward process; the timesteps are 0..T-1."""
-    schedule: Literal["linear", "cosine"] = "linear"
-    """Noise schedule: linear in beta (the paper's) or cosine (arXiv 2102.09672)."""
-    prediction: Literal["x0", "epsilon", "v"] = "x0"
-    """Output of the transformer: the clean tokens (the paper's), the noise, or the velocity (arXiv 2202.00512)."""
-    weighting: Literal["uniform", "min_snr"] = "uniform"
-    """Weight of a timestep's error: equal (the paper's) or min-SNR (arXiv 2303.09556)."""
-    min_snr_ceiling: float = 5.0
-    """Signal-to-noise ratio above which min-SNR weighs no higher."""
-    class_dropout: float = 0.0
-    """Chance that a class of a training condition is not asked for ("don't care"), each class for itself."""
-    full_dropout: float = 0.0
-    """Chance that none of its classes is asked for, as guidance needs."""
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """Training of the hypernetwork."""
-
-    steps: int = 2000
-    """Optimiser steps."""
-    batch_size: int = 256
-    """Checkpoints per step."""
-    learning_rate: float = 1e-3
-    """Peak step size of AdamW."""
-    warmup_steps: int = 100
-    """Steps of linear warm-up; a cosine to zero follows."""
-    weight_decay: float = 0.05
-    """AdamW's decay of matrices (biases and embeddings are left alone)."""
-    beta2: float = 0.99
-    """AdamW's second-moment decay."""
-    clip_norm: float = 1.0
-    """Global gradient norm above which a gradient is scaled down."""
-    ema_decay: float = 0.998
-    """Decay of the averaged parameters, warmed up as min(decay, (1 + step) / (10 + step))."""
-    log_every: int = 50
-    """Steps that a record of the learning curve averages; the first after a restart has only the steps since."""
-    checkpoint_every: int = 500
-    """Steps between saved states; a stopped run goes on from the last one."""
-    accumulate: int = 1
-    """Parts that a batch is taken in, one after another: less memory, the same step. It divides the batch."""
-    shard_parameters: bool = False
-    """Whether parameters, their average and the optimiser are divided among the devices (FSDP) instead of copied."""
-    untrained_share: float = 0.25
-    """dihyfo1: share of the examples that start from random weights, not from an earlier checkpoint of the run."""
-    untrained: int = 2048
-    """dihyfo1: random networks to draw those from."""
-
-
-@dataclass(frozen=True)
-class SamplingConfig:
-    """Generation of networks."""
-
-    sampler: Literal["ddpm", "ddim"] = "ddim"
-    """ddpm: fixed variances (the paper's). ddim: fewer, deterministic steps (arXiv 2010.02502)."""
-    steps: int = 50
-    """Denoising steps; ddpm uses all timesteps when this equals them."""
-    eta: float = 0.0
-    """ddim: share of ddpm's fresh noise in a step; 0 is deterministic."""
-    guidance: float = 1.0
-    """Guidance scale w: unconditional + w (conditional - unconditional) estimates (arXiv 2207.12598); 1 is none."""
-    batch_size: int = 256
-    """Networks denoised together: the bound on memory."""
 
 
 @dataclass(frozen=True)
