@@ -20,6 +20,7 @@ from hyperforget_jax.zoo import train
 from hyperforget_jax.zoo.protocol import Hyperparameters
 from tests.small_zoo import CONFIG, SIZES, STEPS_PER_SNAPSHOT, TRAIN, VALIDATION, plan
 
+pytestmark = pytest.mark.usefixtures("haste")
 Numbers = np.ndarray[Any, Any]
 
 
