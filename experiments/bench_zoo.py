@@ -4,8 +4,8 @@
 
 Measures blocks of the MNIST-4 zoo and of the ten-class zoo (`configs/mnist4_zoo.py`, `configs/mnist_zoo.py`); overrides change the first,
 and `--data.name digits --data.validation-size 360` needs no files. PyTorch takes part if it is there: `pip install -e '.[bench]'`.
-Takes minutes on two CPU cores; leave the machine alone. Prints tables and, last, one line of JSON; leaves it as `bench_zoo.json`, and how
-cost grows as `bench_zoo.png` and `.svg`, in the workdir.
+Takes three minutes on two CPU cores; leave the machine alone. Prints tables and, last, one line of JSON; leaves it as `bench_zoo.json`, and
+how cost grows as `bench_zoo.png` and `.svg`, in the workdir.
 """
 
 import json

@@ -42,6 +42,7 @@ def hold(
         "classifier": "-".join(str(size) for size in task.sizes),
         "training_images": len(task.training.labels),
         "validation_images": len(task.validation.labels),
+        "varying_pixels": len(task.pixels),
         "runs_per_block": task.runs,
         "batch_size": task.batch_size,
         "steps_per_snapshot": task.steps_per_snapshot,
@@ -56,7 +57,9 @@ def hold(
 def contenders(task: Task, pieces: Pieces, torch: Mapping[str, Piece]) -> dict[str, Contender]:
     """Everyone who takes part, in the order of their turns."""
     count, naive = pieces.snapshots, task.first(pieces.cpu_naive_runs) if machine.is_cpu() else task
-    training = task.steps_per_snapshot * flops.step(task.sizes, task.batch_size)
+    narrow = (len(task.pixels), *task.sizes[1:])
+    training = task.steps_per_snapshot * flops.step(narrow, task.batch_size)
+    training_all_pixels = task.steps_per_snapshot * flops.step(task.sizes, task.batch_size)
     scoring = flops.scoring(task.sizes, len(task.validation.labels))
 
     def made(piece: Piece, checkpoints: int, each: int) -> Contender:
@@ -64,7 +67,10 @@ def contenders(task: Task, pieces: Pieces, torch: Mapping[str, Piece]) -> dict[s
 
     return {
         "ours": made(ours.block(task, count), task.runs * count, training + scoring),
-        **{name: made(piece, pieces.torch_snapshots, training + scoring) for name, piece in torch.items()},
+        **{
+            name: made(piece, pieces.torch_snapshots, training_all_pixels + scoring)
+            for name, piece in torch.items()
+        },
         "naive_vmap": made(naive_vmap.block(naive, 1), naive.runs, training + scoring),
         "training_steps": made(ours.block(task.unscored(), count), task.runs * count, training),
         "scoring": made(ours.scoring(task), task.runs, scoring),
