@@ -59,7 +59,9 @@ def run(job: Run, pieces: Pieces) -> None:
     for table in grown.values():
         job.console.print(listing(table))
     figures.save(growth.figure(grown), job.folder, "bench_zoo")
-    told |= {name: first[name] for name in ("ours_over_torch", "ours_over_naive_vmap")}
+    told |= {
+        name: first[name] for name in ("ours_over_torch", "ours_over_torch_fused", "ours_over_naive_vmap")
+    }
     told |= {f"share_of_peak_{name}": setting["share_of_peak"] for name, setting in settings.items()}
     line = json.dumps({**told, "settings": settings, "growth": grown}, allow_nan=False)
     records.write_text(job.folder / "bench_zoo.json", line + "\n")

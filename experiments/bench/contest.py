@@ -1,6 +1,6 @@
 """One setting: all contenders in the same rounds, and what their times say."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from experiments.bench import clock, flops, machine, naive_vmap, ours
@@ -46,12 +46,18 @@ def hold(
         "runs_per_block": task.runs,
         "batch_size": task.batch_size,
         "steps_per_snapshot": task.steps_per_snapshot,
-        "ours_over_torch": rates["ours"] / max(rates[name] for name in torch) if torch else None,
+        "ours_over_torch": _over(rates, [name for name in torch if "fused" not in name]),
+        "ours_over_torch_fused": _over(rates, [name for name in torch if "fused" in name]),
         "ours_over_naive_vmap": rates["ours"] / rates["naive_vmap"],
         "peak_gflops_per_second": peak / 1e9,
         "share_of_peak": found["training_steps"]["share_of_peak"],
         "contenders": found,
     }
+
+
+def _over(rates: Mapping[str, float], others: Sequence[str]) -> float | None:
+    """Our rate over the best of some others; None if there are none."""
+    return rates["ours"] / max(rates[name] for name in others) if others else None
 
 
 def contenders(task: Task, pieces: Pieces, torch: Mapping[str, Piece]) -> dict[str, Contender]:

@@ -121,7 +121,9 @@ def widen(params: Params, initial: Params, pixels: tuple[int, ...]) -> Params:
 def loss(params: Params, batch: Batch, used: jax.Array) -> jax.Array:
     """Mean cross-entropy in nats over the images in use ([B] bool); 0 if none is."""
     scores = classifier.scores(params, batch.columns)  # [K, B]
-    losses = jax.nn.logsumexp(scores, axis=0) - (scores * batch.member).sum(0)  # [B], cross-entropy
+    top = jax.lax.stop_gradient(scores.max(0))  # [B]
+    normaliser = jnp.log(jnp.exp(scores - top[None]).sum(0)) + top  # [B]
+    losses = normaliser - (scores * batch.member).sum(0)  # [B], cross-entropy
     weights = used.astype(losses.dtype)  # [B]
     return (losses * weights).sum() / jnp.maximum(weights.sum(), 1.0)
 
