@@ -17,7 +17,7 @@ from hyperforget_jax.weights import codec
 from hyperforget_jax.weights.codec import Codec
 from hyperforget_jax.weights.layout import unflatten
 from hyperforget_jax.workdir import identity, zoo_identity, zoo_place
-from hyperforget_jax.zoo import build, loader
+from hyperforget_jax.zoo import build, loader, train
 from hyperforget_jax.zoo import store as zoo_store
 from hyperforget_jax.zoo.store import Zoo
 
@@ -38,7 +38,7 @@ def build_zoo(run: Run, shard: tuple[int, int]) -> bool:
     recipe = build.Recipe(
         config,
         keys.stream(run.config.seed, "zoo"),
-        on_device(run.dataset.train),
+        *train.varying(on_device(run.dataset.train)),
         on_device(run.dataset.validation),
         run.sizes,
         run.dataset.positions(run.config.task.pivots),

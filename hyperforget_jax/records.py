@@ -118,6 +118,13 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _settled(path: Path) -> dict[str, Any]:
+    """What a manifest tells of a file that is written; it is on the disk itself when this returns."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    return {"bytes": path.stat().st_size, "sha256": checksum(path)}
+
+
 def provenance() -> dict[str, Any]:
     """Versions of the packages in use and the git revision of the working tree (None outside git)."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
@@ -153,7 +160,7 @@ def new_artefact(folder: Path, made_from: Mapping[str, Any]) -> Iterator[Path]:
                 shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
             yield partial
             files = {
-                str(path.relative_to(partial)): {"bytes": path.stat().st_size, "sha256": checksum(path)}
+                str(path.relative_to(partial)): _settled(path)
                 for path in sorted(partial.rglob("*"))
                 if path.is_file() and path != partial / MANIFEST
             }

@@ -15,6 +15,7 @@ CONFIG = "config.json"
 INPUTS = {"digits": 64}
 MOST_INPUTS = 784
 """Pixels of an image, for the estimate of disk space."""
+WEIGHT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 WHERE_NOT_WHAT = (
     "workdir",
     "overwrite",
@@ -81,11 +82,13 @@ def claim(config: Config) -> None:
             shutil.rmtree(folder)
             folder.mkdir()
             theirs = None
-        needed, free = _zoo_bytes(config), shutil.disk_usage(folder).free
-        if needed > free and not theirs:
+        zoo = zoo_place(config)
+        disk = next(above for above in (zoo, *zoo.parents) if above.exists())
+        needed, free = _zoo_bytes(config), shutil.disk_usage(disk).free
+        if needed > free and not theirs and not zoo.exists():
             raise HyperForgetError(
-                f"{folder} has {free / 1e9:.1f} GB free, this zoo may need {needed / 1e9:.1f} GB: "
-                "free some space, choose another --workdir, or lower zoo.runs"
+                f"{disk} has {free / 1e9:.1f} GB free, this zoo may need {needed / 1e9:.1f} GB: "
+                "free some space, choose another --workdir or zoo.folder, or lower zoo.runs"
             )
         records.write_text(folder / CONFIG, json.dumps(identity(config), indent=2))
 
@@ -105,6 +108,8 @@ def _differing(theirs: dict[str, object], ours: dict[str, object]) -> str:
 
 
 def _zoo_bytes(config: Config) -> int:
-    """Upper bound of the zoo on disk."""
+    """Bytes of the zoo on disk, at most (the snapshots that chance selects vary by less than the pivots turn away)."""
     sizes = (INPUTS.get(config.data.name, MOST_INPUTS), *config.classifier.hidden, len(config.data.classes))
-    return config.zoo.runs * config.zoo.snapshots * (num_weights(sizes) + 2 * sizes[-1] + 2) * 4
+    share = 1.0 if config.zoo.shift is not None else sum(config.zoo.selection_probability) / 2
+    checkpoint = num_weights(sizes) * WEIGHT_BYTES[config.zoo.dtype] + (2 * sizes[-1] + 2) * 4
+    return round(config.zoo.runs * config.zoo.snapshots * share * checkpoint)

@@ -51,7 +51,9 @@ def plan(
 def recipe(made_from: Mapping[str, Any] = MADE_FROM, **changes: Any) -> build.Recipe:
     """How to make the small zoo, with changes to its config."""
     key = jax.random.key(8)
-    return build.Recipe(replace(CONFIG, **changes), key, TRAIN, VALIDATION, SIZES, PIVOTS, made_from)
+    return build.Recipe(
+        replace(CONFIG, **changes), key, *train.varying(TRAIN), VALIDATION, SIZES, PIVOTS, made_from
+    )
 
 
 def contents(folder: Path, pattern: str = "*") -> dict[str, bytes]:

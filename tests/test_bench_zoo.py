@@ -130,12 +130,13 @@ def test_figures_by_hand() -> None:
 def test_contenders_count_their_own_work(block: Task) -> None:
     steps, images = block.steps_per_snapshot, len(block.validation.labels)
     assert steps == 12  # 396 images are 12 minibatches, 10 epochs in 10 parts
-    train_one, score_one = steps * flops.step((64, 2, 4), 32), flops.scoring((64, 2, 4), images)
+    train_one = steps * flops.step((len(block.pixels), 2, 4), 32)
+    score_one = flops.scoring((64, 2, 4), images)
     field = contest.contenders(block, TINY, {"torch_threads_1": object})
     counted = {name: (each.checkpoints, each.flops) for name, each in field.items()}
     assert counted == {
         "ours": (6, 6 * (train_one + score_one)),
-        "torch_threads_1": (2, 2 * (train_one + score_one)),
+        "torch_threads_1": (2, 2 * (steps * flops.step((64, 2, 4), 32) + score_one)),
         "naive_vmap": (2, 2 * (train_one + score_one)),
         "training_steps": (6, 6 * train_one),
         "scoring": (3, 3 * score_one),

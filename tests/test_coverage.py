@@ -67,6 +67,13 @@ def test_loss_levels_by_hand() -> None:
     assert coverage.loss_levels(losses, 2).tolist() == [0, 0, 0, 1, 1]
 
 
+def test_losses_of_nothing_are_in_the_lowest_level() -> None:
+    losses = np.array([[0.0, 0.0], [1e-9, 0.0], [1.0, 1.0]], np.float32)
+    assert np.isfinite(coverage.level_bounds(losses, 5)).all()
+    assert coverage.loss_levels(losses, 5).tolist() == [0, 0, 4]
+    assert len(set(coverage.loss_levels(losses[:2], 5).tolist())) == 1
+
+
 def test_balanced_loss_levels_flatten_a_skewed_histogram() -> None:
     losses = np.random.default_rng(1).lognormal(0.0, 0.6, (20_000, 2)).astype(np.float32)
     means = losses.astype(np.float64).mean(1)

@@ -139,15 +139,15 @@ def with_free_bytes(monkeypatch: pytest.MonkeyPatch, free: float) -> None:
 def test_too_little_space_is_refused_with_both_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_free_bytes(monkeypatch, 0.2e9)
     asked = config(tmp_path / "run", data=DataConfig(name="mnist"), zoo=ZooConfig(runs=2048, snapshots=50))
-    # 784-3-4: (784 + 1) 3 + (3 + 1) 4 = 2371 weights, 2 x 4 scores, run and progress; 4 bytes each.
-    needed = 2048 * 50 * (2371 + 8 + 2) * 4 / 1e9
+    # 784-3-4: (784 + 1) 3 + (3 + 1) 4 = 2371 weights, 2 x 4 scores, run and progress; 4 bytes each; 3 of 4 selected.
+    needed = 2048 * 50 * 0.75 * (2371 + 8 + 2) * 4 / 1e9
     with pytest.raises(HyperForgetError, match=rf"0\.2 GB free.*{needed:.1f} GB.*zoo\.runs"):
         workdir.claim(asked)
     assert contents(tmp_path / "run") == {}
 
 
 def test_just_enough_space_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with_free_bytes(monkeypatch, 4 * 50 * (2371 + 8 + 2) * 4)
+    with_free_bytes(monkeypatch, 4 * 50 * 0.75 * (2371 + 8 + 2) * 4)
     workdir.claim(config(tmp_path / "run"))
 
 

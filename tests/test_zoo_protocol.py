@@ -15,6 +15,7 @@ from hyperforget_jax.zoo import protocol
 from hyperforget_jax.zoo.protocol import Hyperparameters
 from tests.small_zoo import FORGETTABLE, PIVOTS, plan
 
+pytestmark = pytest.mark.usefixtures("haste")
 Numbers = np.ndarray[Any, Any]
 
 

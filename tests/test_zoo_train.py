@@ -20,6 +20,7 @@ from hyperforget_jax.zoo import train
 from hyperforget_jax.zoo.protocol import Hyperparameters
 from tests.small_zoo import CONFIG, SIZES, STEPS_PER_SNAPSHOT, TRAIN, VALIDATION, plan
 
+pytestmark = pytest.mark.usefixtures("haste")
 Numbers = np.ndarray[Any, Any]
 
 
@@ -55,6 +56,7 @@ def trained(
         *arguments,
         devices=devices(count),
         sizes=SIZES,
+        pixels=tuple(range(SIZES[0])),
         batch_size=CONFIG.batch_size,
         snapshots=CONFIG.snapshots,
         steps_per_snapshot=STEPS_PER_SNAPSHOT,
@@ -289,3 +291,40 @@ def test_a_program_that_waits_is_recognised() -> None:
     program = jax.jit(total).lower(jnp.zeros(8)).compile().as_text()
     assert "num_partitions=8" in program
     assert COLLECTIVES.search(program)
+
+
+def test_narrow_and_widen_are_inverse() -> None:
+    params = classifier.init(jax.random.key(2), SIZES)
+    other = classifier.init(jax.random.key(3), SIZES)
+    pixels = (0, 2, 5)
+    both = train.widen(train.narrow(params, pixels), other, pixels)
+    expected = np.array(other[0]["w"])
+    expected[:, list(pixels)] = params[0]["w"][:, np.array(pixels)]
+    np.testing.assert_array_equal(both[0]["w"], expected)
+    np.testing.assert_array_equal(both[0]["b"], params[0]["b"])
+    np.testing.assert_array_equal(both[1]["w"], params[1]["w"])
+    assert_trees_close(train.widen(train.narrow(params, pixels), params, pixels), params, 0.0)
+
+
+def test_pixels_that_never_vary_change_nothing_when_they_are_left_out() -> None:
+    images = TRAIN.images.at[:, np.array([1, 4])].set(0.0)
+    still = train.Images(images, TRAIN.labels)
+    narrow, pixels = train.varying(still)
+    assert pixels == (0, 2, 3, 5)
+    assert narrow.images.shape == (60, 4)
+    shape = {"sizes": SIZES, "batch_size": 20, "snapshots": 2, "steps_per_snapshot": 5, "dtype": "float32"}
+    devices, every = mesh.make_local(1), tuple(range(SIZES[0]))
+    ours, theirs = (
+        train.train_block(
+            jax.random.split(jax.random.key(1), 3),
+            jax.random.key(2),
+            jax.tree.map(lambda *leaves: jnp.stack(leaves), *PLANS[:3]),
+            images,
+            VALIDATION,
+            devices=devices,
+            pixels=places,
+            **shape,
+        )
+        for images, places in ((narrow, pixels), (still, every))
+    )
+    assert_trees_close(ours, theirs, 1e-4)

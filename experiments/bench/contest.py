@@ -1,6 +1,6 @@
 """One setting: all contenders in the same rounds, and what their times say."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from experiments.bench import clock, flops, machine, naive_vmap, ours
@@ -42,10 +42,12 @@ def hold(
         "classifier": "-".join(str(size) for size in task.sizes),
         "training_images": len(task.training.labels),
         "validation_images": len(task.validation.labels),
+        "varying_pixels": len(task.pixels),
         "runs_per_block": task.runs,
         "batch_size": task.batch_size,
         "steps_per_snapshot": task.steps_per_snapshot,
-        "ours_over_torch": rates["ours"] / max(rates[name] for name in torch) if torch else None,
+        "ours_over_torch": _over(rates, [name for name in torch if "fused" not in name]),
+        "ours_over_torch_fused": _over(rates, [name for name in torch if "fused" in name]),
         "ours_over_naive_vmap": rates["ours"] / rates["naive_vmap"],
         "peak_gflops_per_second": peak / 1e9,
         "share_of_peak": found["training_steps"]["share_of_peak"],
@@ -53,10 +55,17 @@ def hold(
     }
 
 
+def _over(rates: Mapping[str, float], others: Sequence[str]) -> float | None:
+    """Our rate over the best of some others; None if there are none."""
+    return rates["ours"] / max(rates[name] for name in others) if others else None
+
+
 def contenders(task: Task, pieces: Pieces, torch: Mapping[str, Piece]) -> dict[str, Contender]:
     """Everyone who takes part, in the order of their turns."""
     count, naive = pieces.snapshots, task.first(pieces.cpu_naive_runs) if machine.is_cpu() else task
-    training = task.steps_per_snapshot * flops.step(task.sizes, task.batch_size)
+    narrow = (len(task.pixels), *task.sizes[1:])
+    training = task.steps_per_snapshot * flops.step(narrow, task.batch_size)
+    training_all_pixels = task.steps_per_snapshot * flops.step(task.sizes, task.batch_size)
     scoring = flops.scoring(task.sizes, len(task.validation.labels))
 
     def made(piece: Piece, checkpoints: int, each: int) -> Contender:
@@ -64,7 +73,10 @@ def contenders(task: Task, pieces: Pieces, torch: Mapping[str, Piece]) -> dict[s
 
     return {
         "ours": made(ours.block(task, count), task.runs * count, training + scoring),
-        **{name: made(piece, pieces.torch_snapshots, training + scoring) for name, piece in torch.items()},
+        **{
+            name: made(piece, pieces.torch_snapshots, training_all_pixels + scoring)
+            for name, piece in torch.items()
+        },
         "naive_vmap": made(naive_vmap.block(naive, 1), naive.runs, training + scoring),
         "training_steps": made(ours.block(task.unscored(), count), task.runs * count, training),
         "scoring": made(ours.scoring(task), task.runs, scoring),

@@ -1,6 +1,7 @@
 """How the cost of a checkpoint grows with runs per block, hidden units and classes, one of them varied at a time."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
@@ -10,6 +11,7 @@ from experiments.bench.pieces import Pieces
 from experiments.bench.task import Task
 from hyperforget_jax.config import ZooConfig
 from hyperforget_jax.report.style import OURS, WIDTH, styled
+from hyperforget_jax.zoo.train import Images
 
 Table = list[dict[str, Any]]
 
@@ -48,7 +50,7 @@ def measure(
     """
     tables, count = sizes(pieces), pieces.growth_snapshots
     work = {
-        str(size): ours.block(task.resized(block, config, *size), count)
+        str(size): ours.block(resized(block, config, *size), count)
         for size in sorted(set().union(*tables.values()))
     }
     timings = clock.alternate(work, pieces.growth_rounds, pieces.seconds, on_round)
@@ -59,6 +61,24 @@ def measure(
         return {name: getattr(size, name), "us_per_checkpoint": best / checkpoints * 1e6, "spread": spread}
 
     return {name: [row(name, size) for size in table] for name, table in tables.items()}
+
+
+def resized(block: Task, config: ZooConfig, runs: int, hidden: int, classes: int) -> Task:
+    """A block of another size on the same images; labels are taken modulo the classes, so that every size has the same work to score.
+
+    Args:
+      block: whose images are used.
+      config: the protocol.
+      runs: R.
+      hidden: H, in one hidden layer.
+      classes: K.
+    """
+    training, validation = (
+        Images(images, labels % classes) for images, labels in (block.training, block.validation)
+    )
+    _, key = block.keys()
+    sizes, forgettable = (block.sizes[0], hidden, classes), tuple(range(1, classes))
+    return task.make(key, replace(config, runs_per_block=runs), training, validation, sizes, forgettable)
 
 
 @styled

@@ -15,7 +15,9 @@ from hyperforget_jax.zoo.protocol import Hyperparameters
 from hyperforget_jax.zoo.train import Images
 
 
-@partial(jax.jit, static_argnames=("sizes", "batch_size", "snapshots", "steps_per_snapshot", "dtype"))
+@partial(
+    jax.jit, static_argnames=("sizes", "pixels", "batch_size", "snapshots", "steps_per_snapshot", "dtype")
+)
 def train_apart(
     run_keys: jax.Array,
     order_keys: jax.Array,
@@ -30,7 +32,7 @@ def train_apart(
       run_keys: [R].
       order_keys: [R], one key of a minibatch order a run.
       plans: leaves [R, …].
-      training: training split.
+      training: training split, of the pixels that vary.
       validation: validation split.
       **shape: the keyword arguments of `train.train_runs`.
 
@@ -54,7 +56,7 @@ def block(task: Task, snapshots: int) -> Callable[[], train.Snapshots]:
             run_keys,
             jax.random.split(order_key, task.runs),
             task.plans,
-            task.training,
+            task.varying,
             task.validation,
             **task.shape(snapshots),
         )

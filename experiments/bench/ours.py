@@ -18,7 +18,7 @@ def block(task: Task, snapshots: int) -> Callable[[], train.Snapshots]:
         return train.train_block(
             *task.keys(),
             task.plans,
-            task.training,
+            task.varying,
             task.validation,
             devices=mesh.make_local(ONE_DEVICE),
             **task.shape(snapshots),

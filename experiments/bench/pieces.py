@@ -11,7 +11,7 @@ class Pieces:
     """Turns of every contender; the best one counts."""
     seconds: float = 0.5
     """Least length of a turn."""
-    snapshots: int = 6
+    snapshots: int = 12
     """Snapshots of a block in a piece of ours; a block's start is part of the piece."""
     cpu_naive_runs: int = 64
     """Runs that the naive vmap trains together on a CPU, where more are slower: their images no longer fit the cache."""

@@ -20,6 +20,8 @@ class Task:
 
     Attributes:
       training: what the networks learn from.
+      varying: the same, of the pixels that vary alone, which is what ours trains on.
+      pixels: places of these pixels.
       validation: what every checkpoint is scored on.
       sizes: width of every layer.
       batch_size: B.
@@ -30,6 +32,8 @@ class Task:
     """
 
     training: Images
+    varying: Images
+    pixels: tuple[int, ...]
     validation: Images
     sizes: tuple[int, ...]
     batch_size: int
@@ -61,6 +65,7 @@ class Task:
         """Keyword arguments of `train.train_runs`."""
         return {
             "sizes": self.sizes,
+            "pixels": self.pixels,
             "batch_size": self.batch_size,
             "snapshots": snapshots,
             "steps_per_snapshot": self.steps_per_snapshot,
@@ -92,6 +97,7 @@ def make(
     )
     return Task(
         training,
+        *train.varying(training),
         validation,
         sizes,
         config.batch_size,
@@ -107,21 +113,3 @@ def of(run: Run) -> Task:
     key = keys.stream(run.config.seed, "bench_zoo")
     splits = on_device(run.dataset.train), on_device(run.dataset.validation)
     return make(key, run.config.zoo, *splits, run.sizes, run.forgettable)
-
-
-def resized(block: Task, config: ZooConfig, runs: int, hidden: int, classes: int) -> Task:
-    """A block of another size on the same images; labels are taken modulo the classes, so that every size has the same work to score.
-
-    Args:
-      block: whose images are used.
-      config: the protocol.
-      runs: R.
-      hidden: H, in one hidden layer.
-      classes: K.
-    """
-    training, validation = (
-        Images(images, labels % classes) for images, labels in (block.training, block.validation)
-    )
-    _, key = block.keys()
-    sizes, forgettable = (block.sizes[0], hidden, classes), tuple(range(1, classes))
-    return make(key, replace(config, runs_per_block=runs), training, validation, sizes, forgettable)

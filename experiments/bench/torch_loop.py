@@ -70,6 +70,7 @@ def train_run(
     validation: Split,
     snapshots: int,
     steps_per_snapshot: int,
+    fused: bool,
 ) -> list[Checkpoint]:
     """Trains one network and scores it at regular moments.
 
@@ -82,8 +83,9 @@ def train_run(
       validation: the split that labels the checkpoints.
       snapshots: S.
       steps_per_snapshot: steps from one snapshot to the next.
+      fused: whether Adam is PyTorch's one fused kernel instead of its default.
     """
-    adam = torch.optim.Adam(model.parameters(), fused=True)
+    adam = torch.optim.Adam(model.parameters(), fused=fused)
     steps, kept = snapshots * steps_per_snapshot, []
     for step in range(steps):
         progress = step / steps

@@ -18,17 +18,22 @@ VERSION: str = torch.__version__
 
 
 def pieces(task: Task, snapshots: int, threads: Iterable[int]) -> dict[str, Piece]:
-    """Pieces of work that train the task's first run from a random start, each on another number of threads."""
+    """Pieces of work that train the task's first run from a random start, with Adam as it is by default and fused, by threads."""
     plan, training, validation = _inputs(task)
     count = len(training.labels)
 
-    def piece(number: int) -> list[Checkpoint]:
+    def piece(number: int, fused: bool) -> list[Checkpoint]:
         torch.set_num_threads(number)
         order, chance = minibatches(count, task.batch_size), torch.rand(count)
         model = network(task.sizes)
-        return train_run(model, order, chance, plan, training, validation, snapshots, task.steps_per_snapshot)
+        steps = task.steps_per_snapshot
+        return train_run(model, order, chance, plan, training, validation, snapshots, steps, fused)
 
-    return {f"torch_threads_{number}": partial(piece, number) for number in sorted(threads)}
+    return {
+        f"{name}_threads_{number}": partial(piece, number, fused)
+        for name, fused in (("torch", False), ("torch_fused", True))
+        for number in sorted(threads)
+    }
 
 
 def like_ours(task: Task, snapshots: int) -> list[Checkpoint]:
@@ -43,7 +48,8 @@ def like_ours(task: Task, snapshots: int) -> list[Checkpoint]:
     rows = train.minibatches(batch_key, count, task.batch_size, steps)  # [steps, B]
     chance = _tensor(train.uniforms(state.word, jax.random.bits(word_key, (count,))))  # [N]
     order = iter(_tensor(rows).long())
-    return train_run(model, order, chance, plan, training, validation, snapshots, task.steps_per_snapshot)
+    steps = task.steps_per_snapshot
+    return train_run(model, order, chance, plan, training, validation, snapshots, steps, fused=False)
 
 
 def weight_difference(task: Task) -> float:

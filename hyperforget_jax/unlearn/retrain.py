@@ -38,14 +38,16 @@ def retrain(
     plans = [protocol.never_see(forget, config.learning_rate, sizes[-1]) for forget in forget_sets]
     stacked = jax.tree.map(lambda *leaves: jnp.repeat(jnp.stack(leaves), config.seeds, axis=0), *plans)
     runs = jnp.arange(len(forget_sets) * config.seeds)
+    narrow, pixels = train.varying(training)
     snapshots = train.train_block(
         jax.vmap(lambda run: jax.random.fold_in(key, run))(runs),
         jax.random.fold_in(key, len(runs)),
         stacked,
-        training,
+        narrow,
         train.Images(training.images[:1], training.labels[:1]),
         devices=mesh.make_local(len(runs)),
         sizes=tuple(sizes),
+        pixels=pixels,
         batch_size=config.batch_size,
         snapshots=1,
         steps_per_snapshot=train.plan_steps(len(training.labels), config.batch_size, config.epochs, 1),

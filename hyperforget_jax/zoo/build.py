@@ -32,7 +32,8 @@ class Recipe:
       config: the protocol.
       key: root key; run r draws from fold_in(fold_in(key, 0), r), block b from fold_in(fold_in(key, 1), b), so blocks can be made
         in any order, by any number of jobs.
-      training: what the runs learn from.
+      training: what the runs learn from, of the pixels that vary.
+      pixels: places of these pixels.
       validation: what labels the checkpoints.
       sizes: width of every layer.
       pivots: output positions of the pivots.
@@ -42,6 +43,7 @@ class Recipe:
     config: ZooConfig
     key: jax.Array
     training: train.Images
+    pixels: tuple[int, ...]
     validation: train.Images
     sizes: tuple[int, ...]
     pivots: tuple[int, ...]
@@ -169,6 +171,7 @@ def _train(recipe: Recipe, number: int, runs: Numbers, aims: Numbers) -> train.S
         recipe.validation,
         devices=mesh.make_local(len(runs)),
         sizes=recipe.sizes,
+        pixels=recipe.pixels,
         batch_size=config.batch_size,
         snapshots=config.snapshots,
         steps_per_snapshot=train.plan_steps(

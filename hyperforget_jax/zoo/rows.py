@@ -1,5 +1,6 @@
 """Rows of several arrays as if they were one, read when they are asked for."""
 
+import mmap
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,8 +50,19 @@ class Rows:
         for shard in np.unique(shard_of):
             here = shard_of == shard
             values[here] = self._shards[shard][numbers[here] - self._starts[shard]]
+            release(self._shards[shard])
         return values
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         """All rows, read into memory."""
         return self.read(slice(None)).astype(dtype or np.float32, copy=False)
+
+
+def release(shard: np.ndarray[Any, Any]) -> None:
+    """Lets go of the pages of a memory-mapped array that were read; the system keeps them in its cache, the process no longer has them.
+
+    Otherwise every page that was ever touched counts as the process's memory, and around each the system maps megabytes more.
+    """
+    mapped = getattr(shard, "_mmap", None)  # numpy has no public name for it
+    if mapped is not None:
+        mapped.madvise(mmap.MADV_DONTNEED)

@@ -22,7 +22,7 @@ import numpy as np
 
 from hyperforget_jax import records
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.zoo.rows import Rows
+from hyperforget_jax.zoo.rows import Rows, release
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Integers = np.ndarray[Any, np.dtype[np.int32]]
@@ -124,8 +124,10 @@ def read_block(folder: Path, number: int, made_from: Mapping[str, Any]) -> Block
     place = block_folder(folder, number)
     manifest = records.verify(place)
     _check_origin(place, manifest["made_from"], made_from)
-    _check_finite(place, _open(place), "delete the block and run again to rebuild it")
-    return _open(place)  # anew, so that the pages that were looked through are not held
+    block = _open(place)
+    _check_finite(place, block, "delete the block and run again to rebuild it")
+    release(block.weights)
+    return block
 
 
 def read_tally(folder: Path, number: int) -> Counts:

@@ -3,6 +3,9 @@
 All runs of a block see the same minibatches. Undersampling and deletion are weights of images: a run uses an image while a number in
 [0, 1), fixed by the two of them, is below the keep rate of the image's class. Layer 1 of the whole block is then one product
 [R*H, D] x [D, B], forward and backward.
+
+A pixel that is 0 in every training image never moves its weights, so only the D' others take part in the steps; a snapshot has the
+initial weights in the other places.
 """
 
 from collections.abc import Callable
@@ -11,6 +14,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import Mesh, PartitionSpec
 
@@ -34,7 +38,7 @@ class Batch(NamedTuple):
     """One minibatch of B images.
 
     Attributes:
-      columns: [D, B], pixels.
+      columns: [D', B], pixels.
       member: [K, B], 1 where an image is of a class: products with it are faster, for many runs, than gathers and scatters.
       words: [B], uint32, a random word of every image.
     """
@@ -93,10 +97,33 @@ def uniforms(run_word: jax.Array, image_words: jax.Array) -> jax.Array:
     return ((mixed ^ (mixed >> 16)) >> 8).astype(jnp.float32) * 2.0**-24
 
 
+def varying(training: Images) -> tuple[Images, tuple[int, ...]]:
+    """The images [N, D'] of the pixels alone that are not 0 in all of them, and the places of these pixels."""
+    pixels = np.flatnonzero(np.asarray(training.images).any(0))
+    return Images(training.images[:, pixels], training.labels), tuple(pixels.tolist())
+
+
+def narrow(params: Params, pixels: tuple[int, ...]) -> Params:
+    """The network on some pixels only."""
+    first, *others = params
+    return ({"w": first["w"][:, np.array(pixels)], "b": first["b"]}, *others)
+
+
+def widen(params: Params, initial: Params, pixels: tuple[int, ...]) -> Params:
+    """The inverse of `narrow`: the weights of the other pixels are those of `initial`."""
+    first, *others = params
+    still = np.setdiff1d(np.arange(initial[0]["w"].shape[1]), pixels)
+    both = jnp.concatenate([first["w"], initial[0]["w"][:, still]], axis=1)  # [H, D]
+    weights = both[:, np.argsort(np.concatenate([pixels, still]))]  # a gather; a scatter is slower
+    return ({"w": weights, "b": first["b"]}, *others)
+
+
 def loss(params: Params, batch: Batch, used: jax.Array) -> jax.Array:
     """Mean cross-entropy in nats over the images in use ([B] bool); 0 if none is."""
     scores = classifier.scores(params, batch.columns)  # [K, B]
-    losses = jax.nn.logsumexp(scores, axis=0) - (scores * batch.member).sum(0)  # [B], cross-entropy
+    top = jax.lax.stop_gradient(scores.max(0))  # [B]
+    normaliser = jnp.log(jnp.exp(scores - top[None]).sum(0)) + top  # [B]
+    losses = normaliser - (scores * batch.member).sum(0)  # [B], cross-entropy
     weights = used.astype(losses.dtype)  # [B]
     return (losses * weights).sum() / jnp.maximum(weights.sum(), 1.0)
 
@@ -139,6 +166,7 @@ def train_runs(
     validation: Images,
     *,
     sizes: tuple[int, ...],
+    pixels: tuple[int, ...],
     batch_size: int,
     snapshots: int,
     steps_per_snapshot: int,
@@ -150,9 +178,10 @@ def train_runs(
       run_keys: [R], one typed key a run.
       order_key: key of the minibatch order and of the images' random words, common to the block.
       plans: leaves [R, …].
-      train: training split.
-      validation: the split that labels the checkpoints.
-      sizes: width of every layer.
+      train: training split, of the pixels that vary: images [N, D'].
+      validation: the split that labels the checkpoints, of all pixels: images [n, D].
+      sizes: width of every layer, D first.
+      pixels: [D'], places of the training images' pixels among the D, as `varying` gives them.
       batch_size: B.
       snapshots: S; the last is the end of the run.
       steps_per_snapshot: steps from one snapshot to the next.
@@ -175,11 +204,15 @@ def train_runs(
         runs: Run, at: tuple[jax.Array, jax.Array]
     ) -> tuple[Run, tuple[jax.Array, jax.Array, jax.Array]]:
         runs, _ = jax.lax.scan(one_step, runs, at)
-        stored = jax.vmap(flatten)(runs.params).astype(dtype)  # [R, P]
+        wide = jax.vmap(partial(widen, pixels=pixels))(runs.params, initial)
+        stored = jax.vmap(flatten)(wide).astype(dtype)  # [R, P]
         rounded = jax.vmap(partial(unflatten, sizes=sizes))(stored.astype(jnp.float32))
         return runs, (stored, *classifier.class_scores_of_many(rounded, *validation))
 
     runs = jax.vmap(start, in_axes=(0, None))(run_keys, sizes)
+    initial = runs.params
+    networks = jax.vmap(partial(narrow, pixels=pixels))(initial)
+    runs = Run(networks, jax.vmap(ADAM.init)(networks), runs.word)
     shape = (snapshots, steps_per_snapshot)
     _, (weights, losses, accuracies) = jax.lax.scan(
         one_snapshot, runs, (rows.reshape(*shape, -1), times.reshape(shape))
@@ -196,7 +229,7 @@ RUNS, MOMENTS, WHOLE = PartitionSpec(mesh.DATA), PartitionSpec(None, mesh.DATA),
 
 @partial(
     jax.jit,
-    static_argnames=("devices", "sizes", "batch_size", "snapshots", "steps_per_snapshot", "dtype"),
+    static_argnames=("devices", "sizes", "pixels", "batch_size", "snapshots", "steps_per_snapshot", "dtype"),
 )
 def train_block(
     run_keys: jax.Array,
