@@ -93,21 +93,20 @@ def resampled(run: Run, zoo: Zoo) -> tuple[Floats, dict[str, Floats]]:
 
 def precision(run: Run, zoo: Zoo) -> list[dict[str, Any]]:
     """What rounding the weights of evenly spaced checkpoints changes, one row per type."""
-    count = min(len(zoo), ROUNDED)
-    some = zoo.take(np.arange(count) * len(zoo) // count)
+    some, validation = zoo.spaced(ROUNDED), on_device(run.dataset.validation)
     weights, floor = np.asarray(some.weights), run.config.hypernetwork.loss_floor  # [n, P]
+    networks_of = jax.jit(jax.vmap(partial(unflatten, sizes=run.sizes)))
     rows = []
     for name in TYPES:
         rounded = weights.astype(jnp.dtype(name)).astype(np.float32)  # [n, P]
-        networks = jax.jit(jax.vmap(partial(unflatten, sizes=run.sizes)))(rounded)
-        scores = classifier.class_scores_of_many(networks, *on_device(run.dataset.validation))
+        scores = classifier.class_scores_of_many(networks_of(rounded), *validation)
         losses, accuracies = (np.asarray(score, np.float64) for score in scores)  # [n, K]
         change = np.abs(np.log(losses + floor) - np.log(some.losses.astype(np.float64) + floor))  # [n, K]
         lost = some.accuracies - accuracies  # [n, K]
         rows.append(
             {
                 "weights": name,
-                "checkpoints": count,
+                "checkpoints": len(some),
                 "log_loss_change_median": float(np.median(change)),
                 "log_loss_change_q95": float(np.quantile(change, 0.95)),
                 "log_loss_change_max": float(change.max()),

@@ -27,7 +27,7 @@ def run(job: Run) -> None:
     """Measures |Δ log(loss + c)| per class and the loss of accuracy over held-out checkpoints."""
     config = job.config
     known, held_out = stages.make_zoo(job).split(config.zoo.runs, config.zoo.validation_share)
-    some = held_out.take(np.arange(len(held_out))[:: max(1, len(held_out) // CHECKPOINTS)])
+    some = held_out.spaced(CHECKPOINTS)
     networks = jax.jit(jax.vmap(partial(unflatten, sizes=job.sizes)))(np.asarray(some.weights))
     floor, rows = config.hypernetwork.loss_floor, []
     for size in BASIS_SIZES:

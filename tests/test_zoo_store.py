@@ -1,7 +1,7 @@
 """Shards on disk: read back as they were written, by plain numpy too, lazily, and never when something is wrong with them."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -168,6 +168,29 @@ def test_weights_stay_on_disk_until_they_are_read(tmp_path: Path) -> None:
     file[1] = 7.0
     file.flush()
     np.testing.assert_array_equal(zoo.weights.read(np.array([0])), np.full((1, 5), 7.0))
+
+
+# Some of them.
+
+
+@pytest.mark.parametrize(
+    ("count", "rows"), [(0, []), (1, [0]), (2, [0, 3]), (3, [0, 2, 4]), (5, [0, 1, 2, 4, 5]), (99, range(7))]
+)
+def test_evenly_spaced_checkpoints_by_hand(tmp_path: Path, count: int, rows: Sequence[int]) -> None:
+    write(tmp_path, block([0, 0, 1, 1]), block([2, 2, 3]))
+    zoo = store.read(tmp_path, MADE_FROM)
+    assert_same(zoo.spaced(count), zoo.take(np.array(rows, np.int64)))
+    assert len(zoo.take(zoo.run > 3).spaced(count)) == 0  # none of none
+
+
+@given(number=st.integers(1, 60), count=st.integers(1, 70))
+def test_steps_between_spaced_checkpoints_differ_by_one_at_most(number: int, count: int) -> None:
+    whole = block([*range(number)])
+    zoo = Zoo(Rows([whole.weights]), whole.losses, whole.accuracies, whole.run, whole.progress)
+    rows = zoo.spaced(count).run
+    assert len(rows) == min(count, number)
+    assert rows[0] == 0
+    assert np.ptp(np.diff([*rows, number])) <= 1  # the step to the end too
 
 
 # Split.

@@ -68,6 +68,11 @@ class Zoo:
         """The checkpoints of a mask or of row numbers."""
         return Zoo(*(getattr(self, item.name)[chosen] for item in fields(self)))
 
+    def spaced(self, count: int) -> "Zoo":
+        """At most `count` checkpoints, spaced evenly over the zoo from its first on; all of them if there are no more."""
+        number = min(count, len(self))
+        return self.take(np.arange(number) * len(self) // number)  # [number]
+
     def split(self, runs: int, validation_share: float) -> tuple["Zoo", "Zoo"]:
         """Training and validation part: the last of the drawn runs are held out, whole runs at a time.
 
