@@ -127,6 +127,13 @@ def test_markdown_has_four_decimals_and_no_negative_zero() -> None:
     ]
 
 
+def test_markdown_by_hand() -> None:
+    rows = (each for each in [("2 low", "17"), ("", "3")])
+    assert tables.markdown(["why", "kept"], "lr", rows) == (
+        "| why | kept |\n| --- | ---: |\n| 2 low | 17 |\n|  | 3 |\n"
+    )
+
+
 def test_terminal_table_fits_80_columns_whole() -> None:
     rows = [row for metric in tables.METRICS for row in measured(metric, 0.123449, 0.7, 0.5, 0.6)]
     console = Console(width=80, file=io.StringIO(), record=True)

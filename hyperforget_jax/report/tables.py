@@ -223,12 +223,8 @@ COLUMNS = (
     "Against the cloud",
 )
 ALIGNMENT_COLUMNS = (
-    "Class",
-    "R², mean",
-    "R², median",
-    "R² clipped at 0, mean",
-    "R² > 0.8, share",
-    "Pearson, mean",
+    *("Class", "R², mean", "R², median", "R² clipped at 0, mean"),
+    *("R² > 0.8, share", "Pearson, mean"),
 )
 
 
@@ -287,14 +283,15 @@ def alignment_to_rich(lines: Sequence[AlignmentLine]) -> Table:
 
 def to_markdown(lines: Sequence[Line]) -> str:
     """The comparison as a Markdown table, with a newline at its end."""
-    return _markdown(COLUMNS, "llrrrrrl", [cells(line) for line in lines])
+    return markdown(COLUMNS, "llrrrrrl", [cells(line) for line in lines])
 
 
 def alignment_to_markdown(lines: Sequence[AlignmentLine]) -> str:
     """Prompt alignment as a Markdown table, with a newline at its end."""
-    return _markdown(ALIGNMENT_COLUMNS, "rrrrrr", [alignment_cells(line) for line in lines])
+    return markdown(ALIGNMENT_COLUMNS, "rrrrrr", [alignment_cells(line) for line in lines])
 
 
-def _markdown(columns: Sequence[str], sides: str, body: Sequence[Sequence[str]]) -> str:
+def markdown(columns: Sequence[str], sides: str, body: Iterable[Iterable[str]]) -> str:
+    """A Markdown table, with a newline at its end; `sides` has a letter per column: l stands to the left, r to the right."""
     rule = ["---" if side == "l" else "---:" for side in sides]
     return "".join("| " + " | ".join(row) + " |\n" for row in (columns, rule, *body))

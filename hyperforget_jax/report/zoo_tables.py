@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hyperforget_jax import coverage
 from hyperforget_jax.config import ZooConfig
+from hyperforget_jax.report.tables import markdown
 
 Row = dict[str, Any]
 TITLES = {
@@ -131,10 +132,9 @@ def page(headline: str, tables: Mapping[str, Sequence[Row]]) -> str:
 
 
 def _markdown(rows: Sequence[Row]) -> str:
-    rule = ["---" if name in WORDS else "---:" for name in rows[0]]
-    body = (texts(row).values() for row in rows)
-    lines = ([name.replace("_", " ") for name in rows[0]], rule, *body)
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    columns = [name.replace("_", " ") for name in rows[0]]
+    sides = "".join("l" if name in WORDS else "r" for name in rows[0])
+    return markdown(columns, sides, (texts(row).values() for row in rows))
 
 
 def texts(row: Row, without: str = "") -> dict[str, str]:
