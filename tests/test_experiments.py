@@ -18,7 +18,6 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 from rich.console import Console
 
 from configs import mnist4, mnist4_zoo, mnist_zoo, quickstart
@@ -41,6 +40,7 @@ from hyperforget_jax.config import (
 from hyperforget_jax.weights import codec
 from hyperforget_jax.weights.layout import flatten
 from hyperforget_jax.zoo.rows import Rows
+from tests.compile_cache import compile_cache
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = {
@@ -104,19 +104,8 @@ def run(config: Config) -> str:
 @pytest.fixture(scope="module", autouse=True)
 def _compile_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Programs are compiled in haste, in the first run, and read back in the others."""
-    settings = {
-        "jax_disable_most_optimizations": True,
-        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("programs")),
-        "jax_persistent_cache_min_compile_time_secs": 0.0,
-        "jax_persistent_cache_min_entry_size_bytes": -1,
-    }
-    before = {name: jax.config.values[name] for name in settings}
-    for values in (settings, before):
-        for name, value in values.items():
-            jax.config.update(name, value)
-        compilation_cache.reset_cache()
-        if values is settings:
-            yield
+    with compile_cache(tmp_path_factory.mktemp("programs")):
+        yield
 
 
 @pytest.fixture(scope="module")
