@@ -1,6 +1,6 @@
 """Does a network do what its prompt says? Prompt sweeps and their rows (section A.4)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,19 +10,21 @@ import numpy as np
 
 from experiments.measure import Floats
 from experiments.run import Run, on_device
+from experiments.stages import Measure
 from experiments.tidy import context
-from hyperforget_jax import classifier, keys
+from hyperforget_jax import classifier, keys, metric
 from hyperforget_jax.diffusion.generator import Generator
 from hyperforget_jax.evaluate import alignment
 from hyperforget_jax.evaluate.rows import Row, rows_of
 from hyperforget_jax.progress import track
 from hyperforget_jax.unlearn import prompts
 from hyperforget_jax.zoo.store import Zoo
+from hyperforget_jax.zoo.train import Images
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """Prompt alignment of one class: targets [P], observed test losses [F, P], and the loss when learned."""
+    """Prompt alignment of one class: targets [P], observed losses [F, P], and the loss when learned."""
 
     targets: Floats
     observed: Floats
@@ -31,7 +33,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Grid:
-    """Prompts [P, K] that sweep one class, and that class's loss when learned."""
+    """Prompts [P, M] that sweep one column, and its value when learned."""
 
     prompts: Floats
     learned: float
@@ -50,23 +52,72 @@ def grids(run: Run, known: Zoo) -> dict[int, Grid]:
     }
 
 
+def follow(
+    run: Run,
+    grid: Grid,
+    column: int,
+    generate: Generator,
+    families: jax.Array,
+    images: Images,
+    advance: Callable[[int], None],
+) -> Sweep:
+    """Networks for every prompt of a grid; a family shares its noise over the grid.
+
+    Args:
+      run: its config says what is asked for.
+      grid: of prompts [P, M].
+      column: of the prompts, the one that is swept.
+      generate: the hypernetwork.
+      families: [F], keys.
+      images: to measure on.
+      advance: called with the number of networks just made.
+    """
+    each = jnp.repeat(families, len(grid.prompts))  # [F * P]
+    tiled = jnp.tile(jnp.asarray(grid.prompts), (len(families), 1))  # [F * P, M]
+    scores = classifier.class_scores_of_many(generate(each, tiled, advance), *images)  # [F * P, K] each
+    found = metric.observe(run.config.hypernetwork, *scores)  # [F * P, M]
+    observed = np.asarray(found, np.float64)[:, column].reshape(-1, len(grid.prompts))  # [F, P]
+    return Sweep(grid.prompts[:, column].astype(np.float64), observed, grid.learned)
+
+
+def placed(run: Run, asked: Mapping[int, Grid]) -> dict[int, tuple[int, Grid]]:
+    """Every label's output position and grid."""
+    return {label: (run.dataset.positions((label,))[0], grid) for label, grid in asked.items()}
+
+
 def sweeps(run: Run, asked: Mapping[int, Grid], generate: Generator) -> dict[int, Sweep]:
-    """Networks for every prompt of every grid, measured on test; a family shares its noise over the grid."""
+    """The sweep of every class, measured on test."""
     config = run.config.evaluation
     families = jax.random.split(keys.stream(run.config.seed, "alignment"), config.alignment_families)
-    each = jnp.repeat(families, config.alignment_prompts)  # [F * P]
     test = on_device(run.dataset.test)
-    found = {}
-    total = len(asked) * len(each)
+    total = len(asked) * len(families) * config.alignment_prompts
     timed = run.timed("alignment", resumes=False)
     with timed, track(run.console, "alignment", total, "networks") as advance:
-        for label, grid in asked.items():
-            (swept,) = run.dataset.positions((label,))
-            tiled = jnp.tile(jnp.asarray(grid.prompts), (config.alignment_families, 1))  # [F * P, K]
-            losses, _ = classifier.class_scores_of_many(generate(each, tiled, advance), *test)  # [F * P, K]
-            observed = np.asarray(losses, np.float64)[:, swept].reshape(-1, len(grid.prompts))  # [F, P]
-            found[label] = Sweep(grid.prompts[:, swept].astype(np.float64), observed, grid.learned)
-    return found
+        return {
+            label: follow(run, grid, column, generate, jax.random.clone(families), test, advance)
+            for label, (column, grid) in placed(run, asked).items()
+        }
+
+
+def watch(run: Run, asked: Mapping[int, Grid]) -> Measure:
+    """What to measure during training: mean R^2 and Pearson's correlation of every class, on validation (Figures 9 to 18)."""
+    families = jax.random.split(
+        keys.stream(run.config.seed, "alignment during training"), run.config.training.alignment_families
+    )
+    validation, epsilon = on_device(run.dataset.validation), run.config.evaluation.alignment_epsilon
+
+    def measure(generate: Generator) -> dict[str, float]:
+        values = {}
+        for label, (column, grid) in placed(run, asked).items():
+            found = follow(
+                run, grid, column, generate, jax.random.clone(families), validation, lambda count: None
+            )
+            r2 = alignment.prompt_alignment(found.targets, found.observed, epsilon)
+            values[f"r2_{label}"] = float(r2.mean())
+            values[f"pearson_{label}"] = float(alignment.pearson(found.targets, found.observed).mean())
+        return values
+
+    return measure
 
 
 def alignment_rows(run: Run, found: Mapping[int, Sweep]) -> list[Row]:

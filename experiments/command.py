@@ -1,24 +1,29 @@
 """The command line of an experiment: typed overrides of a config, every refusal in one line, exit status 2."""
 
+import argparse
 import contextlib
 import difflib
+import importlib
 import io
 import logging
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import tyro
 from rich.console import Console
 
 from experiments.run import Run, start
-from hyperforget_jax import rules
+from hyperforget_jax import curve, rules
 from hyperforget_jax.config import Config, flatten
 from hyperforget_jax.data import splits
 from hyperforget_jax.diffusion import sampler
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.unlearn import request
 from hyperforget_jax.workdir import claim
+
+CONFIGS = Path(__file__).parent.parent / "configs"
 
 
 def main(name: str, default: Config, job: Callable[[Run], None], arguments: Sequence[str]) -> int:
@@ -51,6 +56,28 @@ def main(name: str, default: Config, job: Callable[[Run], None], arguments: Sequ
     return 0
 
 
+def main_of_config(name: str, job: Callable[[Run], None], arguments: Sequence[str]) -> int:
+    """The same for an experiment whose setting is told by `--config NAME`, a file of configs/."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--config")
+    try:
+        known, others = parser.parse_known_args(arguments)
+        config = setting(known.config)
+    except (HyperForgetError, argparse.ArgumentError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return main(f"{name} --config {known.config}", config, job, others)
+
+
+def setting(name: str | None) -> Config:
+    """The config of a file in configs/, by its name."""
+    names = sorted(path.stem for path in CONFIGS.glob("*.py") if path.stem != "__init__")
+    if name not in names:
+        raise HyperForgetError(f"--config is {name}: choose {', '.join(names)}")
+    config: Config = importlib.import_module(f"configs.{name}").get_config()
+    return config
+
+
 def parse(default: Config, arguments: Sequence[str]) -> Config:
     """The default with the command line's overrides.
 
@@ -80,6 +107,7 @@ def check(config: Config) -> None:
     splits.check(config.data)
     request.check(config.task, config.data.classes)
     sampler.check(config.diffusion, config.sampling)
+    curve.check(config.training.tensorboard)
 
 
 def _message(box: str) -> str:

@@ -8,19 +8,15 @@ Any other argument overrides a config field. Leaves the zoo, `coverage.md` and f
 """
 
 import argparse
-import importlib
 import sys
 from functools import partial
-from pathlib import Path
 
 import jax
 
 from experiments import census, command, stages
 from experiments.run import Run
-from hyperforget_jax.config import Config
 from hyperforget_jax.errors import HyperForgetError
 
-CONFIGS = Path(__file__).parent.parent / "configs"
 PATIENCE = 30 * 24 * 3600
 """Seconds that a process of a cluster waits for the others at the end of its part."""
 
@@ -49,7 +45,7 @@ def main(arguments: list[str]) -> int:
         parser.add_argument(name)
     try:
         known, others = parser.parse_known_args(arguments)
-        config = setting(known.config)
+        config = command.setting(known.config)
         shard = part(known.shard) if known.shard else (0, 1)
         if known.cluster:
             shard = join(known.cluster)
@@ -58,15 +54,6 @@ def main(arguments: list[str]) -> int:
         return 2
     name = " ".join(["make_zoo", *(f"--{option} {value}" for option, value in vars(known).items() if value)])
     return command.main(name, config, partial(make, shard=shard, cluster=bool(known.cluster)), others)
-
-
-def setting(name: str | None) -> Config:
-    """The config of a file in configs/, by its name."""
-    names = sorted(path.stem for path in CONFIGS.glob("*.py") if path.stem != "__init__")
-    if name not in names:
-        raise HyperForgetError(f"--config is {name}: choose {', '.join(names)}")
-    config: Config = importlib.import_module(f"configs.{name}").get_config()
-    return config
 
 
 def part(text: str) -> tuple[int, int]:

@@ -1,6 +1,11 @@
-"""The whole path: images, zoo, hypernetwork, answers, retrained cloud, evaluation, report."""
+"""The whole path: images, zoo, hypernetwork, answers, retrained cloud, evaluation, report.
 
-from experiments import align, measure, pictures, replies, stages, tidy
+`python -m experiments.pipeline --config NAME --data.dir DIR` runs it for a file of configs/; any other argument overrides a field.
+"""
+
+import sys
+
+from experiments import align, command, measure, pictures, replies, stages, tidy
 from experiments.run import Run
 from hyperforget_jax import records
 from hyperforget_jax.evaluate.rows import to_json
@@ -17,7 +22,8 @@ def run(job: Run) -> None:
     known, held_out = zoo.split(job.config.zoo.runs, job.config.zoo.validation_share)
     candidates = replies.candidates(job, known)
     grids = align.grids(job, known)
-    generate = stages.sampling(job, stages.train_hypernetwork(job, known, held_out))
+    hypernetwork = stages.train_hypernetwork(job, known, held_out, align.watch(job, grids))
+    generate = stages.sampling(job, hypernetwork)
     cloud = replies.retrained_cloud(job)
     answers = replies.answers(job, candidates, generate)
     evaluated = measure.evaluate(job, answers, cloud)
@@ -33,3 +39,7 @@ def run(job: Run) -> None:
     job.console.print(tables.to_rich(lines))
     job.console.print(tables.alignment_to_rich(aligned))
     job.console.print(f"results: {job.folder / 'results.jsonl'}\nreport:  {page}")
+
+
+if __name__ == "__main__":
+    sys.exit(command.main_of_config("pipeline", run, sys.argv[1:]))

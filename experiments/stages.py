@@ -1,17 +1,19 @@
 """From images to a hypernetwork. Each stage is a function of (config, inputs), leaves an artefact, and reuses a finished one."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import jax
 import numpy as np
 
 from experiments.run import Run, on_device
-from hyperforget_jax import classifier, coverage, keys, records
+from hyperforget_jax import classifier, coverage, keys, metric, records
 from hyperforget_jax.config import CodecConfig
 from hyperforget_jax.diffusion import conditioning, dit, prepare, store, trainer
-from hyperforget_jax.diffusion.generator import Generator, Hypernetwork, Start, generator
+from hyperforget_jax.diffusion.generator import Generator, Hypernetwork, Start, generator, generator_of_params
 from hyperforget_jax.diffusion.optimisation import Task
+from hyperforget_jax.diffusion.trainer import Watch
 from hyperforget_jax.progress import track
 from hyperforget_jax.weights import codec
 from hyperforget_jax.weights.codec import Codec
@@ -20,6 +22,9 @@ from hyperforget_jax.workdir import identity, zoo_identity, zoo_place
 from hyperforget_jax.zoo import build, loader, train
 from hyperforget_jax.zoo import store as zoo_store
 from hyperforget_jax.zoo.store import Zoo
+
+Measure = Callable[[Generator], dict[str, float]]
+"""Numbers about a hypernetwork that is still in training."""
 
 
 def make_zoo(run: Run) -> Zoo:
@@ -60,14 +65,20 @@ def covered(run: Run, zoo: Zoo) -> dict[str, int]:
 
 def fit_codec(run: Run, known: Zoo, config: CodecConfig) -> Codec:
     """The codec of a zoo's training part, fitted on checkpoints that are spaced evenly over it."""
-    count = min(len(known), codec.FITTED_ON)
-    weights = known.weights.read(np.arange(count) * len(known) // count)
+    weights = np.asarray(known.spaced(codec.FITTED_ON).weights)
     networks = jax.jit(jax.vmap(partial(unflatten, sizes=run.sizes)))(weights)
     return codec.fit(config, run.sizes, networks, run.dataset.train.images)
 
 
-def train_hypernetwork(run: Run, known: Zoo, held_out: Zoo) -> Hypernetwork:
-    """Fits the codec and trains the transformer on the zoo's training part; the held-out runs watch."""
+def train_hypernetwork(run: Run, known: Zoo, held_out: Zoo, measure: Measure | None = None) -> Hypernetwork:
+    """Fits the codec and trains the transformer on the zoo's training part; the held-out runs watch.
+
+    Args:
+      run: its config says how.
+      known: to learn from.
+      held_out: other runs.
+      measure: what to measure of the hypernetwork every `training.alignment_every` steps; None: nothing.
+    """
     config, folder = run.config, run.folder / "hypernetwork"
     if run.reuses("hypernetwork", folder):
         return store.load(folder, config.hypernetwork, config.diffusion)
@@ -76,16 +87,18 @@ def train_hypernetwork(run: Run, known: Zoo, held_out: Zoo) -> Hypernetwork:
         read = loader.pairs if updates else loader.batches
         training, watched = (
             read(part, run.forgettable, batch_size, config.seed, config.loader)
-            for part, batch_size in ((known, size), (held_out, 4 * size))
+            for part, batch_size in ((asked_of(run, known), size), (asked_of(run, held_out), 4 * size))
         )
         coder = fit_codec(run, known, config.codec)
-        condition = conditioning.fit(known.losses, config.hypernetwork.loss_floor)
+        condition = conditioning.fit(asked_of(run, known).losses, config.hypernetwork.loss_floor)
         if updates:
             bank = untrained(run, coder)
             ready = prepare.update(coder, condition, bank, config.training.untrained_share)
         else:
             ready = prepare.generation(coder, condition)
-        transformer = dit.make(config.hypernetwork, config.diffusion, coder.layout, run.sizes[-1])
+        columns = metric.width(config.hypernetwork, run.sizes[-1])
+        transformer = dit.make(config.hypernetwork, config.diffusion, coder.layout, columns)
+        hypernetwork = Hypernetwork(None, transformer, coder, condition, config.diffusion)
         task = Task(transformer, coder.layout, ready, config.diffusion)
         workplace = run.folder / "training"
         with records.writing_errors(workplace):
@@ -99,8 +112,9 @@ def train_hypernetwork(run: Run, known: Zoo, held_out: Zoo) -> Hypernetwork:
                 watched[0],
                 config.training,
                 advance,
+                _watch(run, hypernetwork, measure),
             )
-        hypernetwork = Hypernetwork(params, transformer, coder, condition, config.diffusion)
+        hypernetwork = replace(hypernetwork, params=params)
         with records.new_artefact(folder, identity(config)) as place:
             store.save(hypernetwork, place)
     return hypernetwork
@@ -110,16 +124,40 @@ def untrained(run: Run, coder: Codec) -> prepare.Untrained:
     """Random networks and their class losses on validation, for DiHyFo-1 to learn to start from."""
     draws = jax.random.split(keys.stream(run.config.seed, "untrained"), run.config.training.untrained)
     networks = jax.vmap(partial(classifier.init, sizes=run.sizes))(draws)
-    losses, _ = classifier.class_scores_of_many(networks, *on_device(run.dataset.validation))
-    return prepare.Untrained(jax.jit(jax.vmap(coder.encode))(networks), losses)
+    return prepare.Untrained(jax.jit(jax.vmap(coder.encode))(networks), observed(run, networks))
+
+
+def asked_of(run: Run, zoo: Zoo) -> Zoo:
+    """The zoo with what the hypernetwork is asked for in place of the class losses."""
+    return replace(zoo, losses=metric.observe(run.config.hypernetwork, zoo.losses, zoo.accuracies))
+
+
+def observed(run: Run, networks: classifier.Params) -> jax.Array:
+    """What the hypernetwork is asked for [N, M], of N stacked networks on the validation images."""
+    scores = classifier.class_scores_of_many(networks, *on_device(run.dataset.validation))
+    return metric.observe(run.config.hypernetwork, *scores)
+
+
+def _watch(run: Run, hypernetwork: Hypernetwork, measure: Measure | None) -> Watch | None:
+    if measure is None or run.config.training.alignment_every == 0:
+        return None
+    sample = generator_of_params(hypernetwork, run.config.sampling)
+    return Watch(
+        "alignment_curve",
+        run.config.training.alignment_every,
+        lambda params: measure(started(run, partial(sample, params))),
+    )
 
 
 def sampling(run: Run, hypernetwork: Hypernetwork) -> Generator:
     """The hypernetwork as a generator; DiHyFo-1 starts from random weights unless it is given others."""
-    generate = generator(hypernetwork, run.config.sampling)
+    return started(run, generator(hypernetwork, run.config.sampling))
+
+
+def started(run: Run, generate: Generator) -> Generator:
+    """A generator that DiHyFo-1 starts from random weights unless it is given others; DiHyFo-2 as it is."""
     if run.config.hypernetwork.kind == "dihyfo2":
         return generate
-    validation = on_device(run.dataset.validation)
 
     def begin(
         keys: jax.Array, losses: jax.Array, on_networks: Callable[[int], None], start: Start | None = None
@@ -127,7 +165,7 @@ def sampling(run: Run, hypernetwork: Hypernetwork) -> Generator:
         if start is None:
             inits = jax.vmap(lambda key: jax.random.fold_in(key, 0))(keys)
             networks = jax.vmap(partial(classifier.init, sizes=run.sizes))(inits)
-            start = Start(networks, classifier.class_scores_of_many(networks, *validation)[0])
+            start = Start(networks, observed(run, networks))
         # the noise is not that of the initialisation
         return generate(jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys), losses, on_networks, start)
 

@@ -9,15 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 
 from experiments import command, make_zoo
 from experiments.run import Run
 from hyperforget_jax import workdir
 from hyperforget_jax.zoo import store
+from tests.compile_cache import compile_cache
 from tests.small_zoo import contents
 
 ROOT = Path(__file__).parent.parent
@@ -38,23 +37,14 @@ def arguments(folder: Path, *others: str) -> list[str]:
 @pytest.fixture(scope="module", autouse=True)
 def _same_in_every_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Programs are compiled in haste, by the first process that needs them; no revision of git, which may change meanwhile."""
-    settings = {
-        "jax_disable_most_optimizations": True,
-        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("programs")),
-        "jax_persistent_cache_min_compile_time_secs": 0.0,
-        "jax_persistent_cache_min_entry_size_bytes": -1,
-    }
-    before = {name: jax.config.values[name] for name in settings}
-    with pytest.MonkeyPatch.context() as patch:
+    with (
+        compile_cache(tmp_path_factory.mktemp("programs")) as settings,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         patch.setenv("GIT_DIR", "no/such/folder")
         for name, value in settings.items():
             patch.setenv(name.upper(), str(value))
-        for values in (settings, before):
-            for name, value in values.items():
-                jax.config.update(name, value)
-            compilation_cache.reset_cache()
-            if values is settings:
-                yield
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -145,9 +135,9 @@ def test_what_cannot_be_meant_is_refused_in_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("path", sorted(make_zoo.CONFIGS.glob("[a-z]*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(command.CONFIGS.glob("[a-z]*.py")), ids=lambda path: path.stem)
 def test_every_config_is_found_and_can_run(path: Path) -> None:
-    command.check(make_zoo.setting(path.stem))
+    command.check(command.setting(path.stem))
 
 
 @pytest.mark.parametrize("place", [0, 2])

@@ -10,6 +10,10 @@ class HypernetworkConfig:
 
     kind: Literal["dihyfo1", "dihyfo2"] = "dihyfo2"
     """dihyfo1 updates given weights, knowing their losses (Figure 1a); dihyfo2 generates from the prompt alone (1b)."""
+    metric: Literal["class_losses", "one_loss", "mean_loss", "mean_error"] = "class_losses"
+    """What is asked for: every class's loss; or one number as in G.pt (section A.6): a class's loss, the mean loss, the mean error."""
+    metric_class: int = 0
+    """one_loss: output position of the class."""
     conditioning: Literal["adaln", "tokens"] = "adaln"
     """adaln: the condition modulates every block (arXiv 2212.09748). tokens: it is further tokens (the paper's)."""
     width: int = 256
@@ -80,6 +84,12 @@ class TrainingConfig:
     """Parts that a batch is taken in, one after another: less memory, the same step. It divides the batch."""
     shard_parameters: bool = False
     """Whether parameters, their average and the optimiser are divided among the devices (FSDP) instead of copied."""
+    alignment_every: int = 0
+    """Steps between measurements of prompt alignment on validation images (Figures 9 to 18); 0: none before the end."""
+    alignment_families: int = 8
+    """Families of networks sampled for one of them."""
+    tensorboard: bool = False
+    """Whether curves are written for TensorBoard too, which needs the extra `tensorboard`."""
     untrained_share: float = 0.25
     """dihyfo1: share of the examples that start from random weights, not from an earlier checkpoint of the run."""
     untrained: int = 2048

@@ -27,14 +27,14 @@ def save(hypernetwork: Hypernetwork, folder: Path) -> None:
 def load(folder: Path, config: HypernetworkConfig, diffusion: DiffusionConfig) -> Hypernetwork:
     """Reads what `save` wrote; the configs are those it was trained with."""
     coder = codec.load(folder)
-    transformer = dit.make(config, diffusion, coder.layout, coder.sizes[-1])
+    with np.load(folder / "condition.npz", allow_pickle=False) as arrays:
+        condition = Conditioning(**{name: jnp.asarray(arrays[name]) for name in Conditioning._fields})
+    transformer = dit.make(config, diffusion, coder.layout, len(condition.mean))
     with np.load(folder / "params.npz", allow_pickle=False) as arrays:
         params = jax.tree_util.tree_map_with_path(
             lambda path, _: jnp.asarray(arrays[_name(path)]),
             jax.eval_shape(transformer.init, jax.random.key(0)),
         )
-    with np.load(folder / "condition.npz", allow_pickle=False) as arrays:
-        condition = Conditioning(**{name: jnp.asarray(arrays[name]) for name in Conditioning._fields})
     return Hypernetwork(params, transformer, coder, condition, diffusion)
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,10 +12,25 @@ import jax.numpy as jnp
 from hyperforget_jax import mesh, records
 from hyperforget_jax.checkpoint import Checkpoints
 from hyperforget_jax.config import TrainingConfig
+from hyperforget_jax.curve import Curve
 from hyperforget_jax.diffusion import optimisation
 from hyperforget_jax.diffusion.dit import Params
 from hyperforget_jax.diffusion.optimisation import Batch, Task
 from hyperforget_jax.errors import HyperForgetError
+
+
+class Watch(NamedTuple):
+    """A measurement that a training repeats, such as prompt alignment.
+
+    Attributes:
+      name: of its curve.
+      every: steps between two.
+      measure: averaged parameters on one device -> its values.
+    """
+
+    name: str
+    every: int
+    measure: Callable[[Params], dict[str, float]]
 
 
 def train(
@@ -25,19 +41,21 @@ def train(
     held_out: Batch,
     config: TrainingConfig,
     on_steps: Callable[[int], None],
+    watch: Watch | None = None,
 ) -> Params:
     """Trains, or goes on from the last saved state; the same key gives the same parameters either way.
 
     Every process of a cluster calls it with the same arguments; process 0 writes the curve.
 
     Args:
-      folder: gets the saved states and `learning_curve.jsonl`.
+      folder: gets the saved states, `learning_curve.jsonl` and the watch's curve.
       key: root key.
       task: what is learned.
       batches: s -> the batches of step s and those after it, B = `config.batch_size`, from training runs.
       held_out: from held-out runs; B is a multiple of `config.batch_size`. Its noise is the same each time.
       config: the optimisation.
       on_steps: called with the number of steps just done.
+      watch: what to measure on the way; None: nothing.
 
     Returns:
       The averaged parameters, whole on every device.
@@ -61,13 +79,16 @@ def train(
         partial(optimisation.loss, task=task), in_shardings=(places.ema, whole, split), out_shardings=whole
     )
     watched = mesh.place(held_out, split)
-    curve = _Curve(folder / "learning_curve.jsonl")
+    curve = Curve(folder, "learning_curve", config.tensorboard)
+    watch_curve = watch and Curve(folder, watch.name, config.tensorboard)
     with Checkpoints(folder / "states") as states:
         begun = states.latest()
         if begun is not None:
             state = states.restore(begun, state)
             on_steps(begun)
         curve.cut(int(state.step))
+        if watch_curve:
+            watch_curve.cut(int(state.step))
         losses: list[jax.Array] = []
         numbers = range(int(state.step) + 1, config.steps + 1)
         for index, batch in zip(numbers, batches(int(state.step)), strict=False):
@@ -81,34 +102,19 @@ def train(
                 )
             if logs:
                 held_out_loss = loss_of(state.ema, jax.random.clone(held_out_key), watched)
-                curve.add(index, float(jnp.stack(losses).mean()), float(held_out_loss))
+                curve.add(
+                    index,
+                    {
+                        "train_loss": float(jnp.stack(losses).mean()),
+                        "validation_loss": float(held_out_loss),
+                    },
+                )
                 on_steps(len(losses))
                 losses = []
+            if watch and watch_curve and (index % watch.every == 0 or last):
+                own = jax.tree.map(lambda x: x.addressable_data(0), jax.device_put(state.ema, whole))
+                watch_curve.add(index, watch.measure(own))
             if saves:
                 with records.writing_errors(folder):
                     states.save(index, state)
     return jax.device_put(state.ema, whole)
-
-
-class _Curve:
-    """The learning curve on disk; only process 0 writes."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._writes = jax.process_index() == 0
-
-    def cut(self, step: int) -> None:
-        """Forgets what was recorded after a step."""
-        if self._writes:
-            kept = (
-                [row for row in records.read_rows(self._path) if row["step"] <= step]
-                if self._path.exists()
-                else []
-            )
-            records.write_rows(self._path, kept)
-
-    def add(self, step: int, train_loss: float, validation_loss: float) -> None:
-        """Records the mean loss since the last record, and that of the held-out batch."""
-        if self._writes:
-            row = {"step": step, "train_loss": train_loss, "validation_loss": validation_loss}
-            records.append_row(self._path, row)

@@ -1,0 +1,14 @@
+"""smoke_dihyfo2 with DiHyFo-1: `python -m experiments.pipeline --config smoke_dihyfo1`."""
+
+from dataclasses import replace
+
+from configs import smoke_dihyfo2
+from hyperforget_jax.config import Config
+
+
+def get_config() -> Config:
+    """The same path with the learned optimiser."""
+    base = smoke_dihyfo2.get_config()
+    return replace(
+        base, workdir="runs/smoke_dihyfo1", hypernetwork=replace(base.hypernetwork, kind="dihyfo1")
+    )

@@ -1,0 +1,53 @@
+"""The whole path in half a minute, for tests and to see that an installation works: four digits, bad networks.
+
+`python -m experiments.pipeline --config smoke_dihyfo2`
+
+Batches of 13 take one device of eight: programs for one compile faster.
+"""
+
+from hyperforget_jax.config import (
+    CodecConfig,
+    Config,
+    EvaluationConfig,
+    HypernetworkConfig,
+    ReferenceConfig,
+    RequestConfig,
+    SamplingConfig,
+    TrainingConfig,
+    ZooConfig,
+)
+
+
+def get_config() -> Config:
+    """The smallest setting that has every kind of checkpoint the requests need."""
+    return Config(
+        workdir="runs/smoke_dihyfo2",
+        zoo=ZooConfig(
+            runs=32,
+            runs_per_block=16,
+            epochs=30.0,
+            batch_size=64,
+            snapshots=8,
+            learning_rate=(1e-2, 2e-2),
+            never_seen_probability=1.0,
+        ),
+        codec=CodecConfig(basis_size=8),
+        hypernetwork=HypernetworkConfig(
+            kind="dihyfo2", width=32, depth=1, heads=2, mlp_ratio=1, frequencies=4
+        ),
+        training=TrainingConfig(
+            steps=4,
+            batch_size=13,
+            warmup_steps=1,
+            log_every=2,
+            checkpoint_every=2,
+            alignment_every=2,
+            alignment_families=2,
+        ),
+        sampling=SamplingConfig(steps=3, batch_size=13),
+        request=RequestConfig(
+            samples=8, forget_levels=2, retain_quantiles=(0.5,), samples_per_candidate=2, best=2
+        ),
+        reference=ReferenceConfig(seeds=3, epochs=10.0, batch_size=64, learning_rate=1e-2),
+        evaluation=EvaluationConfig(alignment_prompts=4, alignment_families=3, bootstrap=20),
+    )
