@@ -15,5 +15,5 @@ def get_config() -> Config:
         mnist_zoo.get_config(),
         workdir="runs/mnist_dihyfo2",
         hypernetwork=HypernetworkConfig(kind="dihyfo2"),
-        training=TrainingConfig(steps=10_000, alignment_every=1000),
+        training=TrainingConfig(steps=6000, alignment_every=1000),
     )

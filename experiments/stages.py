@@ -1,5 +1,6 @@
 """From images to a hypernetwork. Each stage is a function of (config, inputs), leaves an artefact, and reuses a finished one."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -10,8 +11,9 @@ import numpy as np
 from experiments.run import Run, on_device
 from hyperforget_jax import classifier, coverage, keys, metric, records
 from hyperforget_jax.config import CodecConfig
-from hyperforget_jax.diffusion import conditioning, dit, prepare, store, trainer
+from hyperforget_jax.diffusion import conditioning, dit, prepare, probe, store, trainer
 from hyperforget_jax.diffusion.generator import Generator, Hypernetwork, Start, generator, generator_of_params
+from hyperforget_jax.diffusion.objective import Functional
 from hyperforget_jax.diffusion.optimisation import Task
 from hyperforget_jax.diffusion.trainer import Watch
 from hyperforget_jax.progress import track
@@ -23,6 +25,8 @@ from hyperforget_jax.zoo import build, loader, train
 from hyperforget_jax.zoo import store as zoo_store
 from hyperforget_jax.zoo.store import Zoo
 
+PROBED = 1024
+"""Networks of the zoo that tell how much a logit varies."""
 Measure = Callable[[Generator], dict[str, float]]
 """Numbers about a hypernetwork that is still in training."""
 
@@ -73,6 +77,8 @@ def fit_codec(run: Run, known: Zoo, config: CodecConfig) -> Codec:
 def train_hypernetwork(run: Run, known: Zoo, held_out: Zoo, measure: Measure | None = None) -> Hypernetwork:
     """Fits the codec and trains the transformer on the zoo's training part; the held-out runs watch.
 
+    The processes of a cluster call it alike; process 0 writes the artefact and its costs.
+
     Args:
       run: its config says how.
       known: to learn from.
@@ -82,7 +88,8 @@ def train_hypernetwork(run: Run, known: Zoo, held_out: Zoo, measure: Measure | N
     config, folder = run.config, run.folder / "hypernetwork"
     if run.reuses("hypernetwork", folder):
         return store.load(folder, config.hypernetwork, config.diffusion)
-    with run.timed("hypernetwork", resumes=True):
+    writes = jax.process_index() == 0
+    with run.timed("hypernetwork", resumes=True) if writes else contextlib.nullcontext():
         size, updates = config.training.batch_size, config.hypernetwork.kind == "dihyfo1"
         read = loader.pairs if updates else loader.batches
         training, watched = (
@@ -99,7 +106,8 @@ def train_hypernetwork(run: Run, known: Zoo, held_out: Zoo, measure: Measure | N
         columns = metric.width(config.hypernetwork, run.sizes[-1])
         transformer = dit.make(config.hypernetwork, config.diffusion, coder.layout, columns)
         hypernetwork = Hypernetwork(None, transformer, coder, condition, config.diffusion)
-        task = Task(transformer, coder.layout, ready, config.diffusion)
+        functional = answering(run, known, coder) if config.diffusion.functional_weight else None
+        task = Task(transformer, coder.layout, ready, config.diffusion, functional)
         workplace = run.folder / "training"
         with records.writing_errors(workplace):
             workplace.mkdir(exist_ok=True)
@@ -115,8 +123,9 @@ def train_hypernetwork(run: Run, known: Zoo, held_out: Zoo, measure: Measure | N
                 _watch(run, hypernetwork, measure),
             )
         hypernetwork = replace(hypernetwork, params=params)
-        with records.new_artefact(folder, identity(config)) as place:
-            store.save(hypernetwork, place)
+        if writes:
+            with records.new_artefact(folder, identity(config)) as place:
+                store.save(hypernetwork, place)
     return hypernetwork
 
 
@@ -125,6 +134,15 @@ def untrained(run: Run, coder: Codec) -> prepare.Untrained:
     draws = jax.random.split(keys.stream(run.config.seed, "untrained"), run.config.training.untrained)
     networks = jax.vmap(partial(classifier.init, sizes=run.sizes))(draws)
     return prepare.Untrained(jax.jit(jax.vmap(coder.encode))(networks), observed(run, networks))
+
+
+def answering(run: Run, known: Zoo, coder: Codec) -> Functional:
+    """How differently two networks answer on training images, in units of what the zoo's networks do."""
+    networks = jax.jit(jax.vmap(partial(unflatten, sizes=run.sizes)))(
+        np.asarray(known.spaced(PROBED).weights)
+    )
+    images = probe.fit(networks, run.dataset.train.images, run.dataset.train.labels)
+    return partial(probe.error, images, coder, run.config.diffusion.functional_images)
 
 
 def asked_of(run: Run, zoo: Zoo) -> Zoo:

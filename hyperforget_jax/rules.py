@@ -46,6 +46,9 @@ AT_LEAST = {
     "reference.seeds": 2,
     "evaluation.alignment_families": 2,
     "evaluation.alignment_prompts": 2,
+    "hypernetwork.metric_class": 0,
+    "training.alignment_every": 0,
+    "training.alignment_families": 2,
 }
 """Whole numbers whose least value is not 1: a cloud, a spread or levels need two."""
 RANGES = ("zoo.learning_rate", "zoo.keep_rate", "zoo.deletion_time", "evaluation.alignment_quantiles")
@@ -72,6 +75,11 @@ def check(config: Config) -> None:
     for name in ("classifier.hidden", "request.retain_quantiles", "zoo.bin_edges"):
         if not flat[name]:
             raise HyperForgetError(f"{name} is empty: give at least one number")
+    metric, place = config.hypernetwork.metric, config.hypernetwork.metric_class
+    if metric == "one_loss" and place >= len(config.data.classes):
+        raise HyperForgetError(
+            f"hypernetwork.metric_class is {place}: choose an output position below {len(config.data.classes)}"
+        )
     width, heads = config.hypernetwork.width, config.hypernetwork.heads
     if width % max(heads, 1):
         raise HyperForgetError(

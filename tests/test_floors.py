@@ -13,11 +13,14 @@ PACKAGE = "hyperforget_jax"
 FLOORS = {
     **dict.fromkeys(["errors", "config", "keys", "mesh", "records", "progress"], 0),
     **dict.fromkeys(["classifier", "coverage"], 0),
-    **dict.fromkeys(["checkpoint", "data", "rules", "weights"], 1),
+    **dict.fromkeys(["metric", "curve", "checkpoint", "data", "rules", "weights"], 1),
     **dict.fromkeys(["zoo.protocol", "zoo.selection", "zoo.train", "zoo.rows", "zoo.store"], 2),
     **dict.fromkeys(["diffusion.schedule", "diffusion.conditioning"], 2),
     **dict.fromkeys(["diffusion.dit", "unlearn.prompts", "workdir"], 2),
-    **dict.fromkeys(["zoo.build", "zoo.loader", "diffusion.objective", "unlearn.retrain", "evaluate"], 3),
+    **dict.fromkeys(
+        ["zoo.build", "zoo.loader", "diffusion.objective", "unlearn.retrain", "evaluate", "diffusion.probe"],
+        3,
+    ),
     **dict.fromkeys(
         [
             "diffusion.optimisation",
@@ -28,7 +31,7 @@ FLOORS = {
         ],
         4,
     ),
-    **dict.fromkeys(["diffusion.store", "unlearn.request"], 4),
+    **dict.fromkeys(["diffusion.store", "unlearn.request", "unlearn.update"], 4),
     "report": 5,
 }
 """Module, or package with all its modules, to floor; names are relative to the package."""

@@ -49,7 +49,11 @@ class DiffusionConfig:
     weighting: Literal["uniform", "min_snr"] = "uniform"
     """Weight of a timestep's error: equal (the paper's) or min-SNR (arXiv 2303.09556)."""
     min_snr_ceiling: float = 5.0
-    """Signal-to-noise ratio above which min-SNR weighs no higher."""
+    """Signal-to-noise ratio above which min-SNR, and the error of logits, weigh no higher."""
+    functional_weight: float = 1.0
+    """Weight of the error of the predicted network's logits beside that of its tokens (ours); 0: tokens alone (the paper's)."""
+    functional_images: int = 16
+    """Training images of every class on which those logits are compared, drawn anew in every step."""
     class_dropout: float = 0.0
     """Chance that a class of a training condition is not asked for ("don't care"), each class for itself."""
     full_dropout: float = 0.0

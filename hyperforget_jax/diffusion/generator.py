@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import jax
@@ -13,7 +14,11 @@ from hyperforget_jax.config import DiffusionConfig, SamplingConfig
 from hyperforget_jax.diffusion import conditioning, sampler, schedule
 from hyperforget_jax.diffusion.conditioning import Conditioning
 from hyperforget_jax.diffusion.dit import Params, Transformer
+from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.weights.codec import Codec
+
+EMBEDS_A_START = "project_start"
+"""The parameter of a transformer that only DiHyFo-1 has."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,9 @@ class Generator(Protocol):
 
         Returns:
           N stacked networks.
+
+        Raises:
+          HyperForgetError: DiHyFo-1 without a start.
         """
         ...
 
@@ -69,14 +77,25 @@ class Generator(Protocol):
 def generator(hypernetwork: Hypernetwork, config: SamplingConfig) -> Generator:
     """The function that samples a hypernetwork; build it once, since it holds the compiled program.
 
-    One program of `batch_size` networks serves any N; the devices share its batch. A network depends on its own key, losses and start.
-
     Args:
       hypernetwork: what generates.
       config: sampler, steps, guidance and batch.
     """
+    return partial(generator_of_params(hypernetwork, config), hypernetwork.params)
+
+
+def generator_of_params(hypernetwork: Hypernetwork, config: SamplingConfig) -> Callable[..., Networks]:
+    """The same for parameters yet to come, its first argument: one compiled program serves a whole training.
+
+    One program of `batch_size` networks serves any N; this process's devices share its batch. A network depends on its own key, losses
+    and start.
+
+    Args:
+      hypernetwork: what generates; its own parameters do not matter.
+      config: sampler, steps, guidance and batch.
+    """
     process = schedule.make(hypernetwork.diffusion)
-    devices = mesh.make(config.batch_size)
+    devices = mesh.make_local(config.batch_size)
     split, whole = mesh.batched(devices), mesh.replicated(devices)
     codec, transformer = hypernetwork.codec, hypernetwork.transformer
 
@@ -102,16 +121,21 @@ def generator(hypernetwork: Hypernetwork, config: SamplingConfig) -> Generator:
     program = jax.jit(one_batch, in_shardings=(whole, split, split, split), out_shardings=whole)
 
     def generate(
+        params: Params,
         keys: jax.Array,
         losses: jax.Array,
         on_networks: Callable[[int], None],
         start: Start | None = None,
     ) -> Networks:
+        if start is None and EMBEDS_A_START in params:
+            raise HyperForgetError(
+                "DiHyFo-1 was asked for networks without any to start from: give it a start, networks and their losses"
+            )
         count, parts = len(keys), []
         for first in range(0, count, config.batch_size):
             rows = jnp.clip(jnp.arange(first, first + config.batch_size), 0, count - 1)
             begin = jax.tree.map(lambda leaf, rows=rows: leaf[rows], start)
-            parts.append(program(hypernetwork.params, keys[rows], losses[rows], begin))
+            parts.append(program(params, keys[rows], losses[rows], begin))
             on_networks(min(config.batch_size, count - first))
         return jax.tree.map(lambda *leaves: jnp.concatenate(leaves)[:count], *parts)
 

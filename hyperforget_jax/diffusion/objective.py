@@ -1,5 +1,7 @@
 """What the hypernetwork minimises: the mean squared error of its prediction at a random timestep (equation 5)."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
@@ -9,6 +11,9 @@ from hyperforget_jax.diffusion.conditioning import Condition
 from hyperforget_jax.diffusion.dit import Params, Transformer
 from hyperforget_jax.diffusion.schedule import Schedule
 from hyperforget_jax.weights.layout import TokenLayout
+
+Functional = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+"""(key, predicted tokens [B, T, W], true ones) -> [B], how differently the networks answer; see `probe.error`."""
 
 
 def denoising_loss(
@@ -21,8 +26,12 @@ def denoising_loss(
     process: Schedule,
     config: DiffusionConfig,
     layout: TokenLayout,
+    functional: Functional | None,
 ) -> jax.Array:
     """E w(t) |target - prediction|^2 per existing coordinate, timesteps uniform on 0..T-1; w = 1 or min-SNR.
+
+    With a functional error f, plus `functional_weight` E min(SNR, c) / c f(prediction of x_0, x_0): where the noise leaves one network to
+    be found, it shall answer like the true one; where it leaves many, their mean is no network.
 
     Args:
       params: the transformer's parameters.
@@ -33,11 +42,12 @@ def denoising_loss(
       process: the forward process.
       config: what is predicted.
       layout: tells padding, which is neither noised nor counted.
+      functional: how differently networks answer; None: only tokens count.
 
     Returns:
       [].
     """
-    time_key, noise_key = jax.random.split(key)
+    time_key, noise_key, functional_key = jax.random.split(key, 3)
     timesteps = jax.random.randint(time_key, tokens.shape[:1], 0, process.timesteps)  # [B]
     alpha_bar = process.alpha_bar[timesteps][:, None, None]  # [B, 1, 1]
     noise = jnp.where(layout.mask[None], jax.random.normal(noise_key, tokens.shape), 0.0)  # [B, T, W]
@@ -50,4 +60,9 @@ def denoising_loss(
             config.prediction, alpha_bar[:, 0, 0], config.min_snr_ceiling
         )  # [B]
         squares = squares * weights
-    return squares.mean() / int(layout.mask.sum())
+    loss = squares.mean() / int(layout.mask.sum())
+    if functional is None:
+        return loss
+    clean = schedule.clean_from(config.prediction, output, noisy, alpha_bar)  # [B, T, W]
+    share = schedule.min_snr_weight("x0", alpha_bar[:, 0, 0], config.min_snr_ceiling) / config.min_snr_ceiling
+    return loss + config.functional_weight * (share * functional(functional_key, clean, tokens)).mean()

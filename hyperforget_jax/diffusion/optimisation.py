@@ -13,7 +13,7 @@ from hyperforget_jax.config import DiffusionConfig, TrainingConfig
 from hyperforget_jax.diffusion import conditioning, schedule
 from hyperforget_jax.diffusion.conditioning import Condition
 from hyperforget_jax.diffusion.dit import Params, Transformer
-from hyperforget_jax.diffusion.objective import denoising_loss
+from hyperforget_jax.diffusion.objective import Functional, denoising_loss
 from hyperforget_jax.weights.layout import TokenLayout
 
 Batch = Any
@@ -31,12 +31,14 @@ class Task:
       layout: of its tokens.
       prepare: batches to tokens and conditions; part of the compiled step.
       diffusion: the process and the objective.
+      functional: how differently networks answer; None: only tokens count.
     """
 
     transformer: Transformer
     layout: TokenLayout
     prepare: Prepare
     diffusion: DiffusionConfig
+    functional: Functional | None = None
 
 
 class State(NamedTuple):
@@ -118,6 +120,7 @@ def loss(params: Params, key: jax.Array, batch: Batch, *, task: Task) -> jax.Arr
         process=schedule.make(diffusion),
         config=diffusion,
         layout=task.layout,
+        functional=task.functional,
     )
 
 

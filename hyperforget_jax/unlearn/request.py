@@ -89,7 +89,7 @@ def answer(
     Args:
       generate: the hypernetwork.
       prompts: [C, K], class losses in nats.
-      forget: output positions of the classes to forget.
+      forget: output positions of the classes to forget; none asks for networks that know every class.
       validation: images [n, D] and labels [n].
       key: a typed key.
       config: numbers of samples.
@@ -99,14 +99,37 @@ def answer(
     tried = generate(
         jax.random.split(try_key, len(prompts) * each), jnp.repeat(jnp.asarray(prompts), each, axis=0)
     )
-    tolerance = config.forget_tolerance
-    worth, forgotten, _ = (x.reshape(-1, each).mean(1) for x in _judge(tried, forget, validation, tolerance))
+    judged = _judge(tried, forget, validation, config.forget_tolerance)
+    worth, forgotten, _ = (x.reshape(-1, each).mean(1) for x in judged)
     chosen = int(np.lexsort((forgotten, -worth))[0])
     prompt = jnp.tile(jnp.asarray(prompts[chosen])[None], (config.samples, 1))
     networks = generate(jax.random.split(sample_key, config.samples), prompt)
-    worth_each, forgotten_each, loss_each = _judge(networks, forget, validation, tolerance)
-    order = np.lexsort((loss_each, forgotten_each, -worth_each))
-    return Answer(prompts, worth, chosen, networks, order[: config.best])
+    return Answer(prompts, worth, chosen, networks, select(networks, forget, validation, config))
+
+
+def select(
+    networks: Params, forget: Sequence[int], validation: tuple[jax.Array, jax.Array], config: RequestConfig
+) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Rows [best] of the networks that are worth most on validation, the best first, as `answer` ranks them."""
+    worth, forgotten, losses = _judge(networks, forget, validation, config.forget_tolerance)
+    return np.lexsort((losses, forgotten, -worth))[: config.best]
+
+
+def shares(labels: np.ndarray[Any, Any], forget: Sequence[int], num_classes: int) -> tuple[Floats, Floats]:
+    """How much each class weighs in a mean over the images of the retain set, and in one over those of the forget set.
+
+    Args:
+      labels: [n], output positions of the images' classes.
+      forget: output positions; may be empty.
+      num_classes: K.
+
+    Returns:
+      [K] each; they sum to 1, those of an empty forget set to 0.
+    """
+    counts = np.bincount(labels, minlength=num_classes).astype(np.float32)  # [K]
+    left_out = np.isin(np.arange(num_classes), list(forget))  # [K]
+    retained, forgotten = np.where(left_out, 0, counts), np.where(left_out, counts, 0)
+    return retained / retained.sum(), forgotten / max(forgotten.sum(), 1)
 
 
 def _judge(
@@ -114,10 +137,7 @@ def _judge(
 ) -> tuple[Floats, Floats, Floats]:
     """Worth, forget accuracy and mean loss on the retain set of N networks: [N] each, over the images of the sets."""
     losses, accuracies = (np.asarray(x) for x in classifier.class_scores_of_many(networks, *validation))
-    counts = np.bincount(np.asarray(validation[1]), minlength=losses.shape[1]).astype(np.float32)
-    left_out = np.isin(np.arange(losses.shape[1]), list(forget))
-    retain_share = np.where(left_out, 0, counts) / counts[~left_out].sum()
-    forget_share = np.where(left_out, counts, 0) / counts[left_out].sum()
+    retain_share, forget_share = shares(np.asarray(validation[1]), forget, losses.shape[1])
     forgotten = accuracies @ forget_share
     worth = np.where(forgotten <= tolerance, accuracies @ retain_share, 0.0)
     return worth, forgotten, losses @ retain_share
