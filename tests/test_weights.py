@@ -320,6 +320,24 @@ def test_tokens_of_a_permuted_network(sizes: tuple[int, ...]) -> None:
     np.testing.assert_allclose(functional.encode(permuted(params, last)), expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("sizes", DEPTHS)
+@pytest.mark.parametrize("config", [FULL, CodecConfig(kind="raw", chunk_size=7)], ids=["functional", "raw"])
+def test_a_network_like_another_has_tokens_that_correspond(
+    config: CodecConfig, sizes: tuple[int, ...]
+) -> None:
+    """A small change of weights is a small change of tokens, also where it changes the order of units."""
+    made = codec.fit(config, sizes, zoo(sizes), IMAGES)
+    pair = jax.jit(lambda params, like: made.encode(params, like))
+    params = network(53, sizes)
+    for seed in range(8):
+        change = network(60 + seed, sizes)
+        near = jax.tree.map(lambda leaf, d: leaf + 1e-3 * d, params, change)
+        far = jax.tree.map(lambda leaf, d: leaf + 3.0 * d, params, change)  # its units have another order
+        np.testing.assert_allclose(pair(near, far), pair(params, far), atol=0.02)
+        np.testing.assert_allclose(pair(near, params), pair(params, params), atol=0.02)
+    np.testing.assert_array_equal(pair(params, params), jax.jit(made.encode)(params))
+
+
 def test_tokens_ignore_the_weights_of_a_pixel_that_never_varies() -> None:
     images = IMAGES.copy()
     images[:, 2] = 0.0

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from hyperforget_jax.classifier import Params
 from hyperforget_jax.diffusion import conditioning
 from hyperforget_jax.diffusion.conditioning import Condition, Conditioning
 from hyperforget_jax.diffusion.optimisation import Batch, Prepare
@@ -25,7 +26,7 @@ def generation(codec: Codec, statistics: Conditioning) -> Prepare:
 
     def prepare(key: jax.Array, batch: Batch) -> tuple[jax.Array, Condition]:
         weights, losses = batch
-        tokens = _encode(codec, weights)  # [B, T, W]
+        tokens = jax.vmap(codec.encode)(_networks(codec, weights))  # [B, T, W]
         tokens = jax.vmap(codec.augment)(jax.random.split(key, len(tokens)), tokens)
         return tokens, conditioning.ask(statistics, losses)
 
@@ -48,11 +49,11 @@ def update(codec: Codec, statistics: Conditioning, untrained: Untrained, share: 
         count = len(losses)
         swapped = jax.random.bernoulli(swap_key, share, (count,))  # [B]
         rows = jax.random.randint(row_key, (count,), 0, len(untrained.losses))  # [B]
-        start = jnp.where(
-            swapped[:, None, None], untrained.tokens[rows], _encode(codec, weights)
-        )  # [B, T, W]
+        networks, targets = _networks(codec, weights), _networks(codec, target_weights)
+        start = jax.vmap(codec.encode)(networks)  # [B, T, W]
+        start = jnp.where(swapped[:, None, None], untrained.tokens[rows], start)  # [B, T, W]
         current = jnp.where(swapped[:, None], untrained.losses[rows], losses)  # [B, K]
-        pairs = jnp.stack([start, _encode(codec, target_weights)], axis=1)  # [B, 2, T, W]
+        pairs = jnp.stack([start, jax.vmap(codec.encode)(targets, networks)], axis=1)  # [B, 2, T, W]
         alike = jax.vmap(codec.augment, in_axes=(None, 0))
         pairs = jax.vmap(alike)(jax.random.split(augment_key, count), pairs)  # [B, 2, T, W]
         condition = conditioning.ask(statistics, target_losses)
@@ -63,7 +64,6 @@ def update(codec: Codec, statistics: Conditioning, untrained: Untrained, share: 
     return prepare
 
 
-def _encode(codec: Codec, weights: jax.Array) -> jax.Array:
-    """Tokens [B, T, W] of weights [B, P]."""
-    networks = jax.vmap(partial(unflatten, sizes=codec.sizes))(weights)
-    return jax.vmap(codec.encode)(networks)
+def _networks(codec: Codec, weights: jax.Array) -> Params:
+    """B stacked networks of weights [B, P]."""
+    return jax.vmap(partial(unflatten, sizes=codec.sizes))(weights)

@@ -62,9 +62,15 @@ class Functional:
             positions=(*range(ranked), *(ranked for _ in range(interchangeable)), ranked + 1),
         )
 
-    def encode(self, params: Params) -> jax.Array:
-        """Tokens [T, W] of one network."""
-        standard = (self._tokens(params) - self.mean) / self.scale
+    def encode(self, params: Params, like: Params | None = None) -> jax.Array:
+        """Tokens [T, W] of one network.
+
+        Args:
+          params: the network.
+          like: another network of the same run, whose units say the order in earlier layers, so that the tokens of both
+            correspond; None: its own units do.
+        """
+        standard = (self._tokens(params, params if like is None else like) - self.mean) / self.scale
         return jnp.where(self.layout.mask, standard, 0.0)
 
     def decode(self, tokens: jax.Array) -> Params:
@@ -89,8 +95,8 @@ class Functional:
         del key
         return tokens
 
-    def _tokens(self, params: Params) -> jax.Array:
-        """Tokens [T, W] before standardisation, in the fixed gauge."""
+    def _tokens(self, params: Params, like: Params) -> jax.Array:
+        """Tokens [T, W] before standardisation, in the fixed gauge; `like` orders the units of earlier layers."""
         params = symmetry.centre(params)
         hidden = len(params) - 1
         rows: list[jax.Array] = []
@@ -98,7 +104,10 @@ class Functional:
             norms = jnp.linalg.norm(self._incoming(params, index), axis=1)  # [H]
             if index < hidden - 1:
                 params = symmetry.rescale(params, index, symmetry.safe_ratio(jnp.ones_like(norms), norms))
-                params = symmetry.permute(params, index, jnp.argsort(self._incoming(params, index)[:, 0]))
+                like_norms = jnp.linalg.norm(self._incoming(like, index), axis=1)  # [H]
+                like = symmetry.rescale(like, index, symmetry.safe_ratio(jnp.ones_like(norms), like_norms))
+                order = jnp.argsort(self._incoming(like, index)[:, 0])  # [H]
+                params, like = (symmetry.permute(each, index, order) for each in (params, like))
                 rows += list(self._incoming(params, index))
             else:
                 outgoing_norms = jnp.linalg.norm(params[-1]["w"], axis=0)  # [H]
@@ -138,8 +147,9 @@ class Raw:
         mask = np.arange(lengths.max())[None, :] < lengths[:, None]
         return TokenLayout(mask=mask, kinds=places, positions=places)
 
-    def encode(self, params: Params) -> jax.Array:
-        """Tokens [T, W] of one network."""
+    def encode(self, params: Params, like: Params | None = None) -> jax.Array:
+        """Tokens [T, W] of one network; every unit keeps its place, so `like` says nothing."""
+        del like
         vector = flatten(params)  # [P]
         chunks = [vector[start:stop] for start, stop in _chunks(self.sizes, self.chunk_size)]
         return pad(chunks, self.layout.width) / self.scale
