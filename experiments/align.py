@@ -15,7 +15,7 @@ from experiments.tidy import context
 from hyperforget_jax import classifier, keys, metric
 from hyperforget_jax.diffusion.generator import Generator
 from hyperforget_jax.evaluate import alignment
-from hyperforget_jax.evaluate.rows import Row, rows_of
+from hyperforget_jax.evaluate.rows import Context, Row, rows_of
 from hyperforget_jax.progress import track
 from hyperforget_jax.unlearn import prompts
 from hyperforget_jax.zoo.store import Zoo
@@ -24,11 +24,19 @@ from hyperforget_jax.zoo.train import Images
 
 @dataclass(frozen=True)
 class Sweep:
-    """Prompt alignment of one class: targets [P], observed losses [F, P], and the loss when learned."""
+    """Prompt alignment of one class.
+
+    Attributes:
+      targets: [P], what was asked of the class.
+      observed: [F, P], what F families of networks reached.
+      learned: the loss of networks that have learned the class.
+      pivots: [F, P], accuracy on the classes that are never forgotten; None: there are none, or it was not measured.
+    """
 
     targets: Floats
     observed: Floats
     learned: float
+    pivots: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,9 @@ def follow(
     scores = classifier.class_scores_of_many(generate(each, tiled, advance), *images)  # [F * P, K] each
     found = metric.observe(run.config.hypernetwork, *scores)  # [F * P, M]
     observed = np.asarray(found, np.float64)[:, column].reshape(-1, len(grid.prompts))  # [F, P]
-    return Sweep(grid.prompts[:, column].astype(np.float64), observed, grid.learned)
+    places = list(run.dataset.positions(run.config.task.pivots))
+    pivots = np.asarray(scores[1], np.float64)[:, places].mean(1).reshape(observed.shape) if places else None
+    return Sweep(grid.prompts[:, column].astype(np.float64), observed, grid.learned, pivots)
 
 
 def placed(run: Run, asked: Mapping[int, Grid]) -> dict[int, tuple[int, Grid]]:
@@ -104,36 +114,53 @@ def watch(run: Run, asked: Mapping[int, Grid]) -> Measure:
     families = jax.random.split(
         keys.stream(run.config.seed, "alignment during training"), run.config.training.alignment_families
     )
-    validation, epsilon = on_device(run.dataset.validation), run.config.evaluation.alignment_epsilon
+    validation = on_device(run.dataset.validation)
 
     def measure(generate: Generator) -> dict[str, float]:
-        values = {}
+        values: dict[str, float] = {}
         for label, (column, grid) in placed(run, asked).items():
             found = follow(
                 run, grid, column, generate, jax.random.clone(families), validation, lambda count: None
             )
-            r2 = alignment.prompt_alignment(found.targets, found.observed, epsilon)
-            values[f"r2_{label}"] = float(r2.mean())
-            values[f"pearson_{label}"] = float(alignment.pearson(found.targets, found.observed).mean())
+            values |= {f"{name}_{label}": value for name, value in means(run, found).items()}
         return values
 
     return measure
 
 
+def means(run: Run, sweep: Sweep) -> dict[str, float]:
+    """R^2 (equation 6) and Pearson's correlation of a sweep, means over its families."""
+    r2 = alignment.prompt_alignment(sweep.targets, sweep.observed, run.config.evaluation.alignment_epsilon)
+    return {"r2": float(r2.mean()), "pearson": float(alignment.pearson(sweep.targets, sweep.observed).mean())}
+
+
 def alignment_rows(run: Run, found: Mapping[int, Sweep]) -> list[Row]:
-    """R^2 (equation 6) and Pearson's correlation per family, for every swept class."""
-    config, rows = run.config.evaluation, []
+    """The rows of every swept class."""
     about = context(run, run.config.hypernetwork.kind, ())
+    return [row for label, sweep in found.items() for row in sweep_rows(run, about, label, sweep)]
+
+
+def sweep_rows(run: Run, about: Context, label: int | None, sweep: Sweep) -> list[Row]:
+    """R^2 (equation 6) and Pearson's correlation per family; and the median accuracy on pivots at the prompt where it is least.
+
+    Args:
+      run: its config says how.
+      about: what was measured.
+      label: of the swept class; None: the sweep is of no single class.
+      sweep: targets and what was observed.
+    """
+    config = run.config.evaluation
     settings: dict[str, Any] = {"ideal": 1.0, "resamples": config.bootstrap, "seed": run.config.seed}
-    for label, sweep in found.items():
-        r2 = alignment.prompt_alignment(sweep.targets, sweep.observed, config.alignment_epsilon)
-        extra = rows_of(r2, about, metric="alignment_r2", class_=label, **settings)
-        summary = alignment.summary(r2)
-        rows += extra
-        rows += [
-            replace(extra[0], statistic=name, value=summary[name], low=None, high=None)
-            for name in ("mean_clipped", "share_aligned")
-        ]
-        correlation = alignment.pearson(sweep.targets, sweep.observed)
-        rows += rows_of(correlation, about, metric="alignment_pearson", class_=label, **settings)
-    return rows
+    r2 = alignment.prompt_alignment(sweep.targets, sweep.observed, config.alignment_epsilon)
+    rows = rows_of(r2, about, metric="alignment_r2", class_=label, **settings)
+    summary = alignment.summary(r2)
+    rows += [
+        replace(rows[0], statistic=name, value=summary[name], low=None, high=None)
+        for name in ("mean_clipped", "share_aligned")
+    ]
+    correlation = alignment.pearson(sweep.targets, sweep.observed)
+    if sweep.pivots is not None:
+        least = float(np.median(sweep.pivots, axis=0).min())
+        row = replace(rows[0], metric="alignment_pivot_accuracy", statistic="value", low=None, high=None)
+        rows.append(replace(row, value=least))
+    return rows + rows_of(correlation, about, metric="alignment_pearson", class_=label, **settings)

@@ -87,7 +87,8 @@ def alignment(
     figure = Figure(figsize=(WIDTH, 0.4 + height * lines), layout="constrained")
     axes = figure.subplots(lines, columns, squeeze=False).ravel()
     for panel, label in zip(axes, targets, strict=False):
-        _alignment_panel(panel, label, targets[label], observed[label], learned_loss[label])
+        sweep = targets[label], observed[label], learned_loss[label]
+        alignment_panel(panel, f"class {label}", *sweep, "learned class (bound)")
     for panel in axes[len(targets) :]:
         panel.remove()
     figure.supxlabel("target loss of the class (nats)", fontsize=9.5)
@@ -96,7 +97,19 @@ def alignment(
     return figure
 
 
-def _alignment_panel(panel: Axes, label: int, target: Array, losses: Array, learned: float) -> None:
+def alignment_panel(
+    panel: Axes, title: str, target: Array, losses: Array, learned: float, bound: str
+) -> None:
+    """Observed against target values of one sweep.
+
+    Args:
+      panel: to draw on.
+      title: of the panel.
+      target: [P].
+      losses: [F, P], or errors: what the networks of F families reach.
+      learned: the value of a learned network, a level with the name `bound`.
+      bound: its name in the legend.
+    """
     low, median, high = np.quantile(losses, (0.05, 0.5, 0.95), axis=0)  # [P] each
     top = 1.06 * max(float(target.max()), float(high.max()), learned)
     reach = float(target.max())
@@ -123,14 +136,14 @@ def _alignment_panel(panel: Axes, label: int, target: Array, losses: Array, lear
         color=REFERENCE,
         linewidth=1.6,
         linestyle=(0, (1, 1.2)),
-        label="learned class (bound)",
+        label=bound,
         clip_on=False,
         zorder=3,
     )
     panel.set(xlim=(0.0, 1.03 * reach), ylim=(0.0, top))
     panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     panel.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    panel.set_title(f"class {label}")
+    panel.set_title(title)
     if above := int((losses > top).sum()):
         note = f"{above} of {losses.size} beyond the panel"
         panel.set_title(note, loc="right", fontsize=8, fontweight="normal", color=FAINT)
@@ -146,9 +159,14 @@ def learning_curves(curve_rows: Sequence[Mapping[str, Any]]) -> Figure:
     Returns:
       A figure; the last value of each curve is written beside it.
     """
-    steps = [row["step"] for row in curve_rows]
     figure = Figure(figsize=(WIDTH, 3.3), layout="constrained")
-    panel = figure.subplots()
+    learning_panel(figure.subplots(), curve_rows)
+    return figure
+
+
+def learning_panel(panel: Axes, curve_rows: Sequence[Mapping[str, Any]]) -> None:
+    """Draws the curves of `learning_curves` on a panel."""
+    steps = [row["step"] for row in curve_rows]
     curves = (("training", "train_loss", FAINT, 1.3), ("validation", "validation_loss", OURS, 2.2))
     for name, column, colour, width in curves:
         losses = [row[column] for row in curve_rows]
@@ -162,7 +180,6 @@ def learning_curves(curve_rows: Sequence[Mapping[str, Any]]) -> Figure:
     panel.yaxis.set_major_formatter("{x:g}")
     panel.yaxis.set_minor_locator(NullLocator())
     panel.legend(loc="upper right")
-    return figure
 
 
 @styled

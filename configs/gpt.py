@@ -1,0 +1,43 @@
+"""G.pt on digits: DiHyFo-1 with one number as its condition, four hypernetworks from one zoo of the quickstart's protocol (64-3-4).
+
+`python -m experiments.gpt` takes about 6 minutes on two quiet CPU cores and needs no download.
+"""
+
+from dataclasses import replace
+
+from configs import quickstart
+from hyperforget_jax.config import Config, HypernetworkConfig, LoaderConfig, TrainingConfig
+from hyperforget_jax.workdir import place, zoo_place
+
+
+def get_config() -> Config:
+    """What the four have in common; of the fields that `variants` sets, the last one's values."""
+    base = quickstart.get_config("four")
+    return replace(
+        base,
+        workdir="runs/gpt",
+        zoo=replace(base.zoo, runs=1024),
+        loader=LoaderConfig(resample="none"),
+        hypernetwork=HypernetworkConfig(
+            kind="dihyfo1", metric="one_loss", metric_class=2, width=128, depth=3
+        ),
+        training=TrainingConfig(steps=800, batch_size=256, alignment_every=100),
+    )
+
+
+def variants(base: Config) -> dict[str, Config]:
+    """The four by their folders in the workdir: they share its zoo, and differ in metric and re-balancing (`loader.resample`) alone."""
+    zoo = replace(base.zoo, folder=str(zoo_place(base)))
+    mean_loss = replace(base.hypernetwork, metric="mean_loss")
+    changes = {
+        "mean_loss": replace(base, hypernetwork=mean_loss),
+        "mean_loss_balanced": replace(
+            base, hypernetwork=mean_loss, loader=replace(base.loader, resample="losses")
+        ),
+        "mean_error": replace(base, hypernetwork=replace(base.hypernetwork, metric="mean_error")),
+        "one_loss": base,
+    }
+    return {
+        folder: replace(config, workdir=str(place(base) / folder), zoo=zoo)
+        for folder, config in changes.items()
+    }

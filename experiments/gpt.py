@@ -1,0 +1,119 @@
+"""G.pt, the parent of this work: DiHyFo-1 with one number as its condition, and what the paper observed of it (section A.6).
+
+`python -m experiments.gpt` needs no download; any argument overrides a config field.
+
+Trains, on one zoo, a hypernetwork asked for the mean loss, one with the training data re-balanced, one asked for the mean error and one for
+the loss of a class (`hypernetwork.metric_class`); sweeps each over a grid of its number, from random starts, and observes it on test.
+Leaves `figures/fig26` to `fig31`, `gpt.jsonl` (tidy rows; the method is a hypernetwork's folder), `gpt.md`, and each hypernetwork's folder.
+"""
+
+import sys
+from dataclasses import replace
+
+import jax
+import numpy as np
+
+from configs import gpt
+from experiments import align, command, stages
+from experiments.align import Grid, Sweep
+from experiments.run import Run, on_device
+from experiments.tidy import context
+from hyperforget_jax import keys, records, workdir
+from hyperforget_jax.config import flatten
+from hyperforget_jax.data import Split
+from hyperforget_jax.diffusion.generator import Generator
+from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.evaluate.rows import to_json
+from hyperforget_jax.report import figures, gpt_figures, gpt_tables
+from hyperforget_jax.report.gpt_figures import Followed
+from hyperforget_jax.report.listing import listing
+from hyperforget_jax.unlearn import prompts
+from hyperforget_jax.zoo import loader
+from hyperforget_jax.zoo.store import Zoo
+
+OWN = ("hypernetwork.kind", "hypernetwork.metric", "loader.resample")  # fields that the experiment sets
+DRAWN = 64  # batches behind Figure 29
+
+
+def run(job: Run) -> None:
+    """Trains, sweeps and observes every hypernetwork, reusing what is done; then the table and the figures."""
+    check(job)
+    zoo = stages.make_zoo(job)
+    known, held_out = zoo.split(job.config.zoo.runs, job.config.zoo.validation_share)
+    found, rows, pictures = {}, [], job.folder / "figures"
+    for folder, config in gpt.variants(job.config).items():
+        job.console.print(f"{folder}:")
+        workdir.claim(config)
+        each = replace(job, config=config, folder=workdir.place(config))
+        sweep = observe(each, grid_of(each, known), known, held_out)
+        label = job.dataset.classes[config.hypernetwork.metric_class] if folder == "one_loss" else None
+        rows += [to_json(row) for row in align.sweep_rows(each, context(each, folder, ()), label, sweep)]
+        found[folder] = followed(each, gpt_tables.NAMES[folder], label, sweep, known)
+    with records.writing_errors(pictures):
+        pictures.mkdir(exist_ok=True)
+    for name, picture in gpt_figures.draw(found).items():
+        figures.save(picture, pictures, name)
+    table = gpt_tables.table(rows)
+    records.write_rows(job.folder / "gpt.jsonl", rows)
+    records.write_text(job.folder / "gpt.md", gpt_tables.page(table))
+    job.console.print(listing(table), f"table and figures: {job.folder / 'gpt.md'}")
+
+
+def check(job: Run) -> None:
+    """Refuses a config that the experiment cannot use, before any work."""
+    flat, setting = flatten(job.config), flatten(gpt.get_config())
+    for name in OWN:
+        if flat[name] != setting[name]:
+            raise HyperForgetError(f"{name} is {flat[name]}: leave it out, the experiment sets it")
+    if (place := job.config.hypernetwork.metric_class) not in job.forgettable:
+        others = ", ".join(map(str, job.forgettable))
+        raise HyperForgetError(f"hypernetwork.metric_class {place} is a pivot: choose one of {others}")
+    if job.config.training.alignment_every == 0:
+        raise HyperForgetError("training.alignment_every is 0: Figure 26 needs it, choose at least 1")
+
+
+def grid_of(run: Run, known: Zoo) -> Grid:
+    """A regular grid [P, 1] of what is asked for, between quantiles of the zoo's training part."""
+    config, stored = run.config.evaluation, stages.asked_of(run, known).losses
+    low, high = np.quantile(stored.astype(np.float64), config.alignment_quantiles)
+    targets = np.linspace(low, high, config.alignment_prompts, dtype=np.float32)[:, None]  # [P, 1]
+    return Grid(targets, float(prompts.learned(stored, config.learned_share)[0]))
+
+
+def observe(run: Run, grid: Grid, known: Zoo, held_out: Zoo) -> Sweep:
+    """Trains the hypernetwork, following its grid on validation images, and then follows the grid on test images."""
+    config = run.config
+
+    def follow(generate: Generator, stream: str, count: int, split: Split) -> Sweep:
+        families = jax.random.split(keys.stream(config.seed, stream), count)
+        return align.follow(run, grid, 0, generate, families, on_device(split), lambda made: None)
+
+    def measure(generate: Generator) -> dict[str, float]:
+        count = config.training.alignment_families
+        sweep = follow(generate, "alignment during training", count, run.dataset.validation)
+        return align.means(run, sweep)
+
+    generate = stages.sampling(run, stages.train_hypernetwork(run, known, held_out, measure))
+    with run.timed("alignment", resumes=False):
+        return follow(generate, "alignment", config.evaluation.alignment_families, run.dataset.test)
+
+
+def followed(run: Run, name: tuple[str, str], label: int | None, sweep: Sweep, known: Zoo) -> Followed:
+    """A sweep beside what the training drew first and its curves."""
+    config, asked, curves = run.config, stages.asked_of(run, known), run.folder / "training"
+    size = config.training.batch_size
+    source = loader.pairs(asked, run.forgettable, size, config.seed, config.loader)
+    pairs = [(pair.current.losses, pair.target.losses) for pair in (source[step] for step in range(DRAWN))]
+    return Followed(
+        **vars(sweep),
+        name=name[0].format(label),
+        axis=name[1],
+        trained_on=asked.losses[:, 0],
+        drawn=np.concatenate(pairs, axis=1)[..., 0],  # [2, m]
+        learning=records.read_rows(curves / "learning_curve.jsonl"),
+        alignment=records.read_rows(curves / "alignment_curve.jsonl"),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(command.main("gpt", gpt.get_config(), run, sys.argv[1:]))
