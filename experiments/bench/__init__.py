@@ -1,1 +1,1 @@
-"""What `experiments.bench_zoo` measures: the contenders, the machine, the clock."""
+"""What `experiments.bench_zoo` and `experiments.bench_hypernet` measure: the contenders, the machine, the clock."""

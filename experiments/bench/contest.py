@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from experiments.bench import clock, flops, machine, naive_vmap, ours
 from experiments.bench.clock import Piece, Timing
-from experiments.bench.pieces import Pieces
+from experiments.bench.pieces import Pieces, Timed
 from experiments.bench.task import Task
 
 
@@ -35,7 +35,7 @@ def hold(
     field = contenders(task, pieces, torch)
     work = {name: each.piece for name, each in field.items()}
     timings = clock.alternate(work, pieces.rounds, pieces.seconds, on_round)
-    peak = max(each.flops / timings[name].best for name, each in field.items() if name.startswith("product"))
+    peak = peak_of(field, timings)
     found = {name: figures(each, timings[name], peak) for name, each in field.items()}
     rates = {name: row["checkpoints_per_second"] for name, row in found.items()}
     return {
@@ -80,11 +80,21 @@ def contenders(task: Task, pieces: Pieces, torch: Mapping[str, Piece]) -> dict[s
         "naive_vmap": made(naive_vmap.block(naive, 1), naive.runs, training + scoring),
         "training_steps": made(ours.block(task.unscored(), count), task.runs * count, training),
         "scoring": made(ours.scoring(task), task.runs, scoring),
-        **{
-            f"product_{side}": Contender(machine.product(side), 0, flops.product(side))
-            for side in machine.product_sides(pieces)
-        },
+        **products(pieces, "float32"),
     }
+
+
+def products(pieces: Timed, dtype: str) -> dict[str, Contender]:
+    """The square products whose best rate is the machine's peak."""
+    return {
+        f"product_{side}": Contender(machine.product(side, dtype), 0, flops.product(side))
+        for side in machine.product_sides(pieces)
+    }
+
+
+def peak_of(field: Mapping[str, Any], timings: Mapping[str, Timing]) -> float:
+    """The peak in FLOP/s: the rate of the best product in a field of contenders."""
+    return max(each.flops / timings[name].best for name, each in field.items() if name.startswith("product"))
 
 
 def figures(contender: Contender, timing: Timing, peak: float) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """How the cost of a checkpoint grows with runs per block, hidden units and classes, one of them varied at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -27,10 +27,14 @@ class Size(NamedTuple):
 def sizes(pieces: Pieces) -> dict[str, list[Size]]:
     """What is varied to the sizes of its table: the common size with that field replaced."""
     ranges = pieces.growth_runs, pieces.growth_hidden, pieces.growth_classes
-    common = Size(*pieces.growth_from)
+    return varied(Size(*pieces.growth_from), ranges)
+
+
+def varied(common: Any, ranges: Sequence[tuple[int, ...]]) -> dict[str, list[Any]]:
+    """Fields of a named tuple, in order, to that tuple with every value of the field's range in turn."""
     return {
         name: [common._replace(**{name: value}) for value in values]
-        for name, values in zip(Size._fields, ranges, strict=True)
+        for name, values in zip(common._fields, ranges, strict=True)
     }
 
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.bench.clock import Piece
-from experiments.bench.pieces import Pieces
+from experiments.bench.pieces import Timed
 from hyperforget_jax import records
 
 CPUINFO = Path("/proc/cpuinfo")
@@ -21,14 +21,14 @@ def is_cpu() -> bool:
     return jax.default_backend() == "cpu"
 
 
-def product(side: int) -> Piece:
-    """A square float32 product at JAX's default precision, as in training: float32 on a CPU, perhaps TF32 on a GPU."""
-    left, right = jax.random.normal(jax.random.key(0), (2, side, side), jnp.float32)
+def product(side: int, dtype: str) -> Piece:
+    """A square product at JAX's default precision, as in training: float32 is float32 on a CPU, perhaps TF32 on a GPU."""
+    left, right = jax.random.normal(jax.random.key(0), (2, side, side), dtype)
     multiply = jax.jit(jnp.matmul)
     return lambda: multiply(left, right)
 
 
-def product_sides(pieces: Pieces) -> tuple[int, ...]:
+def product_sides(pieces: Timed) -> tuple[int, ...]:
     """Sides of the products that this device is measured by."""
     return pieces.cpu_products if is_cpu() else pieces.accelerator_products
 
