@@ -159,7 +159,7 @@ def sweep_rows(run: Run, about: Context, label: int | None, sweep: Sweep) -> lis
         for name in ("mean_clipped", "share_aligned")
     ]
     correlation = alignment.pearson(sweep.targets, sweep.observed)
-    if sweep.pivots is not None:
+    if sweep.pivots is not None and label is not None:
         least = float(np.median(sweep.pivots, axis=0).min())
         row = replace(rows[0], metric="alignment_pivot_accuracy", statistic="value", low=None, high=None)
         rows.append(replace(row, value=least))
