@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments import stages
 from experiments.measure import Floats
 from experiments.run import Run, on_device
 from experiments.stages import Measure
 from experiments.tidy import context
-from hyperforget_jax import classifier, keys, metric
+from hyperforget_jax import classifier, keys, metric, records
 from hyperforget_jax.diffusion.generator import Generator
 from hyperforget_jax.evaluate import alignment
 from hyperforget_jax.evaluate.rows import Context, Row, rows_of
@@ -126,6 +128,12 @@ def watch(run: Run, asked: Mapping[int, Grid]) -> Measure:
         return values
 
     return measure
+
+
+def evolution(training: Path) -> list[dict[str, Any]]:
+    """What `watch` recorded in a training's folder; nothing if it was not asked to."""
+    path = training / f"{stages.ALIGNMENT_CURVE}.jsonl"
+    return records.read_rows(path) if path.exists() else []
 
 
 def means(run: Run, sweep: Sweep) -> dict[str, float]:

@@ -16,10 +16,11 @@ def draw(
     run: Run,
     counts: dict[str, int],
     curve: list[dict[str, Any]],
+    evolution: list[dict[str, Any]],
     evaluated: list[Evaluated],
     sweeps: dict[int, Sweep],
 ) -> list[Picture]:
-    """Draws every figure and saves it as PNG and SVG in `figures/`."""
+    """Draws every figure and saves it as PNG and SVG in `figures/`; alignment during training only if it was measured."""
     requests = [
         strips.Request(
             one.forget_set,
@@ -77,6 +78,13 @@ def draw(
             "Bars of checkpoint counts per combination of low and high losses",
         ),
     }
+    if evolution:
+        pictures["alignment_curve"] = Picture(
+            "How alignment grew",
+            figures.alignment_evolution(evolution),
+            "Prompt alignment of the averaged parameters on validation images during training (paper, Figures 9 to 18).",
+            "Mean R² and mean Pearson correlation per class against the training step",
+        )
     folder = run.folder / "figures"
     with records.writing_errors(folder):
         folder.mkdir(exist_ok=True)

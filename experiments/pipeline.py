@@ -36,8 +36,9 @@ def run(job: Run) -> None:
     sweeps = align.sweeps(job, grids, generate)
     rows = [to_json(row) for row in tidy.unlearning_rows(job, evaluated) + align.alignment_rows(job, sweeps)]
     records.write_rows(job.folder / "results.jsonl", rows)
-    curve = records.read_rows(job.folder / "training" / "learning_curve.jsonl")
-    drawn = pictures.draw(job, stages.covered(job, zoo), curve, evaluated, sweeps)
+    training = job.folder / "training"
+    curve, evolution = records.read_rows(training / "learning_curve.jsonl"), align.evolution(training)
+    drawn = pictures.draw(job, stages.covered(job, zoo), curve, evolution, evaluated, sweeps)
     page = pictures.write_page(job, rows, drawn)
     lines, aligned = tables.comparison(rows), tables.alignment_table(rows)
     markdown = tables.to_markdown(lines) + "\n" + tables.alignment_to_markdown(aligned)

@@ -25,6 +25,7 @@ from hyperforget_jax.zoo import build, loader, train
 from hyperforget_jax.zoo import store as zoo_store
 from hyperforget_jax.zoo.store import Zoo
 
+ALIGNMENT_CURVE = "alignment_curve"
 PROBED = 1024
 """Networks of the zoo that tell how much a logit varies."""
 Measure = Callable[[Generator], dict[str, float]]
@@ -161,7 +162,7 @@ def _watch(run: Run, hypernetwork: Hypernetwork, measure: Measure | None) -> Wat
         return None
     sample = generator_of_params(hypernetwork, run.config.sampling)
     return Watch(
-        "alignment_curve",
+        ALIGNMENT_CURVE,
         run.config.training.alignment_every,
         lambda params: measure(started(run, partial(sample, params))),
     )

@@ -52,7 +52,7 @@ FIELDS = [
     *("split", "protocol", "n", "value", "low", "high", "ideal"),
 ]
 """Of a row, in the order of methods.md, section 1."""
-PICTURES = ["accuracies", "alignment", "confusion", "coverage", "learning_curves"]
+PICTURES = ["accuracies", "alignment", "alignment_curve", "confusion", "coverage", "learning_curves"]
 Table = list[dict[str, Any]]
 
 

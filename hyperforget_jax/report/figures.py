@@ -1,6 +1,7 @@
 """Figures: arrays in, `matplotlib.figure.Figure` out; no pyplot, so no global state and no window."""
 
 import io
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -147,6 +148,33 @@ def alignment_panel(
     if above := int((losses > top).sum()):
         note = f"{above} of {losses.size} beyond the panel"
         panel.set_title(note, loc="right", fontsize=8, fontweight="normal", color=FAINT)
+
+
+@styled
+def alignment_evolution(curve_rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Mean R^2 and mean Pearson's correlation of every swept class during training (Figures 9 to 18).
+
+    Args:
+      curve_rows: rows with "step" and, for every label L, "r2_L" and "pearson_L".
+
+    Returns:
+      A figure; an R^2 below zero is drawn at zero.
+    """
+    figure = Figure(figsize=(WIDTH, 3.1), layout="constrained")
+    labels = [name.removeprefix("r2_") for name in curve_rows[0] if name.startswith("r2_")]
+    for panel, (measure, title) in zip(
+        figure.subplots(1, 2, sharey=True), {"r2": "mean R²", "pearson": "mean Pearson"}.items(), strict=True
+    ):
+        for label, mark in zip(labels, itertools.cycle("osD^v"), strict=False):
+            values = np.maximum([row[f"{measure}_{label}"] for row in curve_rows], 0.0)
+            name = f"class {label}, at the end {values[-1]:.3f}"
+            shade = 0.35 + 0.65 * (labels.index(label) + 1) / len(labels)
+            steps = [row["step"] for row in curve_rows]
+            panel.plot(steps, values, mark + "-", color=OURS, alpha=shade, markersize=4, label=name)
+        panel.set(ylim=(0.0, 1.02), xlabel="training step")
+        panel.set_title(title)
+        panel.legend(loc="lower right")
+    return figure
 
 
 @styled
