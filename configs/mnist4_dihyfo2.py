@@ -17,5 +17,5 @@ def get_config() -> Config:
         workdir="runs/mnist4_dihyfo2",
         zoo=replace(base.zoo, runs=4096),
         hypernetwork=HypernetworkConfig(kind="dihyfo2"),
-        training=TrainingConfig(steps=8000, alignment_every=1000),
+        training=TrainingConfig(steps=4000, alignment_every=500),
     )
