@@ -12,6 +12,4 @@ from hyperforget_jax.config import Config
 def get_config() -> Config:
     """The setting of mnist4_dihyfo2 on other images."""
     base = mnist4_dihyfo2.get_config()
-    return replace(
-        base, workdir="runs/fashion4_dihyfo2", data=replace(base.data, name="fashion_mnist")
-    )
+    return replace(base, workdir="runs/fashion4_dihyfo2", data=replace(base.data, name="fashion_mnist"))
