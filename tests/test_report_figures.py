@@ -94,7 +94,7 @@ def test_alignment_counts_what_lies_above_the_panel() -> None:
     losses = np.tile(TARGETS[0], (40, 1))
     losses[0] = 50.0
     figure = figures.alignment({0: TARGETS[0]}, {0: losses}, LEARNED)
-    assert figure.axes[0].get_title(loc="right") == "5 of 200 beyond the panel"
+    assert [text.get_text() for text in figure.axes[0].texts] == ["5 of 200 above"]
 
 
 def test_accuracies_show_every_network() -> None:

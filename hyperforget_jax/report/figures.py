@@ -146,8 +146,10 @@ def alignment_panel(
     panel.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     panel.set_title(title)
     if above := int((losses > top).sum()):
-        note = f"{above} of {losses.size} beyond the panel"
-        panel.set_title(note, loc="right", fontsize=8, fontweight="normal", color=FAINT)
+        note = f"{above} of {losses.size} above"
+        panel.text(
+            0.98, 0.06, note, transform=panel.transAxes, ha="right", fontsize=8, color=FAINT
+        )  # under the diagonal, where nothing is
 
 
 @styled
