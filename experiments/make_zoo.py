@@ -13,7 +13,7 @@ from functools import partial
 
 import jax
 
-from experiments import census, command, stages
+from experiments import census, cluster, command, stages
 from experiments.run import Run
 from hyperforget_jax.errors import HyperForgetError
 
@@ -48,12 +48,13 @@ def main(arguments: list[str]) -> int:
         config = command.setting(known.config)
         shard = part(known.shard) if known.shard else (0, 1)
         if known.cluster:
-            shard = join(known.cluster)
+            shard = cluster.join(known.cluster, PATIENCE)
     except (HyperForgetError, argparse.ArgumentError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     name = " ".join(["make_zoo", *(f"--{option} {value}" for option, value in vars(known).items() if value)])
-    return command.main(name, config, partial(make, shard=shard, cluster=bool(known.cluster)), others)
+    job = partial(make, shard=shard, cluster=bool(known.cluster))
+    return cluster.in_order(partial(command.main, name, config, arguments=others), job)
 
 
 def part(text: str) -> tuple[int, int]:
@@ -62,18 +63,6 @@ def part(text: str) -> tuple[int, int]:
     if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
         raise HyperForgetError(f"--shard is {text}: give I/N with I from 1 to N, such as 2/4")
     return int(first) - 1, int(last)
-
-
-def join(text: str) -> tuple[int, int]:
-    """Starts `jax.distributed` as `--cluster ADDRESS,N,I` says; returns (I, N)."""
-    words = text.split(",")
-    if len(words) != 3 or not all(word.isdecimal() for word in words[1:]) or int(words[2]) >= int(words[1]):
-        raise HyperForgetError(
-            f"--cluster is {text}: give ADDRESS,N,I with I below N, such as 10.0.0.1:1234,2,0"
-        )
-    count, index = int(words[1]), int(words[2])
-    jax.distributed.initialize(words[0], count, index, shutdown_timeout_seconds=PATIENCE)
-    return index, count
 
 
 if __name__ == "__main__":

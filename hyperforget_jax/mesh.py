@@ -6,13 +6,26 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from hyperforget_jax.errors import HyperForgetError
+
 DATA = "data"
 
 
 def make(batch_size: int) -> Mesh:
-    """A one-axis mesh of as many devices as divide the batch; its axis type is Auto."""
-    count = max(n for n in range(1, jax.device_count() + 1) if batch_size % n == 0)
-    return jax.make_mesh((count,), (DATA,), axis_types=(AxisType.Auto,), devices=jax.devices()[:count])
+    """A one-axis mesh of as many devices as divide the batch, equally many of every process; its axis type is Auto.
+
+    Raises:
+      HyperForgetError: the processes of a cluster cannot share the batch equally.
+    """
+    processes, most = jax.process_count(), jax.local_device_count()
+    counts = [n for n in range(1, most + 1) if batch_size % (n * processes) == 0]
+    if not counts:
+        raise HyperForgetError(
+            f"a batch of {batch_size} cannot be shared by {processes} processes: choose training.batch_size and "
+            f"training.accumulate so that their quotient is a multiple of {processes}"
+        )
+    devices = [device for index in range(processes) for device in jax.local_devices(index)[: counts[-1]]]
+    return jax.make_mesh((len(devices),), (DATA,), axis_types=(AxisType.Auto,), devices=devices)
 
 
 def make_local(batch_size: int) -> Mesh:

@@ -20,6 +20,7 @@ from hyperforget_jax.diffusion import dit, optimisation, trainer
 from hyperforget_jax.diffusion.conditioning import Condition
 from hyperforget_jax.diffusion.dit import Transformer
 from hyperforget_jax.diffusion.optimisation import Batch, Prepare, Task
+from hyperforget_jax.diffusion.trainer import Watch
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.weights.layout import TokenLayout
 
@@ -75,6 +76,7 @@ def train(
     prepare: Prepare = encode,
     diffusion: DiffusionConfig = DIFFUSION,
     on_steps: Callable[[int], None] = lambda count: None,
+    watch: Watch | None = None,
 ) -> Any:
     folder.mkdir(exist_ok=True)
     return trainer.train(
@@ -85,6 +87,7 @@ def train(
         HELD_OUT,
         config,
         on_steps,
+        watch,
     )
 
 
@@ -125,14 +128,36 @@ def test_one_device_equals_eight(
     assert mesh.make(CONFIG.batch_size).size == mesh.make(CONFIG.batch_size // 2).size == 8
     config = replace(CONFIG, accumulate=accumulate)
     eight = train(tmp_path / "eight", transformer, replace(config, shard_parameters=sharded))
-    monkeypatch.setattr(mesh, "make", lambda batch_size: one_device())
+    monkeypatch.setattr(mesh, "make", lambda batch_size: first_devices(1))
     one = train(tmp_path / "one", transformer, config)
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5), one, eight)
 
 
-def one_device() -> jax.sharding.Mesh:
+def first_devices(count: int) -> jax.sharding.Mesh:
     kind = jax.sharding.AxisType.Auto
-    return jax.make_mesh((1,), (mesh.DATA,), axis_types=(kind,), devices=jax.devices()[:1])
+    return jax.make_mesh((count,), (mesh.DATA,), axis_types=(kind,), devices=jax.devices()[:count])
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_state_divided_among_eight_devices_goes_on_on_fewer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    monkeypatch.setattr(mesh, "SMALLEST_SHARDED", 1)
+    transformer, config = linear(8), replace(CONFIG, shard_parameters=True)
+    divided = mesh.parameters(mesh.make(16), jax.eval_shape(transformer.init, jax.random.key(0)), True)
+    assert divided["w"].shard_shape((1, 8)) == (1, 1)
+    straight = train(tmp_path / "straight", transformer, config)
+    moved = tmp_path / "moved"
+    with pytest.raises(KeyboardInterrupt):
+        train(moved, transformer, config, on_steps=stop_after(6))
+    monkeypatch.setattr(mesh, "make", lambda batch_size: first_devices(count))
+    told: list[int] = []
+    found = train(moved, transformer, config, on_steps=told.append)
+    assert told == [4, 2, 2]  # the state of step 4 was taken over
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), found, straight)
+    curves = [records.read_rows(folder / "learning_curve.jsonl") for folder in (moved, tmp_path / "straight")]
+    losses = [[row["validation_loss"] for row in curve] for curve in curves]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
 
 
 def test_parameters_are_divided_along_the_longest_axis_that_devices_divide() -> None:
@@ -265,6 +290,50 @@ def test_a_nan_is_found_before_it_is_saved(tmp_path: Path) -> None:
         train(tmp_path, linear(), replace(CONFIG, log_every=8, checkpoint_every=2), batches=spoiled)
     with Checkpoints(tmp_path / "states") as states:
         assert states.latest() is None
+
+
+def test_a_step_that_spoils_the_parameters_is_not_saved(tmp_path: Path) -> None:
+    """Its loss is still finite: it was taken before."""
+    config = replace(CONFIG, learning_rate=float("inf"), log_every=1, checkpoint_every=1)
+    with pytest.raises(HyperForgetError, match=r"parameter norm is nan by step 1: lower training\.learning_"):
+        train(tmp_path, linear(), config)
+    with Checkpoints(tmp_path / "states") as states:
+        assert states.latest() is None
+
+
+def watching(every: int, seen: list[Any]) -> Watch:
+    """Measures the first parameter, and keeps a copy of what it was given, on one device."""
+
+    def measure(params: Any) -> dict[str, float]:
+        assert params["w"].devices() == {jax.devices()[0]}
+        seen.append(jax.tree.map(np.array, params))
+        return {"first": float(params["w"][0, 0])}
+
+    return Watch("watched", every, measure)
+
+
+def test_what_is_watched_is_measured_at_its_steps_and_at_the_end(tmp_path: Path) -> None:
+    """Of the averaged parameters, whole on one device; training does not notice."""
+    seen: list[Any] = []
+    watched = train(tmp_path / "watched", linear(), watch=watching(3, seen))
+    assert_same(watched, train(tmp_path / "straight", linear()))
+    rows = records.read_rows(tmp_path / "watched" / "watched.jsonl")
+    assert [row["step"] for row in rows] == [3, 6, 8]
+    assert_same(seen[-1], watched)
+    assert [row["first"] for row in rows] == [float(params["w"][0, 0]) for params in seen]
+    assert not (tmp_path / "straight" / "watched.jsonl").exists()
+
+
+def test_a_training_that_goes_on_measures_again_what_came_after_its_state(tmp_path: Path) -> None:
+    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
+    train(straight, linear(), watch=watching(1, []))
+    with pytest.raises(KeyboardInterrupt):
+        train(stopped, linear(), on_steps=stop_after(6), watch=watching(1, []))
+    assert (
+        len(records.read_rows(stopped / "watched.jsonl")) == 5
+    )  # the sixth comes after the log, where it stopped
+    train(stopped, linear(), watch=watching(1, []))
+    assert (stopped / "watched.jsonl").read_text() == (straight / "watched.jsonl").read_text()
 
 
 DECAYING = {"kernel", "project_in", "project_out"}

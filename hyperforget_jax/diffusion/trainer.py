@@ -1,5 +1,6 @@
 """Training of a hypernetwork: one loop, read from top to bottom."""
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -8,6 +9,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from hyperforget_jax import mesh, records
 from hyperforget_jax.checkpoint import Checkpoints
@@ -25,7 +27,7 @@ class Watch(NamedTuple):
     Attributes:
       name: of its curve.
       every: steps between two.
-      measure: averaged parameters on one device -> its values.
+      measure: averaged parameters on one device, which the next step takes back -> its values.
     """
 
     name: str
@@ -45,7 +47,7 @@ def train(
 ) -> Params:
     """Trains, or goes on from the last saved state; the same key gives the same parameters either way.
 
-    Every process of a cluster calls it with the same arguments; process 0 writes the curve.
+    Every process of a cluster calls it with the same arguments and a folder that all of them see; process 0 writes the curves.
 
     Args:
       folder: gets the saved states, `learning_curve.jsonl` and the watch's curve.
@@ -58,7 +60,7 @@ def train(
       watch: what to measure on the way; None: nothing.
 
     Returns:
-      The averaged parameters, whole on every device.
+      The averaged parameters, whole, on one of this process's devices.
 
     Raises:
       HyperForgetError: the loss is not finite; names the step. The last good state stays.
@@ -78,10 +80,17 @@ def train(
     loss_of = jax.jit(
         partial(optimisation.loss, task=task), in_shardings=(places.ema, whole, split), out_shardings=whole
     )
+
+    norm_of = jax.jit(optax.tree.norm, in_shardings=(places.params,), out_shardings=whole)
+
+    def own(params: Params) -> Params:
+        return jax.tree.map(lambda x: x.addressable_data(0), jax.device_put(params, whole))
+
     watched = mesh.place(held_out, split)
-    curve = Curve(folder, "learning_curve", config.tensorboard)
-    watch_curve = watch and Curve(folder, watch.name, config.tensorboard)
-    with Checkpoints(folder / "states") as states:
+    with contextlib.ExitStack() as opened:
+        states = opened.enter_context(Checkpoints(folder / "states"))
+        curve = opened.enter_context(Curve(folder, "learning_curve", config.tensorboard))
+        watch_curve = watch and opened.enter_context(Curve(folder, watch.name, config.tensorboard))
         begun = states.latest()
         if begun is not None:
             state = states.restore(begun, state)
@@ -96,10 +105,8 @@ def train(
             losses.append(loss)
             last = index == config.steps
             logs, saves = index % config.log_every == 0 or last, index % config.checkpoint_every == 0 or last
-            if (logs or saves) and not math.isfinite(float(loss)):
-                raise HyperForgetError(
-                    f"the hypernetwork's loss is {float(loss)} by step {index}: lower training.learning_rate"
-                )
+            if logs or saves:
+                _check_finite(index, float(loss), float(norm_of(state.params)))
             if logs:
                 held_out_loss = loss_of(state.ema, jax.random.clone(held_out_key), watched)
                 curve.add(
@@ -112,9 +119,17 @@ def train(
                 on_steps(len(losses))
                 losses = []
             if watch and watch_curve and (index % watch.every == 0 or last):
-                own = jax.tree.map(lambda x: x.addressable_data(0), jax.device_put(state.ema, whole))
-                watch_curve.add(index, watch.measure(own))
+                watch_curve.add(index, watch.measure(own(state.ema)))
             if saves:
                 with records.writing_errors(folder):
                     states.save(index, state)
-    return jax.device_put(state.ema, whole)
+    return own(state.ema)
+
+
+def _check_finite(index: int, loss: float, norm: float) -> None:
+    """Stops before a bad state is saved: a step can spoil the parameters while its loss, taken before it, is still finite."""
+    for name, value in (("loss", loss), ("parameter norm", norm)):
+        if not math.isfinite(value):
+            raise HyperForgetError(
+                f"the hypernetwork's {name} is {value} by step {index}: lower training.learning_rate"
+            )

@@ -1,0 +1,67 @@
+"""The hypernetwork of a config, alone: `python -m experiments.train --config mnist4_dihyfo2 --data.dir DIR`.
+
+    --config NAME               a file of configs/
+    --cluster ADDRESS,N,I       be process I (from 0) of N that train together, on all their devices, in a folder that all of them see.
+                                ADDRESS is process 0's HOST:PORT
+
+Any other argument overrides a config field. Leaves `hypernetwork/` and `training/` (states, curves) in the workdir. A zoo that is
+missing is made first, but not by a cluster: that is `make_zoo`'s. Stopped or killed, the same command goes on from the last state, on
+any number of devices or processes.
+"""
+
+import argparse
+import sys
+from functools import partial
+
+import jax
+
+from experiments import align, cluster, command, stages
+from experiments.run import Run
+from hyperforget_jax import mesh
+from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.workdir import zoo_place
+from hyperforget_jax.zoo import store
+
+PATIENCE = 300
+"""Seconds that a process of a cluster waits for process 0 to write the hypernetwork."""
+
+
+def train(run: Run) -> None:
+    """Trains the hypernetwork, in every process of a cluster alike.
+
+    Raises:
+      HyperForgetError: a cluster has no zoo to learn from, or a batch that its processes cannot share.
+    """
+    config = run.config
+    if jax.process_count() > 1:
+        if store.read_summary(zoo_place(config)) is None:
+            raise HyperForgetError(
+                f"no complete zoo at {zoo_place(config)}: make it first with experiments.make_zoo, the same --config and --workdir, "
+                "or name one that every process sees with --zoo.folder"
+            )
+        mesh.make(config.training.batch_size // config.training.accumulate)  # refuses a batch before any work
+    zoo = stages.make_zoo(run)
+    known, held_out = zoo.split(config.zoo.runs, config.zoo.validation_share)
+    stages.train_hypernetwork(run, known, held_out, align.watch(run, align.grids(run, known)))
+    run.console.print(f"hypernetwork: {run.folder / 'hypernetwork'}")
+
+
+def main(arguments: list[str]) -> int:
+    """Finds the config, joins the cluster, works; exit status as in `command.main`."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    for name in ("--config", "--cluster"):
+        parser.add_argument(name)
+    try:
+        known, others = parser.parse_known_args(arguments)
+        config = command.setting(known.config)
+        if known.cluster:
+            cluster.join(known.cluster, PATIENCE)
+    except (HyperForgetError, argparse.ArgumentError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    name = " ".join(["train", *(f"--{option} {value}" for option, value in vars(known).items() if value)])
+    return cluster.in_order(partial(command.main, name, config, arguments=others), train)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
