@@ -1,0 +1,80 @@
+"""Which tokens, objective, guidance and sampler make a hypernetwork good: every combination, from one zoo.
+
+`python -m experiments.ablation --data.dir DIR`; `--config NAME` takes another file of configs/, any other argument overrides a field.
+
+A training for each kind of tokens and objective, in its own folder of the workdir; `configs.ablation.Axes` tells what varies. Each cell is
+one row of `ablation.jsonl`, written when it is done, and reused: prompt alignment (mean R^2 and Pearson) of every forgettable class; median
+accuracy of unselected networks on the retain and on the forget images of every forget set; seconds of a batch of `sampling.batch_size`
+networks. All on test images, with the same prompts and keys in every cell. Leaves `ablation.md` and `figures/ablation.*` too.
+"""
+
+import itertools
+import sys
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from configs.ablation import Axes, Cell, sampled, trained
+from experiments import align, command, replies, stages
+from experiments.ablation_parts import measure
+from experiments.bench import machine
+from experiments.run import Run
+from hyperforget_jax import records, workdir
+from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.report import ablation_figures, figures
+from hyperforget_jax.report.listing import listing
+
+
+def run(job: Run, axes: Axes) -> None:
+    """Trains what is not trained, makes the cells that have no row yet; then the table and the figure."""
+    check(job, axes)
+    zoo, told = stages.make_zoo(job), machine.about()
+    device = f"{told['device']}, {told['cores']} CPU cores"
+    known, held_out = zoo.split(job.config.zoo.runs, job.config.zoo.validation_share)
+    grids, candidates = align.grids(job, known), replies.candidates(job, known)
+    prompts = np.stack(
+        [tried[len(tried) // 2] for tried in candidates]
+    )  # [S, K], the middle ones: no selection
+    path = job.folder / "ablation.jsonl"
+    stored = records.read_rows(path) if path.exists() else []
+    rows = {Cell(*(row[name] for name in Cell._fields)): row for row in stored}
+    for _, cells in itertools.groupby(axes.cells(), lambda cell: (cell.tokens, cell.objective)):
+        first, *others = cells
+        config = trained(job.config, first)
+        workdir.claim(config)
+        each = replace(job, config=config, folder=workdir.place(config))
+        hypernetwork = stages.train_hypernetwork(each, known, held_out)
+        for cell in (first, *others):
+            if cell in rows:
+                job.console.print(f"{cell}: reused from {path}", highlight=False)
+                continue
+            asking = replace(each, config=sampled(job.config, cell))
+            with job.timed(str(cell), resumes=False):
+                found = measure(asking, str(cell), stages.sampling(asking, hypernetwork), grids, prompts)
+            rows[cell] = {**cell._asdict(), **found, "device": device}
+            records.write_rows(path, rows.values())
+    table, pictures = [rows[cell] for cell in axes.cells()], job.folder / "figures"
+    with records.writing_errors(pictures):
+        pictures.mkdir(exist_ok=True)
+    figures.save(ablation_figures.tradeoff(table), pictures, "ablation")
+    records.write_text(job.folder / "ablation.md", ablation_figures.page(table))
+    lines = ({"cell": str(cell), **ablation_figures.summary(rows[cell])} for cell in axes.cells())
+    job.console.print(listing([*lines]))
+    job.console.print(f"table and figure: {job.folder / 'ablation.md'}")
+
+
+def check(job: Run, axes: Axes) -> None:
+    """Refuses a config that cannot serve every cell, before any work."""
+    metric = job.config.hypernetwork.metric
+    if metric != "class_losses":
+        raise HyperForgetError(
+            f"hypernetwork.metric is {metric}: choose class_losses, whose alignment is measured"
+        )
+    for cell in axes.cells():
+        command.check(sampled(job.config, cell))
+
+
+if __name__ == "__main__":
+    arguments = ["--config", "ablation", *sys.argv[1:]]  # the last one counts
+    sys.exit(command.main_of_config("ablation", partial(run, axes=Axes()), arguments))

@@ -1,0 +1,149 @@
+"""An ablation of hypernetworks: its table, its page, and the figure of quality against sampling time.
+
+A row is a cell: "tokens", "objective", "guidance", "sampler", "steps"; `r2_2`, `pearson_2`, … of class 2; `retain_2-3`, `forget_2-3`, … of
+forget set {2, 3}; "seconds" for "networks" of them, "networks_per_second"; "device".
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, MaxNLocator
+
+from hyperforget_jax.report.style import CLOUD, FAINT, INK, OURS, REFERENCE, WIDTH, styled
+from hyperforget_jax.report.tables import Row, braces, markdown, number
+
+OBJECTIVES = {"x0": "x0, uniform", "v": "v, min-SNR"}
+"""What is predicted, and how its error is weighed."""
+MEASURES = {
+    "r2": ("Mean R²", max),
+    "pearson": ("Pearson", max),
+    "retain": ("Retain accuracy", max),
+    "forget": ("Forget accuracy", min),
+    "seconds": ("Seconds", min),
+    "networks_per_second": ("Networks/s", max),
+}
+"""Measure to its name, and to what is best."""
+SUMMED = ("r2", "pearson", "retain", "forget", "seconds")
+PANELS = ("r2", "retain", "forget")
+COLOURS = {
+    ("functional", "v"): OURS,
+    ("functional", "x0"): REFERENCE,
+    ("raw", "v"): CLOUD,
+    ("raw", "x0"): FAINT,
+}
+MARKS = "osD^vP*X"
+"""Of the samplers, in the rows' order."""
+FILLS: tuple[Any, ...] = ("full", "none", "left", "top")
+"""Of the marks of each guidance, in the rows' order."""
+FLOOR = -1.0
+"""Alignment at which a mark stays, however far below it is: R² has no lower bound."""
+
+
+def summary(row: Row) -> dict[str, float]:
+    """Alignment averaged over classes, accuracies over forget sets, and the seconds, of one row."""
+    return {measure: float(np.mean([row[name] for name in _columns(row, measure)])) for measure in SUMMED}
+
+
+def page(rows: Sequence[Row]) -> str:
+    """The table as Markdown, one line per row; the best of each column is bold, all of them at a tie as printed."""
+    columns = {name: measure for measure in MEASURES for name in _columns(rows[0], measure)}
+    printed = {name: [_text(name, row[name]) for row in rows] for name in columns}
+    for name, measure in columns.items():
+        best = _text(name, MEASURES[measure][1](row[name] for row in rows))
+        printed[name] = [f"**{text}**" if text == best else text for text in printed[name]]
+    heads = ("Tokens", "Objective", "Guidance", "Sampler", *(_head(*item) for item in columns.items()))
+    cells = (
+        (row["tokens"], OBJECTIVES[row["objective"]], f"{row['guidance']:g}", _sampler(row)) for row in rows
+    )
+    body = [(*cell, *texts) for cell, texts in zip(cells, zip(*printed.values(), strict=True), strict=True)]
+    networks = " or ".join(dict.fromkeys(str(row["networks"]) for row in rows))
+    devices = "; ".join(dict.fromkeys(row["device"] for row in rows))
+    return (
+        "# What makes a hypernetwork good\n\n"
+        "On test images. Mean R² (equation 6) and mean Pearson's correlation of observed with target losses, by class, over families of "
+        "networks. Median accuracy of unselected networks on the retain and on the forget images, by forget set; all are asked with one "
+        f"prompt. Seconds to sample {networks} networks, once compiled, on: {devices}. Bold: the best of a column.\n\n"
+        f"{markdown(heads, 'lllr' + 'r' * len(columns), body)}\n"
+        "![Alignment and accuracy against sampling seconds](figures/ablation.png)\n"
+    )
+
+
+@styled
+def tradeoff(rows: Sequence[Row]) -> Figure:
+    """Alignment and accuracies against sampling seconds on a logarithmic axis, one mark per row.
+
+    Args:
+      rows: at least one; classes and forget sets are averaged.
+
+    Returns:
+      A figure: colour tells tokens and objective, shape the sampler, filling the guidance; lines join the samplers of one hypernetwork.
+    """
+    lines = [{**row, **summary(row)} for row in rows]
+    samplers = list(dict.fromkeys(_sampler(line) for line in lines))
+    scales = list(dict.fromkeys(line["guidance"] for line in lines))
+    marks = {name: MARKS[place % len(MARKS)] for place, name in enumerate(samplers)}
+    fills = {scale: FILLS[place % len(FILLS)] for place, scale in enumerate(scales)}
+    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
+    for panel, measure in zip(figure.subplots(1, len(PANELS)), PANELS, strict=True):
+        for tokens, objective, scale in dict.fromkeys(_series(line) for line in lines):
+            one = [line for line in lines if _series(line) == (tokens, objective, scale)]
+            colour = COLOURS[tokens, objective]
+            heights = [max(line[measure], FLOOR) for line in one]
+            panel.plot([line["seconds"] for line in one], heights, color=colour, linewidth=0.7, alpha=0.5)
+            for line, height in zip(one, heights, strict=True):
+                look: dict[str, Any] = {"marker": marks[_sampler(line)], "fillstyle": fills[scale]}
+                panel.plot(line["seconds"], height, color=colour, markersize=5.5, clip_on=False, **look)
+        _frame(panel, measure, sum(line[measure] < FLOOR for line in lines))
+    figure.supxlabel(f"seconds to sample {rows[0]['networks']} networks", fontsize=9.5)
+    settings = dict.fromkeys((line["tokens"], line["objective"]) for line in lines)
+    handles = [
+        *(_handle(f"{tokens}, {of}", COLOURS[tokens, of], "o") for tokens, of in settings),
+        *(_handle(name, INK, mark) for name, mark in marks.items()),
+        *(_handle("no guidance" if s == 1.0 else f"guidance {s:g}", INK, "o", f) for s, f in fills.items()),
+    ]
+    figure.legend(handles=handles, loc="outside upper left", ncols=5, columnspacing=1.2, handletextpad=0.2)
+    return figure
+
+
+def _frame(panel: Axes, measure: str, below: int) -> None:
+    panel.set(xscale="log", title=MEASURES[measure][0])
+    panel.xaxis.set_major_locator(LogLocator(numticks=5))
+    panel.xaxis.set_major_formatter("{x:g}")
+    panel.yaxis.set_major_locator(MaxNLocator(5))
+    if measure == "forget":
+        panel.set_ylim(bottom=0.0)
+    if below:
+        panel.set_title(f"{below} below", loc="right", fontsize=8, fontweight="normal", color=FAINT)
+
+
+def _handle(name: str, colour: str, mark: str, fill: Any = "full") -> Line2D:
+    return Line2D([], [], linestyle="none", label=name, color=colour, marker=mark, fillstyle=fill)
+
+
+def _series(line: Row) -> tuple[str, str, float]:
+    return line["tokens"], line["objective"], line["guidance"]
+
+
+def _sampler(row: Row) -> str:
+    return f"{row['sampler'].upper()} {row['steps']}"
+
+
+def _columns(row: Row, measure: str) -> list[str]:
+    """Names of a measure's columns: one per class or forget set, or its own."""
+    return [name for name in row if name == measure or name.startswith(f"{measure}_")]
+
+
+def _head(name: str, measure: str) -> str:
+    of = name.removeprefix(measure).lstrip("_")
+    about = braces(map(int, of.split("-"))) if measure in ("retain", "forget") else f"class {of}"
+    return f"{MEASURES[measure][0]}, {about}" if of else MEASURES[measure][0]
+
+
+def _text(name: str, value: float) -> str:
+    if name not in ("seconds", "networks_per_second"):
+        return number(value)
+    return f"{value:,.0f}" if value >= 100.0 else f"{value:.3g}"
