@@ -21,14 +21,12 @@ from experiments.ablation_parts import measure
 from experiments.bench import machine
 from experiments.run import Run
 from hyperforget_jax import records, workdir
-from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.report import ablation_figures, figures
 from hyperforget_jax.report.listing import listing
 
 
 def run(job: Run, axes: Axes) -> None:
     """Trains what is not trained, makes the cells that have no row yet; then the table and the figure."""
-    check(job, axes)
     zoo, told = stages.make_zoo(job), machine.about()
     device = f"{told['device']}, {told['cores']} CPU cores"
     known, held_out = zoo.split(job.config.zoo.runs, job.config.zoo.validation_share)
@@ -66,15 +64,13 @@ def run(job: Run, axes: Axes) -> None:
 
 def check(job: Run, axes: Axes) -> None:
     """Refuses a config that cannot serve every cell, before any work."""
-    metric = job.config.hypernetwork.metric
-    if metric != "class_losses":
-        raise HyperForgetError(
-            f"hypernetwork.metric is {metric}: choose class_losses, whose alignment is measured"
-        )
+    align.check(job)
     for cell in axes.cells():
         command.check(sampled(job.config, cell))
 
 
 if __name__ == "__main__":
     arguments = ["--config", "ablation", *sys.argv[1:]]  # the last one counts
-    sys.exit(command.main_of_config("ablation", partial(run, axes=Axes()), arguments))
+    sys.exit(
+        command.main_of_config("ablation", partial(run, axes=Axes()), arguments, partial(check, axes=Axes()))
+    )

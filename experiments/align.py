@@ -16,6 +16,7 @@ from experiments.stages import Measure
 from experiments.tidy import context
 from hyperforget_jax import classifier, keys, metric, records
 from hyperforget_jax.diffusion.generator import Generator
+from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.evaluate import alignment
 from hyperforget_jax.evaluate.rows import Context, Row, rows_of
 from hyperforget_jax.progress import track
@@ -47,6 +48,19 @@ class Grid:
 
     prompts: Floats
     learned: float
+
+
+def check(run: Run) -> None:
+    """Refuses a condition that tells no class from another.
+
+    Raises:
+      HyperForgetError: names the metric.
+    """
+    if run.config.hypernetwork.metric != "class_losses":
+        raise HyperForgetError(
+            f"hypernetwork.metric is {run.config.hypernetwork.metric}: requests and sweeps of classes need class_losses; "
+            "experiments.gpt measures the others"
+        )
 
 
 def grids(run: Run, known: Zoo) -> dict[int, Grid]:
@@ -137,9 +151,18 @@ def evolution(training: Path) -> list[dict[str, Any]]:
 
 
 def means(run: Run, sweep: Sweep) -> dict[str, float]:
-    """R^2 (equation 6) and Pearson's correlation of a sweep, means over its families."""
+    """R^2 (equation 6) and Pearson's correlation of a sweep, means over its families; and the least accuracy on pivots."""
     r2 = alignment.prompt_alignment(sweep.targets, sweep.observed, run.config.evaluation.alignment_epsilon)
-    return {"r2": float(r2.mean()), "pearson": float(alignment.pearson(sweep.targets, sweep.observed).mean())}
+    values = {
+        "r2": float(r2.mean()),
+        "pearson": float(alignment.pearson(sweep.targets, sweep.observed).mean()),
+    }
+    return values if sweep.pivots is None else values | {"pivots": least_pivots(sweep.pivots)}
+
+
+def least_pivots(pivots: Floats) -> float:
+    """Of accuracies [F, P] the median over families at the prompt where it is least."""
+    return float(np.median(pivots, axis=0).min())
 
 
 def alignment_rows(run: Run, found: Mapping[int, Sweep]) -> list[Row]:
@@ -168,7 +191,6 @@ def sweep_rows(run: Run, about: Context, label: int | None, sweep: Sweep) -> lis
     ]
     correlation = alignment.pearson(sweep.targets, sweep.observed)
     if sweep.pivots is not None and label is not None:
-        least = float(np.median(sweep.pivots, axis=0).min())
         row = replace(rows[0], metric="alignment_pivot_accuracy", statistic="value", low=None, high=None)
-        rows.append(replace(row, value=least))
+        rows.append(replace(row, value=least_pivots(sweep.pivots)))
     return rows + rows_of(correlation, about, metric="alignment_pearson", class_=label, **settings)

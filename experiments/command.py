@@ -26,7 +26,13 @@ from hyperforget_jax.workdir import claim
 CONFIGS = Path(__file__).parent.parent / "configs"
 
 
-def main(name: str, default: Config, job: Callable[[Run], None], arguments: Sequence[str]) -> int:
+def main(
+    name: str,
+    default: Config,
+    job: Callable[[Run], None],
+    arguments: Sequence[str],
+    refuse: Callable[[Run], None] | None = None,
+) -> int:
     """Parses, checks, loads the images, claims the workdir, works: nothing is written before all input is known to be good.
 
     Args:
@@ -34,6 +40,7 @@ def main(name: str, default: Config, job: Callable[[Run], None], arguments: Sequ
       default: the experiment's setting.
       job: the work.
       arguments: of the command line, without the program's name.
+      refuse: raises what this experiment has against a run; None: nothing.
 
     Returns:
       Exit status: 0, 2 after bad input or an unfit environment, 130 after Ctrl-C.
@@ -45,6 +52,8 @@ def main(name: str, default: Config, job: Callable[[Run], None], arguments: Sequ
         config = parse(default, arguments)
         check(config)
         run = start(config, console, f"python -m experiments.{name} {shlex.join(arguments)}".rstrip())
+        if refuse:
+            refuse(run)
         claim(config)
         job(run)
     except HyperForgetError as error:
@@ -56,7 +65,12 @@ def main(name: str, default: Config, job: Callable[[Run], None], arguments: Sequ
     return 0
 
 
-def main_of_config(name: str, job: Callable[[Run], None], arguments: Sequence[str]) -> int:
+def main_of_config(
+    name: str,
+    job: Callable[[Run], None],
+    arguments: Sequence[str],
+    refuse: Callable[[Run], None] | None = None,
+) -> int:
     """The same for an experiment whose setting is told by `--config NAME`, a file of configs/."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--config")
@@ -66,7 +80,7 @@ def main_of_config(name: str, job: Callable[[Run], None], arguments: Sequence[st
     except (HyperForgetError, argparse.ArgumentError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return main(f"{name} --config {known.config}", config, job, others)
+    return main(f"{name} --config {known.config}", config, job, others, refuse)
 
 
 def setting(name: str | None) -> Config:

@@ -37,7 +37,6 @@ DRAWN = 64  # batches behind Figure 29
 
 def run(job: Run) -> None:
     """Trains, sweeps and observes every hypernetwork, reusing what is done; then the table and the figures."""
-    check(job)
     zoo = stages.make_zoo(job)
     known, held_out = zoo.split(job.config.zoo.runs, job.config.zoo.validation_share)
     found, rows, pictures = {}, [], job.folder / "figures"
@@ -90,8 +89,7 @@ def observe(run: Run, grid: Grid, known: Zoo, held_out: Zoo) -> Sweep:
 
     def measure(generate: Generator) -> dict[str, float]:
         count = config.training.alignment_families
-        sweep = follow(generate, "alignment during training", count, run.dataset.validation)
-        return align.means(run, sweep)
+        return align.means(run, follow(generate, "alignment during training", count, run.dataset.validation))
 
     generate = stages.sampling(run, stages.train_hypernetwork(run, known, held_out, measure))
     with run.timed("alignment", resumes=False):
@@ -105,15 +103,17 @@ def followed(run: Run, name: tuple[str, str], label: int | None, sweep: Sweep, k
     source = loader.pairs(asked, run.forgettable, size, config.seed, config.loader)
     pairs = [(pair.current.losses, pair.target.losses) for pair in (source[step] for step in range(DRAWN))]
     return Followed(
-        **vars(sweep),
         name=name[0].format(label),
         axis=name[1],
+        targets=sweep.targets,
+        observed=sweep.observed,
+        learned=sweep.learned,
         trained_on=asked.losses[:, 0],
         drawn=np.concatenate(pairs, axis=1)[..., 0],  # [2, m]
         learning=records.read_rows(curves / "learning_curve.jsonl"),
-        alignment=records.read_rows(curves / "alignment_curve.jsonl"),
+        alignment=align.evolution(curves),
     )
 
 
 if __name__ == "__main__":
-    sys.exit(command.main("gpt", gpt.get_config(), run, sys.argv[1:]))
+    sys.exit(command.main("gpt", gpt.get_config(), run, sys.argv[1:], check))

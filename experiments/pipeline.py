@@ -8,7 +8,6 @@ import sys
 from experiments import align, command, measure, pictures, replies, stages, tidy
 from experiments.run import Run
 from hyperforget_jax import records
-from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.evaluate.rows import to_json
 from hyperforget_jax.report import tables
 
@@ -19,11 +18,6 @@ def run(job: Run) -> None:
     Leaves in the workdir: `zoo/`, `hypernetwork/`, `reference/`, `requests/` (artefacts with manifests), `results.jsonl` (tidy rows),
     `results.md` (the tables), `costs.jsonl` (seconds per stage), `figures/` and `report.html`.
     """
-    if job.config.hypernetwork.metric != "class_losses":
-        raise HyperForgetError(
-            f"hypernetwork.metric is {job.config.hypernetwork.metric}, which tells no class from another: "
-            "requests need class_losses; experiments.gpt measures the others"
-        )
     zoo = stages.make_zoo(job)
     known, held_out = zoo.split(job.config.zoo.runs, job.config.zoo.validation_share)
     candidates = replies.candidates(job, known)
@@ -49,4 +43,4 @@ def run(job: Run) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command.main_of_config("pipeline", run, sys.argv[1:]))
+    sys.exit(command.main_of_config("pipeline", run, sys.argv[1:], align.check))

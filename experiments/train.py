@@ -27,11 +27,20 @@ PATIENCE = 300
 
 
 def train(run: Run) -> None:
-    """Trains the hypernetwork, in every process of a cluster alike.
+    """Trains the hypernetwork, in every process of a cluster alike."""
+    zoo = stages.make_zoo(run)
+    known, held_out = zoo.split(run.config.zoo.runs, run.config.zoo.validation_share)
+    stages.train_hypernetwork(run, known, held_out, align.watch(run, align.grids(run, known)))
+    run.console.print(f"hypernetwork: {run.folder / 'hypernetwork'}")
+
+
+def check(run: Run) -> None:
+    """Refuses what cannot be trained, before any work.
 
     Raises:
-      HyperForgetError: a cluster has no zoo to learn from, or a batch that its processes cannot share.
+      HyperForgetError: a condition without classes; a cluster has no zoo to learn from, or a batch that its processes cannot share.
     """
+    align.check(run)
     config = run.config
     if jax.process_count() > 1:
         if store.read_summary(zoo_place(config)) is None:
@@ -39,11 +48,7 @@ def train(run: Run) -> None:
                 f"no complete zoo at {zoo_place(config)}: make it first with experiments.make_zoo, the same --config and --workdir, "
                 "or name one that every process sees with --zoo.folder"
             )
-        mesh.make(config.training.batch_size // config.training.accumulate)  # refuses a batch before any work
-    zoo = stages.make_zoo(run)
-    known, held_out = zoo.split(config.zoo.runs, config.zoo.validation_share)
-    stages.train_hypernetwork(run, known, held_out, align.watch(run, align.grids(run, known)))
-    run.console.print(f"hypernetwork: {run.folder / 'hypernetwork'}")
+        mesh.make(config.training.batch_size // config.training.accumulate)  # refuses a batch
 
 
 def main(arguments: list[str]) -> int:
@@ -60,7 +65,7 @@ def main(arguments: list[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     name = " ".join(["train", *(f"--{option} {value}" for option, value in vars(known).items() if value)])
-    return cluster.in_order(partial(command.main, name, config, arguments=others), train)
+    return cluster.in_order(partial(command.main, name, config, arguments=others, refuse=check), train)
 
 
 if __name__ == "__main__":

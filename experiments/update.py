@@ -4,10 +4,10 @@
 
     --config NAME       a file of configs/, of a DiHyFo-1
     --model FILE.npz    float32 arrays w0 [out, in], b0 [out], w1, b1, …; without it a model is trained on all classes
-    --rounds N          the same as --request.rounds N
 
-Any other argument overrides a config field. Uses the workdir's zoo and hypernetwork, made if they are missing; leaves `update.jsonl`
-(tidy rows, with a direction and a round), `update.md`, `figures/update.*`, and in `update/` the model and the network that each call gave.
+Any other argument overrides a config field, such as `--request.rounds 5`. Uses the workdir's zoo and hypernetwork, made if they
+are missing; leaves `update.jsonl` (tidy rows, with a direction and a round), `update.md`, `figures/update.*`, and in `update/` the model
+and the network that each call gave.
 """
 
 import argparse
@@ -36,13 +36,8 @@ from hyperforget_jax.workdir import identity
 
 
 def work(run: Run, model: str | None) -> None:
-    """Lets the model forget every forget set and learn it back; the model's file is read before any work."""
-    hyper, given = run.config.hypernetwork, update.read(Path(model), run.sizes) if model else None
-    if (hyper.kind, hyper.metric) != ("dihyfo1", "class_losses"):
-        raise HyperForgetError(
-            f"hypernetwork.kind is {hyper.kind} and hypernetwork.metric {hyper.metric}: "
-            "choose dihyfo1 and class_losses, such as --config mnist4_dihyfo1"
-        )
+    """Lets the model forget every forget set and learn it back."""
+    given = update.read(Path(model), run.sizes) if model else None
     zoo = stages.make_zoo(run)
     known, held_out = zoo.split(run.config.zoo.runs, run.config.zoo.validation_share)
     asked, grids = replies.candidates(run, known), align.grids(run, known)
@@ -70,6 +65,22 @@ def work(run: Run, model: str | None) -> None:
     figures.save(updates.accuracies(calls), run.folder / "figures", "update")
     run.console.print(listing(updates.summary(rows)))
     run.console.print(f"tables: {run.folder / 'update.md'}\nmodels: {run.folder / 'update'}")
+
+
+def check(run: Run, model: str | None) -> None:
+    """Refuses another hypernetwork, and a model's file that is none.
+
+    Raises:
+      HyperForgetError: names what is wrong.
+    """
+    hyper = run.config.hypernetwork
+    if (hyper.kind, hyper.metric) != ("dihyfo1", "class_losses"):
+        raise HyperForgetError(
+            f"hypernetwork.kind is {hyper.kind} and hypernetwork.metric {hyper.metric}: "
+            "choose dihyfo1 and class_losses, such as --config mnist4_dihyfo1"
+        )
+    if model:
+        update.read(Path(model), run.sizes)
 
 
 def trained(run: Run) -> Params:
@@ -100,7 +111,7 @@ def panels(
 def main(arguments: Sequence[str]) -> int:
     """Finds the config, works; exit status as in `command.main`."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    for name in ("--config", "--model", "--rounds"):
+    for name in ("--config", "--model"):
         parser.add_argument(name)
     try:
         known, others = parser.parse_known_args(arguments)
@@ -109,10 +120,9 @@ def main(arguments: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     model = ["--model", known.model] if known.model else []
-    others += ["--request.rounds", known.rounds] if known.rounds else []
-    return command.main(
-        " ".join(["update --config", known.config, *model]), config, partial(work, model=known.model), others
-    )
+    name = " ".join(["update --config", known.config, *model])
+    work_on, check_of = (partial(function, model=known.model) for function in (work, check))
+    return command.main(name, config, work_on, others, check_of)
 
 
 if __name__ == "__main__":

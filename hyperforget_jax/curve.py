@@ -1,6 +1,7 @@
 """Curves of a training: JSON lines always, TensorBoard's files too when asked for (the extra `tensorboard`)."""
 
 import importlib.util
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -50,10 +51,11 @@ class Curve:
             self._board = SummaryWriter(str(place), purge_step=step + 1, filename_suffix=f".{step}")
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
-        """Records the values at a step."""
+        """Records the values at a step; one that is not finite becomes null, since JSON has no such number."""
         if not self._writes:
             return
-        records.append_row(self._path, {"step": step, **values})
+        finite = {key: value if math.isfinite(value) else None for key, value in values.items()}
+        records.append_row(self._path, {"step": step, **finite})
         if self._board is not None:
             for key, value in values.items():
                 self._board.add_scalar(key, value, step)

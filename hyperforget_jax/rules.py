@@ -90,6 +90,11 @@ def check(config: Config) -> None:
         raise HyperForgetError(
             f"training.accumulate {parts} does not divide training.batch_size {config.training.batch_size}: choose a divisor"
         )
+    if config.diffusion.prediction == "epsilon" and config.diffusion.functional_weight:
+        raise HyperForgetError(
+            f"diffusion.functional_weight is {config.diffusion.functional_weight}, but a network that epsilon predicts from "
+            "pure noise answers at random: set it to 0, or predict x0 or v"
+        )
     if config.sampling.guidance != 1.0 and config.diffusion.full_dropout == 0.0:
         raise HyperForgetError(
             f"sampling.guidance is {config.sampling.guidance}, but training never drops a whole condition: "

@@ -22,6 +22,8 @@ WHERE_NOT_WHAT = (
     "zoo.folder",
     "zoo.memory_gib",
     "loader.memory_gib",
+    "request.rounds",
+    "training.tensorboard",
     "loader.threads",
     "loader.prefetch",
 )

@@ -180,17 +180,17 @@ def test_a_stopped_grid_goes_on_where_it_was_and_measures_the_same(
         (["--diffusion.full-dropout", "0"], "sampling.guidance is 2.0, but training never drops a whole"),
         (["--diffusion.timesteps", "3"], "sampling.steps is 4: choose 1 to diffusion.timesteps = 3"),
         (["--codec.chunk-size", "32"], "codec.chunk_size is 32: choose less than hypernetwork.width, 32"),
-        (["--hypernetwork.metric", "mean_loss"], "hypernetwork.metric is mean_loss: choose class_losses"),
+        (["--hypernetwork.metric", "mean_loss"], "hypernetwork.metric is mean_loss: "),
     ],
 )
 def test_a_config_that_cannot_serve_every_cell_is_refused_before_any_work(
     arguments: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    job = partial(ablation.run, axes=AXES)
-    assert command.main("tiny", setting(tmp_path / "run"), job, arguments) == 2
+    job, refuse = partial(ablation.run, axes=AXES), partial(ablation.check, axes=AXES)
+    assert command.main("tiny", setting(tmp_path / "run"), job, arguments, refuse) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert told in line
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.json"]
+    assert not (tmp_path / "run").exists()
 
 
 def test_without_guidance_no_dropout_is_needed() -> None:

@@ -235,7 +235,7 @@ def test_what_the_experiment_cannot_use_is_refused_before_any_work(
         config, **{part: replace(getattr(config, part), **fields) for part, fields in changes.items()}
     )
     with pytest.raises(HyperForgetError, match=words):
-        gpt.run(job_of(config)[0])
+        gpt.check(job_of(config)[0])
     assert list(tmp_path.iterdir()) == []
 
 

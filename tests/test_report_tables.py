@@ -146,13 +146,19 @@ def test_terminal_table_fits_80_columns_whole() -> None:
 
 def test_alignment_lines_by_hand() -> None:
     rows = aligned(3, 0.5, 0.8, 0.6, 0.75, 0.9) + aligned(0, -0.4911, 0.77, 0.55, 0.5, 0.7968)
+    rows += [
+        row | {"class": 0} for row in rows_of("dihyfo2", None, "alignment_pivot_accuracy", 32, value=0.97)
+    ]
     lines = tables.alignment_table(rows)
     assert lines == [
-        AlignmentLine(3, 0.5, 0.8, 0.6, 0.75, 0.9),
-        AlignmentLine(0, -0.4911, 0.77, 0.55, 0.5, 0.7968),
+        AlignmentLine(3, 0.5, 0.8, 0.6, 0.75, 0.9, None),
+        AlignmentLine(0, -0.4911, 0.77, 0.55, 0.5, 0.7968, 0.97),
     ]
+    assert tables.alignment_to_markdown(lines).splitlines()[-2] == (
+        "| 3 | 0.5000 | 0.8000 | 0.6000 | 0.7500 | 0.9000 | – |"
+    )
     assert tables.alignment_to_markdown(lines).splitlines()[-1] == (
-        "| 0 | -0.4911 | 0.7700 | 0.5500 | 0.5000 | 0.7968 |"
+        "| 0 | -0.4911 | 0.7700 | 0.5500 | 0.5000 | 0.7968 | 0.9700 |"
     )
     assert tables.alignment_to_rich(lines).row_count == 2
 

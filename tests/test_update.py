@@ -373,8 +373,8 @@ def test_the_networks_of_the_calls_are_the_rows_and_can_be_given_back(finished: 
             ["--config", "smoke_dihyfo1", "--hypernetwork.metric", "mean_loss"],
             "hypernetwork.metric mean_loss",
         ),
-        (["--config", "smoke_dihyfo1", "--rounds", "0"], "request.rounds is 0"),
-        (["--config", "smoke_dihyfo1", "--rounds", "many"], "rounds"),
+        (["--config", "smoke_dihyfo1", "--request.rounds", "0"], "request.rounds is 0"),
+        (["--config", "smoke_dihyfo1", "--request.rounds", "many"], "rounds"),
     ],
 )
 def test_what_cannot_run_is_refused_in_one_line_before_any_work(
@@ -386,4 +386,4 @@ def test_what_cannot_run_is_refused_in_one_line_before_any_work(
     assert line.startswith("error: ")
     assert told in line
     assert out == ""
-    assert not list((tmp_path / "run").glob("zoo*"))
+    assert not (tmp_path / "run").exists()

@@ -26,6 +26,7 @@ from hyperforget_jax.errors import HyperForgetError
 WHERE = {
     *("workdir", "overwrite", "zoo.folder", "zoo.memory_gib"),
     *("loader.memory_gib", "loader.threads", "loader.prefetch"),
+    *("request.rounds", "training.tensorboard"),
 }
 """Settings that decide no content."""
 

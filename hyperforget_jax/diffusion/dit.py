@@ -83,16 +83,18 @@ class DiT(nn.Module):
         time = Embedder(config, name="time")(timestep_features(timesteps))  # [B, C]
         losses = self._loss_features(condition)  # [B, K or 3 K, 2 F + 2]
         x = self._embed(noisy, "in")  # [B, T, C]
+        start = None if condition.start is None else self._embed(condition.start, "start")  # [B, T, C]
+        if start is not None:
+            x = x + start  # place by place, since units of one kind have no position to be found by
         if config.conditioning == "adaln":
             told = Embedder(config, name="losses")(losses.reshape(len(losses), -1))  # [B, C]
             modulator = nn.silu(time + told)  # [B, C]
-            if condition.start is not None:
-                x = x + self._embed(condition.start, "start")  # [B, T, C]
         else:
             modulator = None
             told = Embedder(config, name="losses")(losses) + self._position("losses", losses.shape[1])
-            starts = [] if condition.start is None else [self._embed(condition.start, "start")]
-            x = jnp.concatenate([x, *starts, told, time[:, None]], axis=1)  # [B, T or 2 T + K or 3 K + 1, C]
+            x = jnp.concatenate(
+                [x, *([] if start is None else [start]), told, time[:, None]], axis=1
+            )  # [B, T or 2 T + K or 3 K + 1, C]
         for index in range(config.depth):
             block = nn.remat(Block) if config.rematerialise else Block
             x = block(config, name=f"block_{index}")(x, modulator)

@@ -91,7 +91,10 @@ def step(
     if config.accumulate == 1:
         mean, gradients = value_and_gradient(state.params, keys[0], batch)
     else:
-        parts = jax.tree.map(lambda x: x.reshape(config.accumulate, -1, *x.shape[1:]), batch)
+        # every part has examples of every device
+        parts = jax.tree.map(
+            lambda x: jnp.swapaxes(x.reshape(-1, config.accumulate, *x.shape[1:]), 0, 1), batch
+        )
         nothing = (jnp.float32(0.0), jax.tree.map(jnp.zeros_like, state.params))
         total, _ = jax.lax.scan(add, nothing, (keys, parts))
         mean, gradients = jax.tree.map(lambda x: x / config.accumulate, total)

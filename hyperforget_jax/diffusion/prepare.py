@@ -53,9 +53,10 @@ def update(codec: Codec, statistics: Conditioning, untrained: Untrained, share: 
         start = jax.vmap(codec.encode)(networks)  # [B, T, W]
         start = jnp.where(swapped[:, None, None], untrained.tokens[rows], start)  # [B, T, W]
         current = jnp.where(swapped[:, None], untrained.losses[rows], losses)  # [B, K]
-        pairs = jnp.stack([start, jax.vmap(codec.encode)(targets, networks)], axis=1)  # [B, 2, T, W]
-        alike = jax.vmap(codec.augment, in_axes=(None, 0))
-        pairs = jax.vmap(alike)(jax.random.split(augment_key, count), pairs)  # [B, 2, T, W]
+        alone, alike = jax.vmap(codec.encode)(targets), jax.vmap(codec.encode)(targets, networks)  # [B, T, W]
+        pairs = jnp.stack([start, jnp.where(swapped[:, None, None], alone, alike)], axis=1)  # [B, 2, T, W]
+        augment = jax.vmap(codec.augment, in_axes=(None, 0))
+        pairs = jax.vmap(augment)(jax.random.split(augment_key, count), pairs)  # [B, 2, T, W]
         condition = conditioning.ask(statistics, target_losses)
         return pairs[:, 1], condition._replace(
             current=conditioning.standardise(statistics, current), start=pairs[:, 0]

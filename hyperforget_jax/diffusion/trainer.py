@@ -63,7 +63,7 @@ def train(
       The averaged parameters, whole, on one of this process's devices.
 
     Raises:
-      HyperForgetError: the loss is not finite; names the step. The last good state stays.
+      HyperForgetError: the loss or the parameters are not finite; names the step. The last good state stays.
     """
     init_key, step_key, held_out_key = jax.random.split(key, 3)
     devices = mesh.make(config.batch_size // config.accumulate)
@@ -105,7 +105,8 @@ def train(
             losses.append(loss)
             last = index == config.steps
             logs, saves = index % config.log_every == 0 or last, index % config.checkpoint_every == 0 or last
-            if logs or saves:
+            watches = watch is not None and (index % watch.every == 0 or last)
+            if logs or saves or watches:
                 _check_finite(index, float(loss), float(norm_of(state.params)))
             if logs:
                 held_out_loss = loss_of(state.ema, jax.random.clone(held_out_key), watched)
@@ -118,7 +119,7 @@ def train(
                 )
                 on_steps(len(losses))
                 losses = []
-            if watch and watch_curve and (index % watch.every == 0 or last):
+            if watch and watch_curve and watches:
                 watch_curve.add(index, watch.measure(own(state.ema)))
             if saves:
                 with records.writing_errors(folder):

@@ -168,7 +168,8 @@ def alignment_evolution(curve_rows: Sequence[Mapping[str, Any]]) -> Figure:
         figure.subplots(1, 2, sharey=True), {"r2": "mean R²", "pearson": "mean Pearson"}.items(), strict=True
     ):
         for label, mark in zip(labels, itertools.cycle("osD^v"), strict=False):
-            values = np.maximum([row[f"{measure}_{label}"] for row in curve_rows], 0.0)
+            found = np.array([row[f"{measure}_{label}"] for row in curve_rows], np.float64)
+            values = np.maximum(found, 0.0)
             name = f"class {label}, at the end {values[-1]:.3f}"
             shade = 0.35 + 0.65 * (labels.index(label) + 1) / len(labels)
             steps = [row["step"] for row in curve_rows]

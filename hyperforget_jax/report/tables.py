@@ -5,7 +5,7 @@ the forget set, so each line tells whether the value lies below, inside or above
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Any, Literal
 
 from rich.box import SIMPLE_HEAD
@@ -87,15 +87,14 @@ class Line:
 
 @dataclass(frozen=True)
 class AlignmentLine:
-    """Prompt alignment of one class (section A.4, Equation 6), over the families of samples.
+    """Prompt alignment of one class, by its original label, over the families of samples (section A.4, Equation 6).
 
     Attributes:
-      label: original label of the class.
-      r2_mean: mean R² of the families; one bad family drags it.
-      r2_median: their median.
+      r2_mean: mean R² of the families; one bad family drags it. r2_median: their median.
       r2_clipped: mean of R² clipped at 0.
       r2_share: share of families with R² above 0.8.
       pearson_mean: mean correlation of target and observed loss.
+      pivots_least: median accuracy on the pivots at the prompt where it is least; None: there are no pivots.
     """
 
     label: int
@@ -104,6 +103,7 @@ class AlignmentLine:
     r2_clipped: float
     r2_share: float
     pearson_mean: float
+    pivots_least: float | None = None
 
 
 def select(rows: Iterable[Row], methods: Sequence[str], selection: str | None) -> dict[tuple[Any, ...], Row]:
@@ -178,14 +178,13 @@ def alignment_table(rows: Sequence[Row]) -> list[AlignmentLine]:
     Raises:
       HyperForgetError: a statistic of a class is missing.
     """
-    names = ("alignment_r2", "alignment_pearson")
     values = {
         (row["class"], row["metric"], row["statistic"]): float(row["value"])
         for row in rows
-        if row["metric"] in names and row["method"] in OURS
+        if row["metric"].startswith("alignment_") and row["method"] in OURS
     }
-    wanted = [("alignment_r2", name) for name in ("mean", "median", "mean_clipped", "share_aligned")]
-    wanted += [("alignment_pearson", "mean")]
+    names = ("mean", "median", "mean_clipped", "share_aligned")
+    wanted = [*(("alignment_r2", name) for name in names), ("alignment_pearson", "mean")]
     lines = []
     for label in dict.fromkeys(key[0] for key in values):
         for metric, statistic in wanted:
@@ -193,7 +192,9 @@ def alignment_table(rows: Sequence[Row]) -> list[AlignmentLine]:
                 raise HyperForgetError(
                     f"the rows have no {statistic} of {metric} for class {label}: evaluate the alignment again"
                 )
-        lines.append(AlignmentLine(label, *(values[label, *key] for key in wanted)))
+        aligned = AlignmentLine(label, *(values[label, *key] for key in wanted))
+        pivots = values.get((label, "alignment_pivot_accuracy", "value"))
+        lines.append(replace(aligned, pivots_least=pivots))
     return lines
 
 
@@ -224,7 +225,7 @@ COLUMNS = (
 )
 ALIGNMENT_COLUMNS = (
     *("Class", "R², mean", "R², median", "R² clipped at 0, mean"),
-    *("R² > 0.8, share", "Pearson, mean"),
+    *("R² > 0.8, share", "Pearson, mean", "Pivots, least median accuracy"),
 )
 
 
@@ -244,8 +245,8 @@ def cells(line: Line) -> tuple[str, ...]:
 
 def alignment_cells(line: AlignmentLine) -> tuple[str, ...]:
     """The texts of a line under `ALIGNMENT_COLUMNS`."""
-    values = (line.r2_mean, line.r2_median, line.r2_clipped, line.r2_share, line.pearson_mean)
-    return (str(line.label), *(number(value) for value in values))
+    label, *values = astuple(line)
+    return (str(label), *(number(value) for value in values))
 
 
 def to_rich(lines: Sequence[Line]) -> Table:
@@ -288,7 +289,9 @@ def to_markdown(lines: Sequence[Line]) -> str:
 
 def alignment_to_markdown(lines: Sequence[AlignmentLine]) -> str:
     """Prompt alignment as a Markdown table, with a newline at its end."""
-    return markdown(ALIGNMENT_COLUMNS, "rrrrrr", [alignment_cells(line) for line in lines])
+    return markdown(
+        ALIGNMENT_COLUMNS, "r" * len(ALIGNMENT_COLUMNS), [alignment_cells(line) for line in lines]
+    )
 
 
 def markdown(columns: Sequence[str], sides: str, body: Iterable[Iterable[str]]) -> str:
