@@ -2,7 +2,8 @@
 
 `python -m experiments.pipeline --config paper_mnist --data.dir DIR` (DiHyFo-1: `--hypernetwork.kind dihyfo1`)
 
-About 3.7 million checkpoints, 82 GB on disk, and the transformer of paper_mnist4: 373 million parameters with this classifier's tokens. Not trained here.
+About 3.7 million checkpoints, 82 GB on disk, and the transformer of paper_mnist4: 373 million parameters with
+this classifier's tokens. Not trained here.
 """
 
 from dataclasses import replace
