@@ -3,8 +3,8 @@
 `python -m experiments.pipeline --config paper_mnist4 --data.dir DIR` (DiHyFo-1: `--hypernetwork.kind dihyfo1`)
 
 Where the paper is silent the numbers are those of its parent, G.pt (arXiv 2209.12892); bfloat16 activations and the logarithm of
-losses are ours. 361 million parameters (369 for DiHyFo-1): it needs a GPU and has not been trained here, so there are neither hours nor results to expect;
-`python -m experiments.bench_hypernet` with this width, depth and batch tells steps/s on a device.
+losses are ours. 361 million parameters (369 for DiHyFo-1): it needs a GPU and has not been trained here, so there are neither hours nor
+results to expect; `python -m experiments.bench_hypernet` with this width, depth and batch tells steps/s on a device.
 """
 
 from dataclasses import replace
