@@ -4,7 +4,7 @@
 for the zoo (that of mnist_zoo; `--zoo.folder` shares one), the rest for training.
 
 Expect of 256 unselected networks for {2}, {2, 3, 4} and {0, ..., 4}: mean forget accuracy at most 0.005, median retain accuracy within
-0.02 of the retrained cloud's; prompt alignment on classes 0 to 4 with a mean R^2 of at least 0.8 and a Pearson correlation of at least 0.93.
+0.02 of the retrained cloud's; prompt alignment on classes 0 to 4 with a mean R^2 of at least 0.8 and a Pearson of at least 0.93.
 """
 
 from dataclasses import replace
