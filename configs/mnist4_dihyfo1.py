@@ -3,8 +3,8 @@
 `python -m experiments.pipeline --config mnist4_dihyfo1 --data.dir DIR` starts it from random weights;
 `python -m experiments.update --config mnist4_dihyfo1 --data.dir DIR` gives it a trained model to forget, and to learn back.
 
-Half of its examples start from random weights, and in half of the others losses climb: both directions are asked for alike. Its zoo is
-that of mnist4_dihyfo2 (`--zoo.folder` shares one).
+A third of its examples start from random weights, a third from a checkpoint of another run, and in half of the others losses climb. Its
+zoo is that of mnist4_dihyfo2 (`--zoo.folder` shares one).
 """
 
 from dataclasses import replace
@@ -21,5 +21,5 @@ def get_config() -> Config:
         workdir="runs/mnist4_dihyfo1",
         loader=replace(base.loader, reverse_probability=0.5),
         hypernetwork=replace(base.hypernetwork, kind="dihyfo1"),
-        training=replace(base.training, untrained_share=0.5),
+        training=replace(base.training, untrained_share=1 / 3, unrelated_share=1 / 3),
     )

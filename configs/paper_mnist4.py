@@ -53,6 +53,7 @@ def get_config() -> Config:
             checkpoint_every=5_000,
             alignment_every=10_000,
             untrained_share=0.0,
+            unrelated_share=0.0,
         ),
         sampling=SamplingConfig(sampler="ddpm", steps=1000),
     )

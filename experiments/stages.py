@@ -101,7 +101,7 @@ def train_hypernetwork(run: Run, known: Zoo, held_out: Zoo, measure: Measure | N
         condition = conditioning.fit(asked_of(run, known).losses, config.hypernetwork.loss_floor)
         if updates:
             bank = untrained(run, coder)
-            ready = prepare.update(coder, condition, bank, config.training.untrained_share)
+            ready = prepare.update(coder, condition, bank, config.training)
         else:
             ready = prepare.generation(coder, condition)
         columns = metric.width(config.hypernetwork, run.sizes[-1])

@@ -18,6 +18,7 @@ SHARES = (
     "training.beta2",
     "training.ema_decay",
     "training.untrained_share",
+    "training.unrelated_share",
     "sampling.eta",
     "request.retain_quantiles",
     "request.forget_tolerance",
@@ -122,3 +123,8 @@ def check(config: Config) -> None:
                 raise HyperForgetError(f"{name} is {number}: choose a number below 1")
             if name in POSITIVE and number == 0.0:
                 raise HyperForgetError(f"{name} is {number}: choose a number above 0")
+    starts = config.training.untrained_share + config.training.unrelated_share
+    if starts > 1.0:
+        raise HyperForgetError(
+            f"training.untrained_share and training.unrelated_share add up to {starts:g}: choose shares of one whole"
+        )

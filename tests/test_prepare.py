@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hyperforget_jax.config import CodecConfig
+from hyperforget_jax.config import CodecConfig, TrainingConfig
 from hyperforget_jax.diffusion import conditioning, prepare
 from hyperforget_jax.diffusion.conditioning import Condition
 from hyperforget_jax.weights import codec
@@ -37,11 +37,12 @@ def tokens(coder: Codec) -> np.ndarray[Any, Any]:
     return np.asarray(jax.vmap(lambda vector: coder.encode(unflatten(vector, SIZES)))(jnp.asarray(WEIGHTS)))
 
 
-def update(coder: Codec, share: float) -> tuple[jax.Array, Condition]:
+def update(coder: Codec, share: float, unrelated: float = 0.0) -> tuple[jax.Array, Condition]:
     """Clean tokens and their condition, for pairs of a network and its double."""
     marks = jnp.where(coder.layout.mask[None], 100.0 * jnp.asarray(MARKS)[:, None, None], 0.0)
     untrained = prepare.Untrained(marks, jnp.tile(jnp.asarray(MARKS)[:, None], (1, 4)))
-    ready = jax.jit(prepare.update(coder, STATISTICS, untrained, share))
+    config = TrainingConfig(untrained_share=share, unrelated_share=unrelated)
+    ready = jax.jit(prepare.update(coder, STATISTICS, untrained, config))
     clean, condition = ready(jax.random.key(1), ((WEIGHTS, LOSSES), (2.0 * WEIGHTS, TARGETS)))
     return clean, condition
 
@@ -83,6 +84,25 @@ def test_untrained_starts_take_their_share_each_with_its_own_losses(coder: Codec
     assert_conditions(condition.current, np.where(swapped[:, None], marks, LOSSES).astype(np.float32))
     assert {*marks[swapped, 0]} == {*MARKS}  # each of them comes up
     assert np.abs(clean).max() < 50.0  # and never as a target
+    assert_conditions(condition.target, TARGETS)
+
+
+def test_unrelated_starts_take_their_share_and_come_with_their_own_losses(coder: Codec) -> None:
+    """The theta of the example before, as the losses tell; never the example's own."""
+    _, condition = update(coder, share=0.25, unrelated=0.5)
+    current = np.asarray(condition.current)
+    own, before = (
+        np.isclose(
+            current, conditioning.standardise(STATISTICS, jnp.asarray(each)), rtol=1e-4, atol=1e-5
+        ).all(1)
+        for each in (LOSSES, np.roll(LOSSES, 1, axis=0))
+    )
+    assert own.mean() == pytest.approx(0.25, abs=4 * math.sqrt(0.25 * 0.75 / COUNT))
+    assert before.mean() == pytest.approx(0.5, abs=4 * math.sqrt(0.25 / COUNT))
+    starts = np.asarray(condition.start)
+    marks = np.rint(starts[:, 0, 0] / 100.0) > 0
+    assert not (marks & (own | before)).any()
+    assert (marks | own | before).all()
     assert_conditions(condition.target, TARGETS)
 
 

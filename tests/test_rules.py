@@ -57,6 +57,9 @@ REFUSED = {
     ),
     "training.accumulate is 0": Config(training=TrainingConfig(accumulate=0)),
     "training.untrained is 0": Config(training=TrainingConfig(untrained=0)),
+    "training.untrained_share and training.unrelated_share add up to 1.2": Config(
+        training=TrainingConfig(untrained_share=0.6, unrelated_share=0.6)
+    ),
     "training.untrained_share is 1.5": Config(training=TrainingConfig(untrained_share=1.5)),
     "sampling.guidance is 2.0, but training never drops a whole condition": Config(
         sampling=SamplingConfig(guidance=2.0)

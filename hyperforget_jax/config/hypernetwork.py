@@ -96,6 +96,8 @@ class TrainingConfig:
     """Whether curves are written for TensorBoard too, which needs the extra `tensorboard`."""
     untrained_share: float = 0.25
     """dihyfo1: share of the examples that start from random weights, not from an earlier checkpoint of the run."""
+    unrelated_share: float = 0.25
+    """dihyfo1: share of the examples that start from a checkpoint of another run, so that any model can be updated in one call."""
     untrained: int = 2048
     """dihyfo1: random networks to draw those from."""
 

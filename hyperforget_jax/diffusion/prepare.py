@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from hyperforget_jax.classifier import Params
+from hyperforget_jax.config import TrainingConfig
 from hyperforget_jax.diffusion import conditioning
 from hyperforget_jax.diffusion.conditioning import Condition, Conditioning
 from hyperforget_jax.diffusion.optimisation import Batch, Prepare
@@ -33,33 +34,40 @@ def generation(codec: Codec, statistics: Conditioning) -> Prepare:
     return prepare
 
 
-def update(codec: Codec, statistics: Conditioning, untrained: Untrained, share: float) -> Prepare:
+def update(codec: Codec, statistics: Conditioning, untrained: Untrained, config: TrainingConfig) -> Prepare:
     """DiHyFo-1: a batch is a pair of such, theta and theta*; one permutation augments both.
 
     Args:
       codec: of the tokens.
       statistics: of the conditions.
       untrained: starts that no run has seen.
-      share: chance that one of them takes the place of theta, so that random weights are a start too.
+      config: chances that one of those takes the place of theta, so that random weights are a start too, or the theta of the example
+        before, so that any trained network is one, for any target.
     """
 
     def prepare(key: jax.Array, batch: Batch) -> tuple[jax.Array, Condition]:
         (weights, losses), (target_weights, target_losses) = batch
-        swap_key, row_key, augment_key = jax.random.split(key, 3)
+        origin_key, row_key, augment_key = jax.random.split(key, 3)
         count = len(losses)
-        swapped = jax.random.bernoulli(swap_key, share, (count,))  # [B]
+        origin = jax.random.uniform(origin_key, (count,))  # [B]
+        swapped = origin < config.untrained_share + config.unrelated_share  # [B]
+        random = origin < config.untrained_share  # [B]
         rows = jax.random.randint(row_key, (count,), 0, len(untrained.losses))  # [B]
         networks, targets = _networks(codec, weights), _networks(codec, target_weights)
         start = jax.vmap(codec.encode)(networks)  # [B, T, W]
-        start = jnp.where(swapped[:, None, None], untrained.tokens[rows], start)  # [B, T, W]
-        current = jnp.where(swapped[:, None], untrained.losses[rows], losses)  # [B, K]
+        for chosen, tokens, their in (
+            (swapped, jnp.roll(start, 1, axis=0), jnp.roll(jnp.asarray(losses), 1, axis=0)),
+            (random, untrained.tokens[rows], untrained.losses[rows]),
+        ):
+            start = jnp.where(chosen[:, None, None], tokens, start)  # [B, T, W]
+            losses = jnp.where(chosen[:, None], their, losses)  # [B, K]
         alone, alike = jax.vmap(codec.encode)(targets), jax.vmap(codec.encode)(targets, networks)  # [B, T, W]
         pairs = jnp.stack([start, jnp.where(swapped[:, None, None], alone, alike)], axis=1)  # [B, 2, T, W]
         augment = jax.vmap(codec.augment, in_axes=(None, 0))
         pairs = jax.vmap(augment)(jax.random.split(augment_key, count), pairs)  # [B, 2, T, W]
         condition = conditioning.ask(statistics, target_losses)
         return pairs[:, 1], condition._replace(
-            current=conditioning.standardise(statistics, current), start=pairs[:, 0]
+            current=conditioning.standardise(statistics, losses), start=pairs[:, 0]
         )
 
     return prepare
