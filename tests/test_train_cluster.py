@@ -323,7 +323,7 @@ def test_a_cluster_needs_a_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(
         HyperForgetError, match=f"^no complete zoo at {tmp_path / 'zoo'}: make it first with "
     ):
-        train_command.train(a_run(tmp_path))
+        train_command.check(a_run(tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -333,7 +333,7 @@ def test_a_cluster_needs_a_batch_that_its_processes_can_share(
     monkeypatch.setattr(jax, "process_count", lambda: 3)
     run = a_run(tmp_path, "--zoo.folder", str(one / "zoo"))
     with pytest.raises(HyperForgetError, match=r"^a batch of 22 cannot be shared by 3 processes: choose "):
-        train_command.train(run)
+        train_command.check(run)
     assert list(tmp_path.iterdir()) == []
 
 
