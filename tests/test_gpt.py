@@ -115,7 +115,7 @@ def test_every_hypernetwork_has_its_folder_and_all_share_one_zoo(folder: Path) -
     for name in FOLDERS:
         curve = records.read_rows(folder / name / "training" / "alignment_curve.jsonl")
         assert [row["step"] for row in curve] == [2, 4]
-        assert all(set(row) == {"step", "r2", "pearson"} for row in curve)
+        assert all(set(row) == {"step", "r2", "pearson", "pivots"} for row in curve)
         assert all(-1.0 <= row["pearson"] <= 1.0 >= row["r2"] for row in curve)
 
 
