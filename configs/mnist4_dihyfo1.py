@@ -2,6 +2,10 @@
 
 `python -m experiments.pipeline --config mnist4_dihyfo1 --data.dir DIR` starts it from random weights;
 `python -m experiments.update --config mnist4_dihyfo1 --data.dir DIR` gives it a trained model to forget, and to learn back.
+The first takes 20 minutes on two CPU cores beside other jobs, the second 2 more.
+
+Expect prompt alignment from random weights with a mean R^2 of at least 0.85 on classes 2 and 3, and of a trained model a median accuracy of
+0.00 on what it forgets and of at least 0.9 on what it learns back, each in one call.
 
 A third of its examples start from random weights, a third from a checkpoint of another run, and in half of the others losses climb. Its
 zoo is that of mnist4_dihyfo2 (`--zoo.folder` shares one).

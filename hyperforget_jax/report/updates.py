@@ -110,7 +110,7 @@ def page(rows: Sequence[Row], model: str) -> str:
         "starts from the network chosen in round 1 of forgetting.\n\n"
         f"{markdown(heading, 'llrrrrrr', body)}\n"
         "Prompt alignment of the same model: one class's loss is swept, the others are asked to stay learned.\n\n"
-        f"{markdown(('Round', *ALIGNMENT_COLUMNS), 'rrrrrrr', aligned)}"
+        f"{markdown(('Round', *ALIGNMENT_COLUMNS), 'r' * (1 + len(ALIGNMENT_COLUMNS)), aligned)}"
     )
 
 
