@@ -150,7 +150,11 @@ def test_contenders_count_their_own_work(block: Task) -> None:
 
 def test_contenders_take_turns_and_the_best_turn_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     now, calls, rounds = [0.0], [], []
-    costs = {"a": iter([9.0, 1.0, 4.0, 3.0, 6.0]), "b": iter([9.0, 9.0, 2.0, 2.0, 2.0])}
+    first = 9.0  # of a turn, which does not count
+    costs = {
+        "a": iter([first, 1.0, first, 4.0, first, 3.0, first, 6.0]),
+        "b": iter([first, 9.0, first, 2.0, first, 2.0, first, 2.0]),
+    }
 
     def piece(name: str) -> None:
         calls.append(name)
@@ -159,7 +163,7 @@ def test_contenders_take_turns_and_the_best_turn_counts(monkeypatch: pytest.Monk
     monkeypatch.setattr(clock.time, "perf_counter", lambda: now[0])
     pieces = {"a": lambda: piece("a"), "b": lambda: piece("b")}
     timings = clock.alternate(pieces, 3, 0.0, rounds.append)
-    assert "".join(calls) == "aabb" + "ab" * 3
+    assert "".join(calls) == "aabb" * 4
     assert timings == {"a": Timing(3.0, 1.0), "b": Timing(2.0, 0.0)}
     assert rounds == [1, 1, 1]
 
@@ -173,7 +177,7 @@ def test_a_short_piece_is_repeated_until_its_turn_is_long_enough(monkeypatch: py
 
     monkeypatch.setattr(clock.time, "perf_counter", lambda: now[0])
     timings = clock.alternate({"short": piece}, 2, 1.0, lambda count: None)
-    assert calls == [2 + 2 * 8]
+    assert calls == [2 + 2 * (1 + 8)]
     assert timings["short"] == Timing(0.125, 0.0)
 
 
