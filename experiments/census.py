@@ -1,18 +1,17 @@
 """What a zoo holds: its combinations, its losses, what resampling makes of them, what rounded weights change; as tables and figures."""
 
 import json
-from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from experiments.run import Run, on_device
 from hyperforget_jax import classifier, coverage, records
+from hyperforget_jax.classifier import Params
 from hyperforget_jax.report import figures, zoo_figures, zoo_tables
 from hyperforget_jax.report.listing import listing
-from hyperforget_jax.weights.layout import unflatten
+from hyperforget_jax.weights.layout import unflatten_many
 from hyperforget_jax.workdir import zoo_place
 from hyperforget_jax.zoo import store
 from hyperforget_jax.zoo.store import Zoo
@@ -46,8 +45,6 @@ def report(run: Run, zoo: Zoo) -> None:
         pictures["resampling"] = zoo_figures.resampling(*levels)
     if len(zoo) and config.zoo.dtype == "float32":
         tables["precision"] = precision(run, zoo)
-    with records.writing_errors(folder):
-        folder.mkdir(exist_ok=True)
     for name, picture in pictures.items():
         figures.save(picture, folder, name)
     headline = zoo_tables.headline(covered)
@@ -91,18 +88,22 @@ def resampled(run: Run, zoo: Zoo) -> tuple[Floats, dict[str, Floats]]:
     return coverage.level_bounds(zoo.losses, count), shares
 
 
+def changes(run: Run, some: Zoo, networks: Params) -> tuple[Floats, Floats]:
+    """|Δ log(loss + c)| and the accuracy lost, [n, K] each, where n networks take the places of a zoo's n checkpoints."""
+    floor = run.config.hypernetwork.loss_floor
+    scores = classifier.class_scores_of_many(networks, *on_device(run.dataset.validation))
+    losses, accuracies = (np.asarray(score, np.float64) for score in scores)  # [n, K]
+    change = np.abs(np.log(losses + floor) - np.log(some.losses.astype(np.float64) + floor))  # [n, K]
+    return change, some.accuracies - accuracies
+
+
 def precision(run: Run, zoo: Zoo) -> list[dict[str, Any]]:
     """What rounding the weights of evenly spaced checkpoints changes, one row per type."""
-    some, validation = zoo.spaced(ROUNDED), on_device(run.dataset.validation)
-    weights, floor = np.asarray(some.weights), run.config.hypernetwork.loss_floor  # [n, P]
-    networks_of = jax.jit(jax.vmap(partial(unflatten, sizes=run.sizes)))
-    rows = []
+    some = zoo.spaced(ROUNDED)
+    weights, rows = np.asarray(some.weights), []  # [n, P]
     for name in TYPES:
         rounded = weights.astype(jnp.dtype(name)).astype(np.float32)  # [n, P]
-        scores = classifier.class_scores_of_many(networks_of(rounded), *validation)
-        losses, accuracies = (np.asarray(score, np.float64) for score in scores)  # [n, K]
-        change = np.abs(np.log(losses + floor) - np.log(some.losses.astype(np.float64) + floor))  # [n, K]
-        lost = some.accuracies - accuracies  # [n, K]
+        change, lost = changes(run, some, unflatten_many(rounded, run.sizes))
         rows.append(
             {
                 "weights": name,

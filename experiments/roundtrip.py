@@ -7,17 +7,16 @@ Uses the MNIST-4 setting and its workdir's zoo (built if it is missing); prints 
 
 import sys
 from dataclasses import replace
-from functools import partial
 
 import jax
 import numpy as np
 
 from configs import mnist4
-from experiments import command, stages
-from experiments.run import Run, on_device
-from hyperforget_jax import classifier, records
+from experiments import census, command, stages
+from experiments.run import Run
+from hyperforget_jax import records
 from hyperforget_jax.report.listing import listing
-from hyperforget_jax.weights.layout import unflatten
+from hyperforget_jax.weights.layout import unflatten_many
 
 BASIS_SIZES = (32, 64, 96, 128, 192, 256)
 CHECKPOINTS = 2000
@@ -28,21 +27,19 @@ def run(job: Run) -> None:
     config = job.config
     known, held_out = stages.make_zoo(job).split(config.zoo.runs, config.zoo.validation_share)
     some = held_out.spaced(CHECKPOINTS)
-    networks = jax.jit(jax.vmap(partial(unflatten, sizes=job.sizes)))(np.asarray(some.weights))
-    floor, rows = config.hypernetwork.loss_floor, []
+    networks = unflatten_many(np.asarray(some.weights), job.sizes)
+    rows = []
     for size in BASIS_SIZES:
         coder = stages.fit_codec(job, known, replace(config.codec, kind="functional", basis_size=size))
         back = jax.jit(jax.vmap(lambda params, coder=coder: coder.decode(coder.encode(params))))(networks)
-        scores = classifier.class_scores_of_many(back, *on_device(job.dataset.validation))
-        losses, accuracies = (np.asarray(score, np.float64) for score in scores)
-        change = np.abs(np.log(losses + floor) - np.log(some.losses + floor))
+        change, lost = census.changes(job, some, back)
         rows.append(
             {
                 "basis_size": size,
                 "checkpoints": len(some),
                 "log_loss_change_median": float(np.median(change)),
                 "log_loss_change_q95": float(np.quantile(change, 0.95)),
-                "accuracy_lost": float((some.accuracies - accuracies).mean()),
+                "accuracy_lost": float(lost.mean()),
             }
         )
     records.write_rows(job.folder / "roundtrip.jsonl", rows)

@@ -19,7 +19,7 @@ from hyperforget_jax.diffusion.trainer import Watch
 from hyperforget_jax.progress import track
 from hyperforget_jax.weights import codec
 from hyperforget_jax.weights.codec import Codec
-from hyperforget_jax.weights.layout import unflatten
+from hyperforget_jax.weights.layout import unflatten_many
 from hyperforget_jax.workdir import identity, zoo_identity, zoo_place
 from hyperforget_jax.zoo import build, loader, train
 from hyperforget_jax.zoo import store as zoo_store
@@ -70,8 +70,7 @@ def covered(run: Run, zoo: Zoo) -> dict[str, int]:
 
 def fit_codec(run: Run, known: Zoo, config: CodecConfig) -> Codec:
     """The codec of a zoo's training part, fitted on checkpoints that are spaced evenly over it."""
-    weights = np.asarray(known.spaced(codec.FITTED_ON).weights)
-    networks = jax.jit(jax.vmap(partial(unflatten, sizes=run.sizes)))(weights)
+    networks = unflatten_many(np.asarray(known.spaced(codec.FITTED_ON).weights), run.sizes)
     return codec.fit(config, run.sizes, networks, run.dataset.train.images)
 
 
@@ -93,12 +92,13 @@ def train_hypernetwork(run: Run, known: Zoo, held_out: Zoo, measure: Measure | N
     with run.timed("hypernetwork", resumes=True) if writes else contextlib.nullcontext():
         size, updates = config.training.batch_size, config.hypernetwork.kind == "dihyfo1"
         read = loader.pairs if updates else loader.batches
+        asked = asked_of(run, known)
         training, watched = (
             read(part, run.forgettable, batch_size, config.seed, config.loader)
-            for part, batch_size in ((asked_of(run, known), size), (asked_of(run, held_out), 4 * size))
+            for part, batch_size in ((asked, size), (asked_of(run, held_out), 4 * size))
         )
         coder = fit_codec(run, known, config.codec)
-        condition = conditioning.fit(asked_of(run, known).losses, config.hypernetwork.loss_floor)
+        condition = conditioning.fit(asked.losses, config.hypernetwork.loss_floor)
         if updates:
             bank = untrained(run, coder)
             ready = prepare.update(coder, condition, bank, config.training)
@@ -139,9 +139,7 @@ def untrained(run: Run, coder: Codec) -> prepare.Untrained:
 
 def answering(run: Run, known: Zoo, coder: Codec) -> Functional:
     """How differently two networks answer on training images, in units of what the zoo's networks do."""
-    networks = jax.jit(jax.vmap(partial(unflatten, sizes=run.sizes)))(
-        np.asarray(known.spaced(PROBED).weights)
-    )
+    networks = unflatten_many(np.asarray(known.spaced(PROBED).weights), run.sizes)
     images = probe.fit(networks, run.dataset.train.images, run.dataset.train.labels)
     return partial(probe.error, images, coder, run.config.diffusion.functional_images)
 

@@ -6,13 +6,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from hyperforget_jax.classifier import Params
 from hyperforget_jax.config import TrainingConfig
 from hyperforget_jax.diffusion import conditioning
 from hyperforget_jax.diffusion.conditioning import Condition, Conditioning
 from hyperforget_jax.diffusion.optimisation import Batch, Prepare
 from hyperforget_jax.weights.codec import Codec
-from hyperforget_jax.weights.layout import unflatten
+from hyperforget_jax.weights.layout import unflatten_many
 
 
 class Untrained(NamedTuple):
@@ -27,7 +26,7 @@ def generation(codec: Codec, statistics: Conditioning) -> Prepare:
 
     def prepare(key: jax.Array, batch: Batch) -> tuple[jax.Array, Condition]:
         weights, losses = batch
-        tokens = jax.vmap(codec.encode)(_networks(codec, weights))  # [B, T, W]
+        tokens = jax.vmap(codec.encode)(unflatten_many(weights, codec.sizes))  # [B, T, W]
         tokens = jax.vmap(codec.augment)(jax.random.split(key, len(tokens)), tokens)
         return tokens, conditioning.ask(statistics, losses)
 
@@ -53,16 +52,18 @@ def update(codec: Codec, statistics: Conditioning, untrained: Untrained, config:
         swapped = origin < config.untrained_share + config.unrelated_share  # [B]
         random = origin < config.untrained_share  # [B]
         rows = jax.random.randint(row_key, (count,), 0, len(untrained.losses))  # [B]
-        networks, targets = _networks(codec, weights), _networks(codec, target_weights)
-        start = jax.vmap(codec.encode)(networks)  # [B, T, W]
+        networks_of, tokens_of = partial(unflatten_many, sizes=codec.sizes), jax.vmap(codec.encode)
+        start = tokens_of(networks_of(weights))  # [B, T, W]
         for chosen, tokens, their in (
             (swapped, jnp.roll(start, 1, axis=0), jnp.roll(jnp.asarray(losses), 1, axis=0)),
             (random, untrained.tokens[rows], untrained.losses[rows]),
         ):
             start = jnp.where(chosen[:, None, None], tokens, start)  # [B, T, W]
             losses = jnp.where(chosen[:, None], their, losses)  # [B, K]
-        alone, alike = jax.vmap(codec.encode)(targets), jax.vmap(codec.encode)(targets, networks)  # [B, T, W]
-        pairs = jnp.stack([start, jnp.where(swapped[:, None, None], alone, alike)], axis=1)  # [B, 2, T, W]
+        # a target's units stand in the order of its start's, unless the start is of another run
+        like = jnp.where(swapped[:, None], target_weights, weights)  # [B, P]
+        targets = tokens_of(networks_of(target_weights), networks_of(like))  # [B, T, W]
+        pairs = jnp.stack([start, targets], axis=1)  # [B, 2, T, W]
         augment = jax.vmap(codec.augment, in_axes=(None, 0))
         pairs = jax.vmap(augment)(jax.random.split(augment_key, count), pairs)  # [B, 2, T, W]
         condition = conditioning.ask(statistics, target_losses)
@@ -71,8 +72,3 @@ def update(codec: Codec, statistics: Conditioning, untrained: Untrained, config:
         )
 
     return prepare
-
-
-def _networks(codec: Codec, weights: jax.Array) -> Params:
-    """B stacked networks of weights [B, P]."""
-    return jax.vmap(partial(unflatten, sizes=codec.sizes))(weights)

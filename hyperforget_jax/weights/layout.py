@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -35,6 +36,12 @@ def unflatten(vector: jax.Array, sizes: Sequence[int]) -> Params:
         tensors.append(vector[start:stop].reshape(shape))
         start = stop
     return tuple({"w": w, "b": b} for w, b in zip(tensors[::2], tensors[1::2], strict=True))
+
+
+@partial(jax.jit, static_argnames="sizes")
+def unflatten_many(vectors: jax.Array, sizes: tuple[int, ...]) -> Params:
+    """N stacked networks of vectors [N, P]."""
+    return jax.vmap(partial(unflatten, sizes=sizes))(vectors)
 
 
 @dataclass(frozen=True)
