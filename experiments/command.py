@@ -3,13 +3,15 @@
 import argparse
 import contextlib
 import difflib
+import functools
 import importlib
 import io
 import logging
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import ParamSpec
 
 import tyro
 from rich.console import Console
@@ -24,8 +26,24 @@ from hyperforget_jax.unlearn import request
 from hyperforget_jax.workdir import claim
 
 CONFIGS = Path(__file__).parent.parent / "configs"
+Given = ParamSpec("Given")
 
 
+def in_one_line(work: Callable[Given, int]) -> Callable[Given, int]:
+    """The same work, whose refusal (`HyperForgetError`) is one line on stderr and exit status 2."""
+
+    @functools.wraps(work)
+    def worked(*args: Given.args, **kwargs: Given.kwargs) -> int:
+        try:
+            return work(*args, **kwargs)
+        except HyperForgetError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+
+    return worked
+
+
+@in_one_line
 def main(
     name: str,
     default: Config,
@@ -56,15 +74,13 @@ def main(
             refuse(run)
         claim(config)
         job(run)
-    except HyperForgetError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("stopped: run the same command again to go on from here", file=sys.stderr)
         return 130
     return 0
 
 
+@in_one_line
 def main_of_config(
     name: str,
     job: Callable[[Run], None],
@@ -72,15 +88,31 @@ def main_of_config(
     refuse: Callable[[Run], None] | None = None,
 ) -> int:
     """The same for an experiment whose setting is told by `--config NAME`, a file of configs/."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--config")
-    try:
-        known, others = parser.parse_known_args(arguments)
-        config = setting(known.config)
-    except (HyperForgetError, argparse.ArgumentError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return main(f"{name} --config {known.config}", config, job, others, refuse)
+    given, others = split(arguments, "config")
+    return main(told(name, given), setting(given.get("config")), job, others, refuse)
+
+
+def split(arguments: Sequence[str], *options: str) -> tuple[dict[str, str], list[str]]:
+    """Takes an experiment's own options out of a command line.
+
+    Args:
+      arguments: the command line, without the program's name.
+      options: their names, without dashes.
+
+    Returns:
+      The values of those that are given, by their names, in the order of `options`; one without a value has "", which its reader
+      refuses. And all other arguments.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for option in options:
+        parser.add_argument(f"--{option}", nargs="?", const="")
+    known, others = parser.parse_known_args(arguments)
+    return {option: value for option, value in vars(known).items() if value is not None}, others
+
+
+def told(name: str, given: Mapping[str, str]) -> str:
+    """An experiment's name with the options that `split` took out, as they are typed."""
+    return shlex.join([name, *(word for option, value in given.items() for word in (f"--{option}", value))])
 
 
 def setting(name: str | None) -> Config:

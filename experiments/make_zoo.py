@@ -7,7 +7,6 @@
 Any other argument overrides a config field. Leaves the zoo, `coverage.md` and figures in the workdir.
 """
 
-import argparse
 import sys
 from functools import partial
 
@@ -38,22 +37,16 @@ def make(run: Run, shard: tuple[int, int], cluster: bool) -> None:
         )
 
 
+@command.in_one_line
 def main(arguments: list[str]) -> int:
     """Finds the config, joins the cluster, works; exit status as in `command.main`."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    for name in ("--config", "--shard", "--cluster"):
-        parser.add_argument(name)
-    try:
-        known, others = parser.parse_known_args(arguments)
-        config = command.setting(known.config)
-        shard = part(known.shard) if known.shard else (0, 1)
-        if known.cluster:
-            shard = cluster.join(known.cluster, PATIENCE)
-    except (HyperForgetError, argparse.ArgumentError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    name = " ".join(["make_zoo", *(f"--{option} {value}" for option, value in vars(known).items() if value)])
-    job = partial(make, shard=shard, cluster=bool(known.cluster))
+    given, others = command.split(arguments, "config", "shard", "cluster")
+    config = command.setting(given.get("config"))
+    shard = part(given["shard"]) if "shard" in given else (0, 1)
+    if "cluster" in given:
+        shard = cluster.join(given["cluster"], PATIENCE)
+    job = partial(make, shard=shard, cluster="cluster" in given)
+    name = command.told("make_zoo", given)
     return cluster.in_order(partial(command.main, name, config, arguments=others), job)
 
 

@@ -9,7 +9,6 @@ missing is made first, but not by a cluster: that is `make_zoo`'s. Stopped or ki
 any number of devices or processes.
 """
 
-import argparse
 import sys
 from functools import partial
 
@@ -51,20 +50,14 @@ def check(run: Run) -> None:
         mesh.make(config.training.batch_size // config.training.accumulate)  # refuses a batch
 
 
+@command.in_one_line
 def main(arguments: list[str]) -> int:
     """Finds the config, joins the cluster, works; exit status as in `command.main`."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    for name in ("--config", "--cluster"):
-        parser.add_argument(name)
-    try:
-        known, others = parser.parse_known_args(arguments)
-        config = command.setting(known.config)
-        if known.cluster:
-            cluster.join(known.cluster, PATIENCE)
-    except (HyperForgetError, argparse.ArgumentError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    name = " ".join(["train", *(f"--{option} {value}" for option, value in vars(known).items() if value)])
+    given, others = command.split(arguments, "config", "cluster")
+    config = command.setting(given.get("config"))
+    if "cluster" in given:
+        cluster.join(given["cluster"], PATIENCE)
+    name = command.told("train", given)
     return cluster.in_order(partial(command.main, name, config, arguments=others, refuse=check), train)
 
 

@@ -10,7 +10,6 @@ are missing; leaves `update.jsonl` (tidy rows, with a direction and a round), `u
 and the network that each call gave.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -37,7 +36,7 @@ from hyperforget_jax.workdir import identity
 
 def work(run: Run, model: str | None) -> None:
     """Lets the model forget every forget set and learn it back."""
-    given = update.read(Path(model), run.sizes) if model else None
+    given = None if model is None else update.read(Path(model), run.sizes)
     zoo = stages.make_zoo(run)
     known, held_out = zoo.split(run.config.zoo.runs, run.config.zoo.validation_share)
     asked, grids = replies.candidates(run, known), align.grids(run, known)
@@ -60,8 +59,6 @@ def work(run: Run, model: str | None) -> None:
             update.write(place / f"{name}.npz", network)
     records.write_rows(run.folder / "update.jsonl", rows)
     records.write_text(run.folder / "update.md", updates.page(rows, model or "trained on all classes"))
-    with records.writing_errors(run.folder / "figures"):
-        (run.folder / "figures").mkdir(exist_ok=True)
     figures.save(updates.accuracies(calls), run.folder / "figures", "update")
     run.console.print(listing(updates.summary(rows)))
     run.console.print(f"tables: {run.folder / 'update.md'}\nmodels: {run.folder / 'update'}")
@@ -79,7 +76,7 @@ def check(run: Run, model: str | None) -> None:
             f"hypernetwork.kind is {hyper.kind} and hypernetwork.metric {hyper.metric}: "
             "choose dihyfo1 and class_losses, such as --config mnist4_dihyfo1"
         )
-    if model:
+    if model is not None:
         update.read(Path(model), run.sizes)
 
 
@@ -108,21 +105,13 @@ def panels(
     return forget, learn
 
 
+@command.in_one_line
 def main(arguments: Sequence[str]) -> int:
     """Finds the config, works; exit status as in `command.main`."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    for name in ("--config", "--model"):
-        parser.add_argument(name)
-    try:
-        known, others = parser.parse_known_args(arguments)
-        config = command.setting(known.config)
-    except (HyperForgetError, argparse.ArgumentError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    model = ["--model", known.model] if known.model else []
-    name = " ".join(["update --config", known.config, *model])
-    work_on, check_of = (partial(function, model=known.model) for function in (work, check))
-    return command.main(name, config, work_on, others, check_of)
+    given, others = command.split(arguments, "config", "model")
+    work_on, check_of = (partial(function, model=given.get("model")) for function in (work, check))
+    config = command.setting(given.get("config"))
+    return command.main(command.told("update", given), config, work_on, others, check_of)
 
 
 if __name__ == "__main__":

@@ -172,6 +172,14 @@ def test_a_disk_too_small_for_the_zoo_is_refused(refused: Refused) -> None:
     assert "lower zoo.runs" in line
 
 
+def test_an_experiments_own_options_come_out_and_the_others_stay_in_order() -> None:
+    line = ["--seed", "3", "--shard=1/2", "--config", "my own", "--conf", "x", "--cluster"]
+    given, others = command.split(line, "config", "model", "shard", "cluster")
+    assert list(given.items()) == [("config", "my own"), ("shard", "1/2"), ("cluster", "")]
+    assert others == ["--seed", "3", "--conf", "x"]
+    assert command.told("make_zoo", given) == "make_zoo --config 'my own' --shard 1/2 --cluster ''"
+
+
 @pytest.mark.parametrize("arguments", [["--classes", "five"], ["--classes"]])
 def test_quickstart_refuses_other_settings(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     assert quickstart.main(arguments) == 2
