@@ -53,8 +53,6 @@ def run(job: Run, axes: Axes) -> None:
             rows[cell] = {**cell._asdict(), **found, "device": device}
             records.write_rows(path, rows.values())
     table, pictures = [rows[cell] for cell in axes.cells()], job.folder / "figures"
-    with records.writing_errors(pictures):
-        pictures.mkdir(exist_ok=True)
     figures.save(ablation_figures.tradeoff(table), pictures, "ablation")
     records.write_text(job.folder / "ablation.md", ablation_figures.page(table))
     lines = ({"cell": str(cell), **ablation_figures.summary(rows[cell])} for cell in axes.cells())

@@ -15,7 +15,6 @@ from hyperforget_jax import classifier, keys
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.diffusion.generator import Generator, Start
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.evaluate import alignment
 from hyperforget_jax.progress import track
 from hyperforget_jax.unlearn import request
 from hyperforget_jax.unlearn.request import Floats
@@ -55,9 +54,8 @@ def measure(
         }
     values: dict[str, float] = {}
     for label, sweep in followed.items():
-        pair = sweep.targets, sweep.observed
-        r2 = alignment.prompt_alignment(*pair, config.evaluation.alignment_epsilon)  # [F]
-        values |= {f"r2_{label}": r2.mean(), f"pearson_{label}": alignment.pearson(*pair).mean()}
+        reached = align.means(run, sweep)
+        values |= {f"{measured}_{label}": reached[measured] for measured in ("r2", "pearson")}
     scores = np.asarray(classifier.class_scores_of_many(networks, *test), np.float64)  # [2, S * N, K]
     accuracies = scores[1].reshape(len(prompts), samples, -1)  # [S, N, K]
     for labels, forget, each in zip(config.task.forget_sets, run.forget_sets, accuracies, strict=True):

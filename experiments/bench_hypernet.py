@@ -5,8 +5,9 @@
 Measures DiHyFo-2 for 784-7-10 classifiers on random tokens and losses. Overrides change it, such as `--hypernetwork.dtype bfloat16` or
 `--training.batch-size 1024`; images only fit the codec, so `--data.name digits --data.validation-size 360`, which needs no files, will do.
 PyTorch takes part if it is there, `pip install -e '.[bench]'`: it first shows that it computes the same function, and is left out of
-settings for which it has no transformer. Meant for one device; leave the machine alone. Prints tables and, last, one line of JSON; leaves
-them as `bench_hypernet.md` and `bench_hypernet.json` in the workdir.
+settings for which it has no transformer. Steps are timed without the functional loss, whatever `--diffusion.functional-weight` is, so
+that both sides compute the same. Meant for one device; leave the machine alone. Prints tables and, last, one line of JSON; leaves them as
+`bench_hypernet.md` and `bench_hypernet.json` in the workdir.
 """
 
 import json

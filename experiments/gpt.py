@@ -48,9 +48,7 @@ def run(job: Run) -> None:
         label = job.dataset.classes[config.hypernetwork.metric_class] if folder == "one_loss" else None
         rows += [to_json(row) for row in align.sweep_rows(each, context(each, folder, ()), label, sweep)]
         found[folder] = followed(each, gpt_tables.NAMES[folder], label, sweep, known)
-    with records.writing_errors(pictures):
-        pictures.mkdir(exist_ok=True)
-    for name, picture in gpt_figures.draw(found).items():
+    for name, picture in gpt_figures.draw(found, job.config.loader.loss_levels).items():
         figures.save(picture, pictures, name)
     table = gpt_tables.table(rows)
     records.write_rows(job.folder / "gpt.jsonl", rows)

@@ -86,8 +86,6 @@ def draw(
             "Mean R² and mean Pearson correlation per class against the training step",
         )
     folder = run.folder / "figures"
-    with records.writing_errors(folder):
-        folder.mkdir(exist_ok=True)
     for name, picture in pictures.items():
         figures.save(picture.figure, folder, name)
     return list(pictures.values())

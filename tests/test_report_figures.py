@@ -69,7 +69,13 @@ def test_both_files_are_written_and_byte_identical_twice(build: Callable[[], Fig
     assert {name: matplotlib.rcParams[name] for name in RC} == settings
 
 
-def test_save_into_a_missing_folder_or_a_file_names_the_remedy(tmp_path: Path) -> None:
+def test_save_makes_its_folder(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        figures.save(coverage(), tmp_path / "figures", name)
+    assert len(list((tmp_path / "figures").iterdir())) == 4
+
+
+def test_save_into_a_file_names_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(HyperForgetError, match="choose another --workdir"):
         figures.save(coverage(), tmp_path / "file", "figure")

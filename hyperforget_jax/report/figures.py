@@ -48,13 +48,14 @@ def save(figure: Figure, folder: Path, name: str) -> None:
 
     Args:
       figure: any figure of this module.
-      folder: an existing folder.
+      folder: made if it is missing; what it stands in exists.
       name: file name without its ending.
 
     Raises:
       HyperForgetError: disk full, no permission.
     """
     with writing_errors(folder):
+        folder.mkdir(exist_ok=True)
         with matplotlib.rc_context(RC):
             figure.savefig(folder / f"{name}.png", dpi=150, metadata={"Software": None})
         (folder / f"{name}.svg").write_bytes(to_svg(figure))

@@ -18,8 +18,6 @@ Floats = NDArray[np.floating]
 Curve = Sequence[Mapping[str, Any]]
 BOUND = "learned network (bound)"
 BINS = 40
-LEVELS = 20
-"""Levels of Figure 29, those of the loader by default: it draws starts from each equally often."""
 SHOWN = 0.99
 """Share of the training set that a histogram spreads out; larger values fall into its last bin."""
 FLOOR = -1.0
@@ -56,14 +54,19 @@ class Followed:
     alignment: Curve
 
 
-def draw(found: Mapping[str, Followed]) -> dict[str, Figure]:
-    """All figures by their file names, the paper's numbers; of the hypernetworks that `gpt_tables.NAMES` names."""
+def draw(found: Mapping[str, Followed], levels: int) -> dict[str, Figure]:
+    """All figures by their file names, the paper's numbers.
+
+    Args:
+      found: the hypernetworks that `gpt_tables.NAMES` names.
+      levels: of the loss, from each of which re-balanced training draws starts equally often.
+    """
     loss, balanced = found["mean_loss"], found["mean_loss_balanced"]
     return {
         "fig26": evolution([loss, found["mean_error"]]),
         "fig27": training(loss),
         "fig28": distribution(loss),
-        "fig29": draws(loss, balanced),
+        "fig29": draws(loss, balanced, levels),
         "fig30": balance([loss, balanced]),
         "fig31": one_class(found["one_loss"]),
     }
@@ -107,11 +110,11 @@ def distribution(one: Followed) -> Figure:
 
 
 @styled
-def draws(before: Followed, after: Followed) -> Figure:
-    """What training draws before and after re-balancing, starts and targets of its pairs, on a logarithmic axis (Figure 29)."""
+def draws(before: Followed, after: Followed, levels: int) -> Figure:
+    """What training draws before and after re-balancing into levels, starts and targets of its pairs, on a logarithmic axis (Figure 29)."""
     figure = Figure(figsize=(WIDTH, 3.1), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
-    edges = coverage.level_bounds(before.trained_on[:, None], LEVELS)
+    edges = coverage.level_bounds(before.trained_on[:, None], levels)
     for panel, title, old, new in zip(
         panels, ("starts θ", "targets θ*"), before.drawn, after.drawn, strict=True
     ):
