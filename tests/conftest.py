@@ -3,9 +3,12 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
+
+from tests.compile_cache import compile_cache
 
 STRICT = {
     "jax_numpy_rank_promotion": "raise",
@@ -28,6 +31,23 @@ def haste() -> Iterator[None]:
     jax.config.update(name, True)  # type: ignore[no-untyped-call]
     yield
     jax.config.update(name, before)  # type: ignore[no-untyped-call]
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Programs of the module are compiled in haste, once: the first run that needs one keeps it, the others read it back."""
+    with compile_cache(tmp_path_factory.mktemp("programs")) as settings:
+        yield settings
+
+
+@pytest.fixture(scope="module")
+def same_in_every_process(programs: dict[str, Any]) -> Iterator[None]:
+    """The module's other processes share its programs, and tell no revision of git, which may change meanwhile."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GIT_DIR", "no/such/folder")
+        for name, value in programs.items():
+            patch.setenv(name.upper(), str(value))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """The ablation on a tiny grid: every cell once, and not again; batches, table and figure whose values are known."""
 
-import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,20 +12,20 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes as Panel
 from matplotlib.colors import to_hex
-from rich.console import Console
 
 from configs.ablation import Axes, Cell, get_config, sampled, trained
 from experiments import ablation, align, command
 from experiments.ablation_parts import in_batches, measure
-from experiments.run import Run, start
+from experiments.run import Run
 from hyperforget_jax import records, workdir
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.config import CodecConfig, Config, DiffusionConfig
 from hyperforget_jax.diffusion.generator import Start
 from hyperforget_jax.report import ablation_figures, figures
 from hyperforget_jax.report.style import CLOUD, FAINT, OURS, REFERENCE
-from tests.compile_cache import compile_cache
-from tests.test_experiments import tiny
+from tests.small_run import on_paper, printed, tiny
+
+pytestmark = pytest.mark.usefixtures("programs")
 
 AXES = Axes(guidance=(1.0, 2.0), samplers=(("ddpm", 4), ("ddim", 2)))
 MEASURED = [
@@ -51,16 +50,7 @@ def setting(folder: Path) -> Config:
 
 def work(folder: Path, axes: Axes) -> str:
     """Runs the ablation and returns what it printed."""
-    config, paper = setting(folder), io.StringIO()
-    workdir.claim(config)
-    ablation.run(start(config, Console(file=paper, width=200), "python -m experiments.tiny"), axes)
-    return paper.getvalue()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _compile_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with compile_cache(tmp_path_factory.mktemp("programs")):
-        yield
+    return printed(setting(folder), partial(ablation.run, axes=axes))
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +204,7 @@ def obedient(
 
 def test_a_cell_of_known_networks_has_their_values(tmp_path: Path) -> None:
     """They say one class of every image, so they are right on its images alone."""
-    run = start(setting(tmp_path), Console(file=io.StringIO()), "")
+    run = on_paper(setting(tmp_path))
     ask = np.full((3, 4), 9.0, np.float32)
     ask[0, 0] = ask[1, 3] = ask[2, 1] = (
         0.0  # say 0 when asked to forget 2, 3 when to forget 3, 1 when to forget both

@@ -4,7 +4,6 @@ import importlib.util
 import io
 import json
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +24,8 @@ from hyperforget_jax import classifier
 from hyperforget_jax.config import ClassifierConfig, Config, DataConfig, ZooConfig
 from hyperforget_jax.weights.layout import flatten, unflatten
 from hyperforget_jax.zoo import train
+
+pytestmark = pytest.mark.usefixtures("haste")  # nothing here is timed
 
 TINY = Pieces(
     rounds=2,
@@ -65,16 +66,6 @@ def setting(folder: Path) -> Config:
             deletion_time=(0.4, 0.6),
         ),
     )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _compile_in_haste() -> Iterator[None]:
-    """Nothing here is timed."""
-    name = "jax_disable_most_optimizations"
-    before = jax.config.values[name]
-    jax.config.update(name, True)
-    yield
-    jax.config.update(name, before)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from experiments import census, stages
-from experiments.run import Run, start
+from experiments.run import Run
 from hyperforget_jax import coverage, workdir
 from hyperforget_jax.config import ClassifierConfig, Config, DataConfig, TaskConfig, ZooConfig
 from hyperforget_jax.errors import HyperForgetError
@@ -21,6 +21,7 @@ from hyperforget_jax.weights.layout import num_weights
 from hyperforget_jax.zoo import store
 from hyperforget_jax.zoo.rows import Rows
 from hyperforget_jax.zoo.store import Zoo
+from tests.small_run import on_paper
 
 PROTOCOL = ZooConfig(
     runs=26,
@@ -58,7 +59,7 @@ def take(run: Run, zoo: Zoo) -> Census:
 def begin(config: Config) -> Run:
     """A run in its own workdir."""
     workdir.claim(config)
-    return start(config, Console(file=io.StringIO()), "")
+    return on_paper(config)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import errno
 import importlib
-import io
 import json
 import math
 import os
@@ -10,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,9 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
-from rich.console import Console
 
-from configs import mnist4, quickstart, smoke_dihyfo2
+from configs import mnist4, quickstart
 from experiments import command, pipeline, roundtrip, stages
-from experiments.run import start
 from hyperforget_jax import data, records, workdir
 from hyperforget_jax.config import (
     CodecConfig,
@@ -34,7 +31,9 @@ from hyperforget_jax.config import (
 from hyperforget_jax.weights import codec
 from hyperforget_jax.weights.layout import flatten
 from hyperforget_jax.zoo.rows import Rows
-from tests.compile_cache import compile_cache
+from tests.small_run import on_paper, printed, tiny
+
+pytestmark = pytest.mark.usefixtures("programs")
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = {
@@ -56,24 +55,9 @@ PICTURES = ["accuracies", "alignment", "alignment_curve", "confusion", "coverage
 Table = list[dict[str, Any]]
 
 
-def tiny(folder: Path, seed: int = 0) -> Config:
-    """The whole path in seconds."""
-    return replace(smoke_dihyfo2.get_config(), seed=seed, workdir=str(folder))
-
-
 def run(config: Config) -> str:
     """Runs the path and returns what it printed."""
-    paper = io.StringIO()
-    workdir.claim(config)
-    pipeline.run(start(config, Console(file=paper, width=200), "python -m experiments.tiny"))
-    return paper.getvalue()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _compile_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Programs are compiled in haste, in the first run, and read back in the others."""
-    with compile_cache(tmp_path_factory.mktemp("programs")):
-        yield
+    return printed(config, pipeline.run)
 
 
 @pytest.fixture(scope="module")
@@ -229,7 +213,7 @@ def test_dihyfo1_answers_the_same_requests_from_the_same_zoo(
 
 def test_another_seed_gives_other_networks(straight: Path, tmp_path: Path) -> None:
     config = tiny(tmp_path, seed=1)
-    zoo = stages.make_zoo(start(config, Console(file=io.StringIO()), ""))
+    zoo = stages.make_zoo(on_paper(config))
     block = np.load(straight / "zoo" / "block-00000" / "weights.npy", allow_pickle=False)
     assert not np.isin(np.asarray(zoo.weights)[:, 0], block[:, 0]).any()
 
@@ -240,7 +224,7 @@ def test_a_zoo_larger_than_memory_gives_the_same_hypernetwork(
     """And never more than a batch of it is read once the codec and the probe are fitted."""
     shutil.copytree(straight / "zoo", tmp_path / "zoo")
     config = replace(tiny(tmp_path), loader=LoaderConfig(memory_gib=0.0))
-    job = start(config, Console(file=io.StringIO()), "")
+    job = on_paper(config)
     known, held_out = stages.make_zoo(job).split(config.zoo.runs, config.zoo.validation_share)
     reads, read = [], Rows.read
 
@@ -263,7 +247,7 @@ def test_a_zoo_larger_than_memory_gives_the_same_hypernetwork(
 def test_a_codec_is_fitted_on_checkpoints_from_the_whole_training_part(
     straight: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = start(tiny(straight), Console(file=io.StringIO()), "")
+    job = on_paper(tiny(straight))
     zoo = stages.make_zoo(job)
     seen = []
     monkeypatch.setattr(codec, "FITTED_ON", 4)
@@ -279,7 +263,7 @@ def test_the_round_trip_experiment_leaves_its_table(
 ) -> None:
     shutil.copytree(straight / "zoo", tmp_path / "zoo")
     monkeypatch.setattr(roundtrip, "BASIS_SIZES", (2, 65))
-    roundtrip.run(start(tiny(tmp_path), Console(file=io.StringIO()), ""))
+    roundtrip.run(on_paper(tiny(tmp_path)))
     coarse, fine = records.read_rows(tmp_path / "roundtrip.jsonl")
     assert (coarse["basis_size"], fine["basis_size"]) == (2, 65)
     assert fine["log_loss_change_q95"] < 0.01 < coarse["log_loss_change_q95"]

@@ -1,8 +1,7 @@
 """G.pt: the whole experiment on a tiny setting, its grids and draws by hand, its refusals, its table and its figures."""
 
-import io
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,20 +13,21 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
-from rich.console import Console
 
 from configs import gpt as setting
 from configs import smoke_dihyfo1
 from experiments import align, gpt, stages
-from experiments.run import Run, on_device, start
-from hyperforget_jax import classifier, records, workdir
+from experiments.run import Run, on_device
+from hyperforget_jax import classifier, records
 from hyperforget_jax.config import Config, flatten
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.report import figures, gpt_figures, gpt_tables
 from hyperforget_jax.report.gpt_figures import Followed
 from hyperforget_jax.report.style import RC
 from hyperforget_jax.zoo.store import Zoo
-from tests.compile_cache import compile_cache
+from tests.small_run import on_paper, printed
+
+pytestmark = pytest.mark.usefixtures("programs")
 
 FOLDERS = ["mean_loss", "mean_loss_balanced", "mean_error", "one_loss"]
 PICTURES = [f"fig{number}" for number in range(26, 32)]
@@ -41,45 +41,24 @@ def tiny(folder: Path) -> Config:
     return replace(base, workdir=str(folder), loader=ours.loader, hypernetwork=asked, training=few)
 
 
-def job_of(config: Config) -> tuple[Run, io.StringIO]:
-    """A run and what it prints."""
-    paper = io.StringIO()
-    return start(config, Console(file=paper, width=200), "python -m experiments.gpt"), paper
-
-
-def run(config: Config) -> str:
-    """Runs the experiment and returns what it printed."""
-    job, paper = job_of(config)
-    workdir.claim(config)
-    gpt.run(job)
-    return paper.getvalue()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _compile_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Programs are compiled in haste, once."""
-    with compile_cache(tmp_path_factory.mktemp("programs")):
-        yield
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The workdir of a tiny run."""
     place = tmp_path_factory.mktemp("gpt") / "run"
-    run(tiny(place))
+    printed(tiny(place), gpt.run)
     return place
 
 
 @pytest.fixture(scope="module")
 def known(folder: Path) -> Zoo:
     """The training part of its zoo."""
-    job, _ = job_of(tiny(folder))
+    job = on_paper(tiny(folder))
     return stages.make_zoo(job).split(job.config.zoo.runs, job.config.zoo.validation_share)[0]
 
 
 def variant(folder: Path, name: str) -> Run:
     """The run of one hypernetwork."""
-    return job_of(setting.variants(tiny(folder))[name])[0]
+    return on_paper(setting.variants(tiny(folder))[name])
 
 
 # The experiment.
@@ -122,7 +101,7 @@ def test_every_hypernetwork_has_its_folder_and_all_share_one_zoo(folder: Path) -
 def test_a_second_run_does_nothing_again_and_leaves_the_same(folder: Path) -> None:
     names = ["gpt.jsonl", "gpt.md", *(f"figures/{name}.png" for name in PICTURES)]
     before = {name: (folder / name).read_bytes() for name in names}
-    told = run(tiny(folder))
+    told = printed(tiny(folder), gpt.run)
     for name in FOLDERS:
         assert f"hypernetwork: reused from {folder / name / 'hypernetwork'}" in told
     assert {name: (folder / name).read_bytes() for name in names} == before
@@ -235,7 +214,7 @@ def test_what_the_experiment_cannot_use_is_refused_before_any_work(
         config, **{part: replace(getattr(config, part), **fields) for part, fields in changes.items()}
     )
     with pytest.raises(HyperForgetError, match=words):
-        gpt.check(job_of(config)[0])
+        gpt.check(on_paper(config))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -261,14 +240,14 @@ def followed(name: str, error: float = 0.1, above: float = 1.0) -> Followed:
 
 
 def pictures() -> dict[str, Figure]:
-    return gpt_figures.draw({folder: followed(name) for folder, (name, _) in gpt_tables.NAMES.items()})
+    found = {folder: followed(name) for folder, (name, _) in gpt_tables.NAMES.items()}
+    return gpt_figures.draw(found, levels=20)
 
 
 def test_both_files_are_written_and_byte_identical_twice(tmp_path: Path) -> None:
     settings = {name: matplotlib.rcParams[name] for name in RC}
     assert list(pictures()) == PICTURES == list(gpt_tables.FIGURES)
     for place in ("first", "again"):
-        (tmp_path / place).mkdir()
         for name, picture in pictures().items():
             figures.save(picture, tmp_path / place, name)
     for path in (tmp_path / "first").iterdir():
@@ -315,11 +294,12 @@ def test_the_distributions_are_shares_that_add_up() -> None:
 
 def test_the_draws_stand_on_a_logarithmic_axis_before_and_after() -> None:
     before, after = followed("mean loss"), followed("mean loss, re-balanced")
-    panels = gpt_figures.draws(before, after).axes
+    panels = gpt_figures.draws(before, after, levels=20).axes
     assert [panel.get_title(loc="left") for panel in panels] == ["starts θ", "targets θ*"]
     for place, panel in enumerate(panels):
         assert panel.get_xscale() == "log"
         old, new = (each.get_data() for each in panel.patches if isinstance(each, StepPatch))
+        assert len(old.values) == len(new.values) == 20
         np.testing.assert_allclose(np.diff(np.log(old.edges)), np.log(old.edges[1] / old.edges[0]))
         for drawn, data in ((before.drawn[place], old), (after.drawn[place], new)):
             counts, _ = np.histogram(drawn, data.edges)

@@ -16,8 +16,9 @@ from experiments import command, make_zoo
 from experiments.run import Run
 from hyperforget_jax import workdir
 from hyperforget_jax.zoo import store
-from tests.compile_cache import compile_cache
 from tests.small_zoo import contents
+
+pytestmark = pytest.mark.usefixtures("same_in_every_process")
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = 24
@@ -32,19 +33,6 @@ ZOO = [
 
 def arguments(folder: Path, *others: str) -> list[str]:
     return ["--config", "quickstart", "--workdir", str(folder / "run"), *ZOO, *others]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _same_in_every_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Programs are compiled in haste, by the first process that needs them; no revision of git, which may change meanwhile."""
-    with (
-        compile_cache(tmp_path_factory.mktemp("programs")) as settings,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        patch.setenv("GIT_DIR", "no/such/folder")
-        for name, value in settings.items():
-            patch.setenv(name.upper(), str(value))
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +98,8 @@ def test_another_configs_zoo_is_refused_and_the_difference_named(
             (["--config", "quickstart", "--shard", shard], [f"--shard is {shard}", "I/N", "such as 2/4"])
             for shard in ("0/2", "3/2", "2", "a/b", "1/", "1/2/3")
         ),
+        (["--config", "quickstart", "--shard"], ["--shard is : give I/N"]),
+        (["--config", "quickstart", "--cluster"], ["--cluster is : give ADDRESS,N,I"]),
         *(
             (["--config", "quickstart", "--cluster", cluster], [f"--cluster is {cluster}", "ADDRESS,N,I"])
             for cluster in ("host:1", "host:1,2", "host:1,2,2", "host:1,two,0", "host:1,2,-1", "host:1,2,0,1")

@@ -1,7 +1,6 @@
 """Training by one process that is killed again and again, and by two that train together."""
 
 import contextlib
-import io
 import os
 import shutil
 import signal
@@ -18,17 +17,18 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from rich.console import Console
 
 from experiments import cluster, command
 from experiments import train as train_command
-from experiments.run import Run, start
+from experiments.run import Run
 from hyperforget_jax import checkpoint, mesh, records
 from hyperforget_jax.checkpoint import Checkpoints
 from hyperforget_jax.diffusion import optimisation
 from hyperforget_jax.errors import HyperForgetError
 from tests import test_trainer as toy
-from tests.compile_cache import compile_cache
+from tests.small_run import on_paper
+
+pytestmark = pytest.mark.usefixtures("same_in_every_process")
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 300.0
@@ -62,19 +62,6 @@ def train(folder: Path, every: int, kept: int) -> Any:
         patch.setattr(mesh, "SMALLEST_SHARDED", 1)
         patch.setattr(checkpoint, "KEPT", kept)
         return toy.train(folder, toy.linear(16), replace(CONFIG, checkpoint_every=every))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _same_in_every_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Programs are compiled in haste, by the first process that needs them; no revision of git."""
-    with (
-        compile_cache(tmp_path_factory.mktemp("programs")) as settings,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        patch.setenv("GIT_DIR", "no/such/folder")
-        for name, value in settings.items():
-            patch.setenv(name.upper(), str(value))
-        yield
 
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -315,7 +302,7 @@ def test_a_cluster_whose_workdir_is_refused_ends_as_a_whole(tmp_path: Path, begi
 def a_run(folder: Path, *arguments: str) -> Run:
     line = [*SMOKE[2:], "--workdir", str(folder), *arguments]
     config = command.parse(command.setting("smoke_dihyfo2"), line)
-    return start(config, Console(file=io.StringIO()), "")
+    return on_paper(config)
 
 
 def test_a_cluster_needs_a_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

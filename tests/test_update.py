@@ -1,9 +1,8 @@
 """DiHyFo-1 for a model in hand: rounds that must converge, directions that must undo each other, models that are refused, the path."""
 
-import io
 import math
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,10 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from rich.console import Console
 
 from experiments import command, rounds, update
-from experiments.run import Run, on_device, start
+from experiments.run import Run, on_device
 from hyperforget_jax import classifier, records
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.config import CodecConfig, Config, DiffusionConfig, HypernetworkConfig, SamplingConfig
@@ -27,17 +25,12 @@ from hyperforget_jax.report import updates
 from hyperforget_jax.unlearn import request
 from hyperforget_jax.unlearn import update as models
 from hyperforget_jax.weights import codec
-from tests.compile_cache import compile_cache
-from tests.test_experiments import tiny
+from tests.small_run import on_paper, tiny
+
+pytestmark = pytest.mark.usefixtures("programs")
 
 SIZES = (5, 3, 4)
 Row = dict[str, Any]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _compile_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with compile_cache(tmp_path_factory.mktemp("programs")):
-        yield
 
 
 def some_model(seed: int = 0, sizes: tuple[int, ...] = SIZES) -> Params:
@@ -228,7 +221,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Run:
         reference=replace(base.reference, epochs=40.0),
         request=replace(base.request, samples=8, samples_per_candidate=4, rounds=3),
     )
-    return start(config, Console(file=io.StringIO()), "")
+    return on_paper(config)
 
 
 @pytest.fixture(scope="module")
@@ -345,7 +338,7 @@ def test_the_networks_of_the_calls_are_the_rows_and_can_be_given_back(finished: 
     names = {path.stem for path in (finished / "update").glob("*.npz")}
     assert names == {"model"} | {f"{way}-{name}" for way in ("forget", "back") for name in ("2", "3", "2-3")}
     rows = records.read_rows(finished / "update.jsonl")
-    run = start(setting(finished), Console(file=io.StringIO()), "")
+    run = on_paper(setting(finished))
     for way in ("forget", "back"):
         network = models.read(finished / "update" / f"{way}-2-3.npz", run.sizes)
         _, accuracies = classifier.class_scores(network, *on_device(run.dataset.test))
@@ -368,6 +361,7 @@ def test_the_networks_of_the_calls_are_the_rows_and_can_be_given_back(finished: 
     [
         ([], "--config is None: choose "),
         (["--config", "smoke_dihyfo1", "--model", "none.npz"], "cannot read the model none.npz"),
+        (["--config", "smoke_dihyfo1", "--model="], "cannot read the model ."),
         (["--config", "smoke_dihyfo2"], "hypernetwork.kind is dihyfo2 and hypernetwork.metric class_losses"),
         (
             ["--config", "smoke_dihyfo1", "--hypernetwork.metric", "mean_loss"],

@@ -1,0 +1,33 @@
+"""A run that takes seconds, and prints on paper rather than on the screen."""
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from configs import smoke_dihyfo2
+from experiments.run import Run, start
+from hyperforget_jax import workdir
+from hyperforget_jax.config import Config
+
+
+def tiny(folder: Path, seed: int = 0) -> Config:
+    """The whole path in seconds."""
+    return replace(smoke_dihyfo2.get_config(), seed=seed, workdir=str(folder))
+
+
+def on_paper(config: Config) -> Run:
+    """A run that prints on paper; its workdir is not claimed."""
+    return start(config, Console(file=io.StringIO(), width=200), "python -m experiments.tiny")
+
+
+def printed(config: Config, job: Callable[[Run], None]) -> str:
+    """Claims the workdir, works, and returns what it printed."""
+    run = on_paper(config)
+    workdir.claim(config)
+    job(run)
+    paper = run.console.file
+    assert isinstance(paper, io.StringIO)
+    return paper.getvalue()
