@@ -27,9 +27,9 @@ from hyperforget_jax.report.listing import listing
 
 def run(job: Run, axes: Axes) -> None:
     """Trains what is not trained, makes the cells that have no row yet; then the table and the figure."""
-    zoo, told = stages.make_zoo(job), machine.about()
+    told = machine.about()
     device = f"{told['device']}, {told['cores']} CPU cores"
-    known, held_out = zoo.split(job.config.zoo.runs, job.config.zoo.validation_share)
+    known, held_out = stages.split_zoo(job)
     grids, candidates = align.grids(job, known), replies.candidates(job, known)
     prompts = np.stack(
         [tried[len(tried) // 2] for tried in candidates]

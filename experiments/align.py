@@ -1,6 +1,6 @@
 """Does a network do what its prompt says? Prompt sweeps and their rows (section A.4)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from hyperforget_jax.evaluate import alignment
 from hyperforget_jax.evaluate.rows import Context, Row, rows_of
 from hyperforget_jax.progress import track
 from hyperforget_jax.unlearn import prompts
+from hyperforget_jax.workdir import identity
 from hyperforget_jax.zoo.store import Zoo
 from hyperforget_jax.zoo.train import Images
 
@@ -112,7 +113,29 @@ def placed(run: Run, asked: Mapping[int, Grid]) -> dict[int, tuple[int, Grid]]:
 
 
 def sweeps(run: Run, asked: Mapping[int, Grid], generate: Generator) -> dict[int, Sweep]:
-    """The sweep of every class, measured on test."""
+    """The sweep of every class, measured on test; an artefact."""
+    folder = run.folder / "alignment"
+    if not run.reuses("alignment", folder):
+        found = _followed(run, asked, generate)
+        with records.new_artefact(folder, identity(run.config)) as place:
+            for label, sweep in found.items():
+                arrays = {name: value for name, value in vars(sweep).items() if value is not None}
+                np.savez(place / f"{label}.npz", **arrays)
+    return stored(run, asked)
+
+
+def stored(run: Run, labels: Iterable[int]) -> dict[int, Sweep]:
+    """The sweeps of a finished run, by label."""
+    found = {}
+    for label in labels:
+        with np.load(run.folder / "alignment" / f"{label}.npz", allow_pickle=False) as arrays:
+            found[label] = Sweep(
+                arrays["targets"], arrays["observed"], float(arrays["learned"]), arrays.get("pivots")
+            )
+    return found
+
+
+def _followed(run: Run, asked: Mapping[int, Grid], generate: Generator) -> dict[int, Sweep]:
     config = run.config.evaluation
     families = jax.random.split(keys.stream(run.config.seed, "alignment"), config.alignment_families)
     test = on_device(run.dataset.test)

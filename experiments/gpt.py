@@ -37,8 +37,7 @@ DRAWN = 64  # batches behind Figure 29
 
 def run(job: Run) -> None:
     """Trains, sweeps and observes every hypernetwork, reusing what is done; then the table and the figures."""
-    zoo = stages.make_zoo(job)
-    known, held_out = zoo.split(job.config.zoo.runs, job.config.zoo.validation_share)
+    known, held_out = stages.split_zoo(job)
     found, rows, pictures = {}, [], job.folder / "figures"
     for folder, config in gpt.variants(job.config).items():
         job.console.print(f"{folder}:")

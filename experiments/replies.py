@@ -16,7 +16,7 @@ from hyperforget_jax.progress import track
 from hyperforget_jax.unlearn import prompts, request
 from hyperforget_jax.unlearn.request import Answer, Floats
 from hyperforget_jax.unlearn.retrain import retrain
-from hyperforget_jax.weights.layout import flatten, unflatten
+from hyperforget_jax.weights.layout import flatten, unflatten_many
 from hyperforget_jax.workdir import identity
 from hyperforget_jax.zoo.store import Zoo
 
@@ -43,21 +43,20 @@ def retrained_cloud(run: Run) -> Params:
         with records.new_artefact(folder, identity(config)) as place:
             np.save(place / "weights.npy", weights)
     stored = jnp.asarray(np.load(folder / "weights.npy", allow_pickle=False))  # [F, M, P]
-    return jax.vmap(jax.vmap(partial(unflatten, sizes=run.sizes)))(stored)
+    return jax.vmap(partial(unflatten_many, sizes=run.sizes))(stored)
 
 
 def answers(run: Run, asked: list[Floats], generate: Generator) -> list[Answer]:
     """Samples and selection for every request, from its candidate prompts."""
     found = []
     for labels, forget, tried in zip(run.config.task.forget_sets, run.forget_sets, asked, strict=True):
-        name = "forget-" + "-".join(str(label) for label in labels)
-        folder = run.folder / "requests" / name
+        name, folder = _named(labels), _place(run, labels)
         if not run.reuses(name, folder):
             with run.timed(name, resumes=False):
                 reply = _ask(run, name, tried, generate, forget)
             with records.new_artefact(folder, identity(run.config)) as place:
                 _write_answer(place, reply)
-        answer = _read_answer(folder, run.sizes)
+        answer = stored(run, labels)
         if not answer.candidate_worth.any():
             run.console.print(f"{name}: NO sample of any prompt has forgotten: train the hypernetwork longer")
         found.append(answer)
@@ -85,9 +84,19 @@ def _write_answer(place: Path, answer: Answer) -> None:
     np.save(place / "weights.npy", np.asarray(jax.vmap(flatten)(answer.networks)))
 
 
-def _read_answer(folder: Path, sizes: tuple[int, ...]) -> Answer:
+def stored(run: Run, labels: tuple[int, ...]) -> Answer:
+    """The answer of a finished run to one request, by the labels to forget."""
+    folder = _place(run, labels)
     weights = jnp.asarray(np.load(folder / "weights.npy", allow_pickle=False))  # [N, P]
     with np.load(folder / "answer.npz", allow_pickle=False) as arrays:
         others = {name: arrays[name] for name in arrays.files}
     others["chosen"] = int(others["chosen"])
-    return Answer(networks=jax.vmap(partial(unflatten, sizes=sizes))(weights), **others)
+    return Answer(networks=unflatten_many(weights, run.sizes), **others)
+
+
+def _named(labels: tuple[int, ...]) -> str:
+    return "forget-" + "-".join(str(label) for label in labels)
+
+
+def _place(run: Run, labels: tuple[int, ...]) -> Path:
+    return run.folder / "requests" / _named(labels)

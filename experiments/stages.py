@@ -42,6 +42,11 @@ def make_zoo(run: Run) -> Zoo:
     return zoo_store.read(folder, zoo_identity(run.config))
 
 
+def split_zoo(run: Run) -> tuple[Zoo, Zoo]:
+    """The zoo, made if it is missing: what hypernetworks learn from, and runs held out."""
+    return make_zoo(run).split(run.config.zoo.runs, run.config.zoo.validation_share)
+
+
 def build_zoo(run: Run, shard: tuple[int, int]) -> bool:
     """Trains the missing blocks of one shard (i, n); returns whether the zoo is complete."""
     config = run.config.zoo

@@ -27,8 +27,7 @@ PATIENCE = 300
 
 def train(run: Run) -> None:
     """Trains the hypernetwork, in every process of a cluster alike."""
-    zoo = stages.make_zoo(run)
-    known, held_out = zoo.split(run.config.zoo.runs, run.config.zoo.validation_share)
+    known, held_out = stages.split_zoo(run)
     stages.train_hypernetwork(run, known, held_out, align.watch(run, align.grids(run, known)))
     run.console.print(f"hypernetwork: {run.folder / 'hypernetwork'}")
 

@@ -37,8 +37,7 @@ from hyperforget_jax.workdir import identity
 def work(run: Run, model: str | None) -> None:
     """Lets the model forget every forget set and learn it back."""
     given = None if model is None else update.read(Path(model), run.sizes)
-    zoo = stages.make_zoo(run)
-    known, held_out = zoo.split(run.config.zoo.runs, run.config.zoo.validation_share)
+    known, held_out = stages.split_zoo(run)
     asked, grids = replies.candidates(run, known), align.grids(run, known)
     hypernetwork = stages.train_hypernetwork(run, known, held_out, align.watch(run, grids))
     generate = stages.sampling(run, hypernetwork)

@@ -31,7 +31,7 @@ FLOORS = {
         ],
         4,
     ),
-    **dict.fromkeys(["diffusion.store", "unlearn.request", "unlearn.update"], 4),
+    **dict.fromkeys(["diffusion.store", "unlearn.request", "unlearn.update", "unlearn.retrieval"], 4),
     "report": 5,
 }
 """Module, or package with all its modules, to floor; names are relative to the package."""

@@ -1,0 +1,169 @@
+"""What the paper does not ask and a reviewer will: every forget set, rivals of the generator, novelty, cost."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from experiments.paper import costs, rivals, subsets
+from experiments.paper.leaf import Leaf
+from experiments.paper.made import Runs
+from hyperforget_jax.report import paper_figures
+from hyperforget_jax.report.paper_figures import Subset
+from hyperforget_jax.report.paper_tables import METHODS
+from hyperforget_jax.report.tables import CLOUD, Row, braces, markdown, number, select
+
+RIVALS = ("retrieval", "noise", "average")
+COMPARED = ("retain_accuracy", "forget_accuracy", "overlap_retain", "phi_jsd", "mia", "novelty_distance")
+FAILED = 0.05
+"""By how much a network's retain accuracy may fall below the retrained ones' median before it counts as failed."""
+
+
+def every_subset(setting: str, method: str, runs: Runs) -> Leaf:
+    """Retain and forget accuracy of every forget set, beside networks retrained for each; the worst named."""
+    rows = subsets.rows(runs.one(setting, method).run)
+    best, unselected, cloud = (
+        select(rows, (method,), "best"),
+        select(rows, (method,), "pass1"),
+        select(rows, (CLOUD,), None),
+    )
+    found = {
+        forget: Subset(
+            best[forget, "retain_accuracy", "mean"]["value"],
+            cloud[forget, "retain_accuracy", "median"]["value"],
+            unselected[forget, "forget_accuracy", "mean"]["value"],
+        )
+        for forget in dict.fromkeys(key[0] for key in best)
+    }
+    worst = max(found, key=lambda forget: found[forget].gap)
+    lines: list[dict[str, Any]] = [
+        {
+            "forget_set": "-".join(map(str, forget)),
+            "retain_all_median": unselected[forget, "retain_accuracy", "median"]["value"],
+            "retain_selected_mean": each.selected,
+            "retain_cloud_median": each.cloud,
+            "gap": each.gap,
+            "forget_all_mean": each.forget,
+        }
+        for forget, each in found.items()
+    ]
+    heads = (
+        "Forget",
+        "Retain, all, median",
+        "Retain, selected",
+        "Retain, retrained, median",
+        "Gap",
+        "Forget, all",
+    )
+    body = [
+        [braces(map(int, line["forget_set"].split("-"))), *map(number, list(line.values())[1:])]
+        for line in lines
+    ]
+    words = (
+        f"{METHODS[method]}, {setting}: one hypernetwork, {len(found)} forget sets, test images, strict. Gap: by how much the selected "
+        f"networks fall below the retrained ones' median. The worst is {braces(worst)}: {number(found[worst].gap)}.\n"
+    )
+    return Leaf(
+        f"Every forget set, {METHODS[method]}, {setting}",
+        f"{words}\n{markdown(heads, 'lrrrrr', body)}",
+        lines,
+        {f"subsets_{setting}_{method}": paper_figures.subsets(found, worst)},
+    )
+
+
+def against_rivals(setting: str, method: str, runs: Runs) -> Leaf:
+    """The generator beside retrieval, noise and averages at the same prompts; alignment and novelty."""
+    made = runs.one(setting, method)
+    rows = [*made.rows, *rivals.rows(made.run)]
+    by_method = {name: select(rows, (name,), "pass1") for name in (method, *RIVALS, "held_out")}
+    by_method[CLOUD] = select(rows, (CLOUD,), None)
+    lines: list[dict[str, Any]] = [
+        {
+            "forget_set": "-".join(map(str, forget)),
+            "method": name,
+            **{metric: _value(found, forget, metric) for metric in COMPARED},
+        }
+        for forget in made.run.config.task.forget_sets
+        for name, found in by_method.items()
+    ]
+    heads = (
+        "Forget",
+        "Networks",
+        "Accuracy on D_r",
+        "Accuracy on D_f",
+        "Overlap on D_r",
+        "φ, JSD in bits",
+        "MIA",
+        "Distance from the zoo",
+    )
+    body = [
+        [
+            braces(map(int, line["forget_set"].split("-"))),
+            line["method"].replace("_", " "),
+            *(number(line[metric]) for metric in COMPARED),
+        ]
+        for line in lines
+    ]
+    aligned = list(_alignment(rows, (method, "retrieval")))
+    words = (
+        f"{METHODS[method]}, {setting}, test images, medians of unselected networks at the prompt that was chosen on validation. "
+        f"Retrieval: the checkpoints of the zoo nearest to the prompt in standardised log losses; noise: these with Gaussian noise of "
+        f"{rivals.NOISE:g} times each tensor's root mean square; average: {rivals.NEIGHBOURS} neighbours, aligned. "
+        "Distance: from the nearest checkpoint that a hypernetwork may have learned from, free of symmetries; held out: "
+        "checkpoints of runs it never saw.\n"
+    )
+    text = f"{words}\n{markdown(heads, 'llrrrrrr', body)}\n{markdown(('Class', 'Networks', 'R², mean', 'Pearson, mean'), 'llrr', aligned)}"
+    return Leaf(f"Rivals of {METHODS[method]}, {setting}", text, lines, {})
+
+
+def _value(found: Mapping[tuple[Any, ...], Row], forget: tuple[int, ...], metric: str) -> float | None:
+    row = found.get((forget, metric, "median"))
+    return None if row is None else float(row["value"])
+
+
+def _alignment(rows: Sequence[Row], methods: Iterable[str]) -> Iterable[list[str]]:
+    values = {
+        (row["class"], row["method"], row["metric"]): row["value"]
+        for row in rows
+        if row["metric"].startswith("alignment_") and row["statistic"] == "mean"
+    }
+    for label in dict.fromkeys(key[0] for key in values):
+        for method in methods:
+            pair = (values[label, method, f"alignment_{name}"] for name in ("r2", "pearson"))
+            yield [str(label), method, *map(number, pair)]
+
+
+def cost(setting: str, runs: Runs) -> Leaf:
+    """Seconds per network and the number of requests at which the hypernetwork has paid for itself."""
+    lines: list[dict[str, Any]] = [
+        {"method": method, **costs.of(made.run)} for method, made in runs.of(setting).items()
+    ]
+    heads = (
+        "Hypernetwork",
+        "Zoo, s",
+        "Training, s",
+        "Request, s",
+        "One network, s",
+        "One retraining, s",
+        "Break-even, requests",
+    )
+    body = [
+        [
+            METHODS[line["method"]],
+            *("–" if value is None else f"{value:.4g}" for value in list(line.values())[1:]),
+        ]
+        for line in lines
+    ]
+    words = (
+        f"{setting}. Request: all candidate prompts, samples and their selection. One network: sampled alone, compiled; one retraining: a "
+        "network trained alone without a forget set, compiled. Break-even: (zoo + training) / (one retraining - one network); a dash "
+        "stands for never.\n"
+    )
+    return Leaf(f"Cost, {setting}", f"{words}\n{markdown(heads, 'lrrrrrr', body)}", lines, {})
+
+
+TARGETS: Mapping[str, Callable[[Runs], Leaf]] = {
+    f"{name}-{setting}-{method}": partial(make, setting, method)
+    for name, make in (("subsets", every_subset), ("rivals", against_rivals))
+    for setting in ("mnist4", "mnist")
+    for method in ("dihyfo1", "dihyfo2")
+} | {f"cost-{setting}": partial(cost, setting) for setting in ("mnist4", "mnist")}

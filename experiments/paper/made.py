@@ -1,0 +1,117 @@
+"""The runs behind the paper's tables: one workdir for each setting and hypernetwork, made if it is missing."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from configs import mnist4_dihyfo1, mnist4_dihyfo2, mnist_dihyfo1, mnist_dihyfo2
+from experiments import align, command, pipeline, replies
+from experiments.align import Sweep
+from experiments.run import Run, start
+from hyperforget_jax import records
+from hyperforget_jax.classifier import Params
+from hyperforget_jax.config import Config
+from hyperforget_jax.unlearn.request import Answer
+from hyperforget_jax.workdir import claim
+from hyperforget_jax.zoo import store
+
+Configs = Mapping[str, Mapping[str, Callable[[], Config]]]
+SETTINGS: Configs = {
+    "mnist4": {"dihyfo1": mnist4_dihyfo1.get_config, "dihyfo2": mnist4_dihyfo2.get_config},
+    "mnist": {"dihyfo1": mnist_dihyfo1.get_config, "dihyfo2": mnist_dihyfo2.get_config},
+}
+"""The paper's settings: name, and hypernetwork to config."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A finished run."""
+
+    run: Run
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """Its tidy rows, strict."""
+        return records.read_rows(self.run.folder / "results.jsonl")
+
+    @property
+    def training(self) -> Path:
+        """Where its learning curves are."""
+        return self.run.folder / "training"
+
+    @cached_property
+    def answers(self) -> list[Answer]:
+        """Its networks, per request."""
+        return [replies.stored(self.run, labels) for labels in self.run.config.task.forget_sets]
+
+    @cached_property
+    def cloud(self) -> Params:
+        """Its retrained networks: leaves [F, M, …]."""
+        return replies.retrained_cloud(self.run)
+
+    @property
+    def labels(self) -> list[int]:
+        """Of the forgettable classes."""
+        return [self.run.dataset.classes[position] for position in self.run.forgettable]
+
+    @cached_property
+    def sweeps(self) -> Mapping[int, Sweep]:
+        """Its prompt sweeps, by label."""
+        return align.stored(self.run, self.labels)
+
+
+class Runs:
+    """The runs in a folder, each looked at (and made) once, when it is asked for."""
+
+    def __init__(
+        self, folder: Path, settings: Configs, overrides: Sequence[str], console: Console, asked: str
+    ) -> None:
+        """Runs in `folder/mnist4_dihyfo1`, …; overrides change every config; asked is the command that wants them."""
+        self._folder, self._settings, self._console, self._asked = folder, settings, console, asked
+        self._configs = {
+            (setting, method): self._placed(f"{setting}_{method}", command.parse(config(), overrides))
+            for setting, methods in settings.items()
+            for method, config in methods.items()
+        }
+        self._made = dict[tuple[str, str], Made]()
+
+    def _placed(self, name: str, config: Config) -> Config:
+        command.check(config)
+        return replace(config, workdir=str(self._folder / name))
+
+    def of(self, setting: str) -> dict[str, Made]:
+        """Hypernetwork to its run in one setting."""
+        return {method: self.one(setting, method) for method in self._settings[setting]}
+
+    def one(self, setting: str, method: str) -> Made:
+        """One run; a pipeline that is not finished is run to its end first."""
+        if (setting, method) not in self._made:
+            config = self._sharing(setting, self._configs[setting, method])
+            run = start(config, self._console, self._asked)
+            align.check(run)
+            claim(config)
+            if not _finished(run):
+                self._console.print(f"{setting}, {method}: not there yet, made in {run.folder}")
+                pipeline.run(run)
+            self._made[setting, method] = Made(run)
+        return self._made[setting, method]
+
+    def _sharing(self, setting: str, config: Config) -> Config:
+        """The config with the zoo of the other hypernetwork in this setting, if that is there and its own is not."""
+        if config.zoo.folder:
+            return config
+        folders = [
+            Path(config.workdir),
+            *(Path(self._configs[setting, each].workdir) for each in self._settings[setting]),
+        ]
+        complete = [folder for folder in folders if store.read_summary(folder / "zoo") is not None]
+        return replace(config, zoo=replace(config.zoo, folder=str((complete or folders)[0] / "zoo")))
+
+
+def _finished(run: Run) -> bool:
+    """Whether a pipeline has left all that tables and figures read; the page is its last."""
+    return records.is_complete(run.folder / "alignment") and (run.folder / "report.html").exists()

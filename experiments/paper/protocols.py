@@ -1,0 +1,35 @@
+"""The paper's own protocol beside the strict one: prompts and networks are selected on test images, as the paper did.
+
+The zoo's labels, and so the hypernetwork, are those of the strict protocol in both: the images that label a zoo decide little of what it
+learns, those that select decide which networks are shown.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from experiments import measure, replies, stages, tidy
+from experiments.run import Run
+from hyperforget_jax import records
+from hyperforget_jax.evaluate.rows import to_json
+
+FOLDER = "paper_protocol"
+
+
+def rows(run: Run) -> list[dict[str, Any]]:
+    """Tidy rows of every request under the paper's protocol, made once: `paper_protocol/results.jsonl` in the workdir."""
+    path = run.folder / FOLDER / "results.jsonl"
+    if not path.exists():
+        with records.writing_errors(path.parent):
+            path.parent.mkdir(exist_ok=True)
+        records.write_rows(path, map(to_json, _measured(run)))
+    return records.read_rows(path)
+
+
+def _measured(run: Run) -> list[Any]:
+    known, held_out = stages.split_zoo(run)
+    hypernetwork = stages.train_hypernetwork(run, known, held_out)
+    seen = replace(run.dataset, validation=run.dataset.test)
+    selecting = replace(run, dataset=seen, folder=run.folder / FOLDER)
+    answers = replies.answers(selecting, replies.candidates(run, known), stages.sampling(run, hypernetwork))
+    found = tidy.unlearning_rows(run, measure.evaluate(selecting, answers, replies.retrained_cloud(run)))
+    return [replace(row, protocol="paper") for row in found]

@@ -1,0 +1,144 @@
+"""What a generator must beat, at the same prompts, and whether it only recites: `rivals/` in the workdir.
+
+Rivals: the checkpoints of the zoo nearest to a prompt (`retrieval`), the same with noise (`noise`), and averages of neighbours
+(`average`). Novelty: the distance of every network from the nearest checkpoint that could have been its model, beside that of
+checkpoints of held-out runs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments import align, measure, replies, stages, tidy
+from experiments.align import Grid, Sweep
+from experiments.run import Run, on_device
+from hyperforget_jax import classifier, keys, records
+from hyperforget_jax.classifier import Params
+from hyperforget_jax.diffusion import conditioning
+from hyperforget_jax.diffusion.generator import Hypernetwork
+from hyperforget_jax.evaluate import novelty
+from hyperforget_jax.evaluate.rows import Row, rows_of, to_json
+from hyperforget_jax.progress import track
+from hyperforget_jax.unlearn import retrieval
+from hyperforget_jax.unlearn.request import Answer, Floats
+from hyperforget_jax.weights.codec import Functional
+from hyperforget_jax.weights.layout import unflatten_many
+from hyperforget_jax.zoo.store import Zoo
+
+FOLDER = "rivals"
+NETWORKS = 64
+"""Of each rival, for each request."""
+NOISE = 0.05
+"""Deviation of the noise on a checkpoint, as a share of the root mean square of each tensor."""
+NEIGHBOURS = 5
+"""Checkpoints in an average."""
+MODELS = 20000
+"""Checkpoints nearest to the prompt, among which the nearest one in weights is looked for."""
+
+
+def rows(run: Run) -> list[dict[str, Any]]:
+    """Tidy rows of the rivals, made once: `rivals/results.jsonl` in the workdir."""
+    path = run.folder / FOLDER / "results.jsonl"
+    if not path.exists():
+        with records.writing_errors(path.parent):
+            path.parent.mkdir(exist_ok=True)
+        records.write_rows(path, map(to_json, _measured(run)))
+    return records.read_rows(path)
+
+
+def _measured(run: Run) -> list[Row]:
+    known, held_out = stages.split_zoo(run)
+    hypernetwork = stages.train_hypernetwork(run, known, held_out)
+    generate = stages.sampling(run, hypernetwork)
+    answers = replies.answers(run, replies.candidates(run, known), generate)
+    cloud = replies.retrained_cloud(run)
+    found = list[Row]()
+    with track(run.console, "rivals", len(answers), "requests") as advance:
+        for index, answer in enumerate(answers):
+            labels, forget = run.config.task.forget_sets[index], run.forget_sets[index]
+            prompt = answer.candidates[answer.chosen]
+            theirs = jax.tree.map(lambda leaf, i=index: leaf[i], cloud)
+            reference = measure.outputs(theirs, run.dataset.test, run.dataset.train)
+            for name, networks in of_prompt(run, hypernetwork, known, prompt).items():
+                seen = measure.outputs(networks, run.dataset.test, run.dataset.train)
+                about = replace(tidy.context(run, name, labels), selection="pass1")
+                values = measure.measures(run, forget, seen, reference, same=False)
+                found += tidy.expand(run, about, values)
+            found += _novelty(run, hypernetwork, known, held_out, labels, prompt, answer)
+            advance(1)
+    about = tidy.context(run, "retrieval", ())
+    for label, sweep in _sweeps(run, hypernetwork, known, align.grids(run, known)).items():
+        found += align.sweep_rows(run, about, label, sweep)
+    return found
+
+
+def of_prompt(run: Run, hypernetwork: Hypernetwork, known: Zoo, prompt: Floats) -> Mapping[str, Params]:
+    """Networks of every rival for one prompt [K]: leaves [N, …]."""
+    chosen = closest(hypernetwork, known, prompt[None], NETWORKS * NEIGHBOURS)[0]
+    neighbours = networks_of(run, known, chosen)
+    nearest = jax.tree.map(lambda leaf: leaf[:NETWORKS], neighbours)
+    groups = (
+        jax.tree.map(lambda leaf, g=group: leaf[g * NEIGHBOURS : (g + 1) * NEIGHBOURS], neighbours)
+        for group in range(len(chosen) // NEIGHBOURS)
+    )
+    return {
+        "retrieval": nearest,
+        "noise": retrieval.noisy(keys.stream(run.config.seed, "rivals/noise"), nearest, NOISE),
+        "average": jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(retrieval.averaged, groups)),
+    }
+
+
+def closest(hypernetwork: Hypernetwork, zoo: Zoo, prompts: Floats, count: int) -> Any:
+    """Rows [Q, count] of the checkpoints nearest to prompts [Q, K] in standardised log losses."""
+    asked, known = (
+        np.asarray(conditioning.standardise(hypernetwork.condition, jnp.asarray(losses)))
+        for losses in (prompts, zoo.losses)
+    )
+    return retrieval.nearest(known, asked, min(count, len(zoo)))
+
+
+def networks_of(run: Run, zoo: Zoo, chosen: Any) -> Params:
+    """Checkpoints of a zoo by their rows [N]: leaves [N, …]."""
+    return unflatten_many(np.asarray(zoo.take(chosen).weights, np.float32), run.sizes)
+
+
+def _novelty(
+    run: Run,
+    hypernetwork: Hypernetwork,
+    known: Zoo,
+    held_out: Zoo,
+    labels: tuple[int, ...],
+    prompt: Floats,
+    answer: Answer,
+) -> list[Row]:
+    """Distances of samples and of held-out checkpoints from the nearest checkpoint that a hypernetwork may have learned from."""
+    encode = hypernetwork.codec.first.encode if isinstance(hypernetwork.codec, Functional) else None
+    models, unseen = (
+        networks_of(run, zoo, closest(hypernetwork, zoo, prompt[None], count)[0])
+        for zoo, count in ((known, MODELS), (held_out, NETWORKS))
+    )
+    learned = novelty.canonical(models, encode)
+    found = list[Row]()
+    sampled = jax.tree.map(lambda leaf: leaf[:NETWORKS], answer.networks)
+    for name, networks in ((run.config.hypernetwork.kind, sampled), ("held_out", unseen)):
+        distances = novelty.nearest_distance(novelty.canonical(networks, encode), learned)
+        about = replace(tidy.context(run, name, labels), selection="pass1")
+        settings: dict[str, Any] = {"resamples": run.config.evaluation.bootstrap, "seed": run.config.seed}
+        found += rows_of(distances, about, metric="novelty_distance", class_=None, ideal=None, **settings)
+    return found
+
+
+def _sweeps(run: Run, hypernetwork: Hypernetwork, known: Zoo, grids: Mapping[int, Grid]) -> dict[int, Sweep]:
+    """Prompt alignment of retrieval: family f is the f-th nearest checkpoint of every prompt."""
+    found, families = {}, run.config.evaluation.alignment_families
+    for label, (column, grid) in align.placed(run, grids).items():
+        chosen = closest(hypernetwork, known, grid.prompts, families)  # [P, F]
+        networks = networks_of(run, known, chosen.T.ravel())  # F * P of them
+        losses, _ = classifier.class_scores_of_many(networks, *on_device(run.dataset.test))  # [F * P, K]
+        observed = np.asarray(losses, np.float64)[:, column].reshape(chosen.T.shape)  # [F, P]
+        found[label] = Sweep(grid.prompts[:, column].astype(np.float64), observed, grid.learned)
+    return found

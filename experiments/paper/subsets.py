@@ -1,0 +1,80 @@
+"""Every forget set from one hypernetwork, beside networks retrained for each: `subsets/` in the workdir, resumed request by request."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments import measure, replies, stages, tidy
+from experiments.run import Run, on_device
+from hyperforget_jax import keys, records
+from hyperforget_jax.classifier import Params
+from hyperforget_jax.evaluate.rows import to_json
+from hyperforget_jax.progress import track
+from hyperforget_jax.unlearn.retrain import retrain
+from hyperforget_jax.weights.layout import flatten, unflatten
+from hyperforget_jax.workdir import identity
+
+FOLDER = "subsets"
+AT_ONCE = 4
+"""Forget sets whose clouds are trained as one block."""
+
+
+def every(run: Run) -> list[tuple[int, ...]]:
+    """All sets of forgettable classes, by their labels; one class at least is retained."""
+    labels = [run.dataset.classes[position] for position in run.forgettable]
+    sets = itertools.chain.from_iterable(
+        itertools.combinations(labels, size) for size in range(1, len(labels) + 1)
+    )
+    return [each for each in sets if len(each) < run.dataset.num_classes]
+
+
+def rows(run: Run) -> list[dict[str, Any]]:
+    """Tidy rows of every forget set, strict, made once: `subsets/results.jsonl` in the workdir."""
+    task = replace(run.config.task, forget_sets=tuple(every(run)))
+    asking = replace(run, config=replace(run.config, task=task), folder=run.folder / FOLDER)
+    path = asking.folder / "results.jsonl"
+    if not path.exists():
+        with records.writing_errors(asking.folder):
+            asking.folder.mkdir(exist_ok=True)
+        known, held_out = stages.split_zoo(run)
+        candidates = replies.candidates(asking, known)
+        hypernetwork = stages.train_hypernetwork(run, known, held_out)
+        answers = replies.answers(asking, candidates, stages.sampling(run, hypernetwork))
+        found = tidy.unlearning_rows(asking, measure.evaluate(asking, answers, clouds(asking)))
+        records.write_rows(path, map(to_json, found))
+    return records.read_rows(path)
+
+
+def clouds(run: Run) -> Params:
+    """Networks retrained without each forget set, leaves [F, M, …]; a few sets at a time, each an artefact."""
+    groups = list(_groups(run.forget_sets))
+    with (
+        run.timed("retrained clouds", resumes=True),
+        track(run.console, "retrained clouds", len(run.forget_sets), "forget sets") as advance,
+    ):
+        parts = [_cloud(run, number, group, advance) for number, group in enumerate(groups)]
+    weights = jnp.asarray(np.concatenate(parts))  # [F, M, P]
+    return jax.vmap(jax.vmap(partial(unflatten, sizes=run.sizes)))(weights)
+
+
+def _groups(sets: list[tuple[int, ...]]) -> Iterator[list[tuple[int, ...]]]:
+    for first in range(0, len(sets), AT_ONCE):
+        yield sets[first : first + AT_ONCE]
+
+
+def _cloud(run: Run, number: int, group: list[tuple[int, ...]], advance: Any) -> Any:
+    folder = run.folder / "reference" / str(number)
+    if not records.is_complete(folder):
+        key = keys.stream(run.config.seed, f"{FOLDER}/reference/{number}")
+        networks = retrain(key, on_device(run.dataset.train), group, run.sizes, run.config.reference)
+        with records.new_artefact(folder, identity(run.config)) as place:
+            np.save(place / "weights.npy", np.asarray(jax.vmap(jax.vmap(flatten))(networks)))
+    advance(len(group))
+    records.verify(folder)
+    return np.load(folder / "weights.npy", allow_pickle=False)  # [G, M, P]

@@ -1,0 +1,65 @@
+"""How many sampling steps a hypernetwork needs: `python -m experiments.samplers --config mnist4_dihyfo2 --data.dir DIR`.
+
+    --config NAME       a file of configs/
+
+Any other argument overrides a config field. Samples the workdir's hypernetwork, made if it is missing, with the paper's sampler and with
+shorter ones, from the same noise and the prompts that `experiments.pipeline` chose on validation: median accuracies of
+`request.samples` unselected networks on test images, and networks a second. Each sampler is one row of `samplers.jsonl`, written when it
+is done, and reused. Leaves `samplers.md` and `figures/samplers.*` too.
+"""
+
+import sys
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from experiments import align, command, replies, stages
+from experiments.ablation_parts import measure
+from experiments.bench import machine
+from experiments.run import Run
+from hyperforget_jax import records
+from hyperforget_jax.report import figures, samplers
+from hyperforget_jax.report.listing import listing
+
+Sampler = tuple[Literal["ddpm", "ddim"], int]
+SAMPLERS: tuple[Sampler, ...] = (
+    ("ddpm", 1000),
+    ("ddim", 100),
+    ("ddim", 50),
+    ("ddim", 25),
+    ("ddim", 10),
+    ("ddim", 5),
+)
+"""`sampling.sampler` and `sampling.steps`; the first is what the others are held against."""
+
+
+def run(job: Run, tried: tuple[Sampler, ...]) -> None:
+    """Samples with every sampler that has no row yet; then the table and the figure."""
+    told = machine.about()
+    known, held_out = stages.split_zoo(job)
+    candidates = replies.candidates(job, known)
+    hypernetwork = stages.train_hypernetwork(job, known, held_out, align.watch(job, align.grids(job, known)))
+    answers = replies.answers(job, candidates, stages.sampling(job, hypernetwork))
+    prompts = np.stack([answer.candidates[answer.chosen] for answer in answers])  # [S, K]
+    path = job.folder / "samplers.jsonl"
+    rows = {(row["sampler"], row["steps"]): row for row in (records.read_rows(path) if path.exists() else [])}
+    for sampler, steps in tried:
+        if (sampler, steps) in rows:
+            job.console.print(f"{sampler} {steps}: reused from {path}", highlight=False)
+            continue
+        sampling = replace(job.config.sampling, sampler=sampler, steps=steps)
+        asking = replace(job, config=replace(job.config, sampling=sampling))
+        found = measure(asking, f"{sampler} {steps}", stages.sampling(asking, hypernetwork), {}, prompts)
+        device = f"{told['device']}, {told['cores']} CPU cores"
+        rows[sampler, steps] = {"sampler": sampler, "steps": steps, **found, "device": device}
+        records.write_rows(path, rows.values())
+    table = [rows[sampler] for sampler in tried]
+    figures.save(samplers.cost(table), job.folder / "figures", "samplers")
+    records.write_text(job.folder / "samplers.md", samplers.page(table))
+    job.console.print(listing(samplers.summary(table)))
+    job.console.print(f"table and figure: {job.folder / 'samplers.md'}")
+
+
+if __name__ == "__main__":
+    sys.exit(command.main_of_config("samplers", lambda job: run(job, SAMPLERS), sys.argv[1:], align.check))

@@ -1,0 +1,123 @@
+"""A table of the paper with ours beside it: what it prints, the strict protocol, its own protocol, and the retrained cloud."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hyperforget_jax.report.tables import (
+    CLOUD,
+    METRICS,
+    STATISTICS,
+    Place,
+    Row,
+    braces,
+    interval,
+    markdown,
+    number,
+    place_of,
+    select,
+)
+
+METHODS = {"dihyfo1": "DiHyFo-1", "dihyfo2": "DiHyFo-2", "retrain": "retrained"}
+COLUMNS = (
+    *("Forget", "Measure", "Method", "Printed", "Best, strict", "Best, paper’s protocol", "All, median"),
+    *("Retrained, printed", "Retrained, mean", "Retrained, 5–95%", "Against the cloud"),
+)
+
+
+@dataclass(frozen=True)
+class PaperLine:
+    """One printed value with ours.
+
+    Attributes:
+      forget_set: labels.
+      metric: a name in `METRICS`.
+      method: dihyfo1 or dihyfo2.
+      printed: in the paper.
+      strict: mean of the networks selected on validation.
+      paper: mean of the networks selected on test, as the paper did.
+      pass1: median of all samples, unselected.
+      printed_cloud: the paper's retrained network; None: not printed.
+      cloud_mean: of our retrained networks.
+      cloud_low: their 5% quantile.
+      cloud_high: their 95% quantile.
+      place: where `strict` lies against the cloud, all as printed.
+    """
+
+    forget_set: tuple[int, ...]
+    metric: str
+    method: str
+    printed: float
+    strict: float
+    paper: float
+    pass1: float
+    printed_cloud: float | None
+    cloud_mean: float
+    cloud_low: float
+    cloud_high: float
+    place: Place
+
+
+def lines(
+    printed: Sequence[Row], strict: Mapping[str, Sequence[Row]], paper: Mapping[str, Sequence[Row]]
+) -> list[PaperLine]:
+    """One line per value that a table prints for a hypernetwork, by forget set, measure and method.
+
+    Args:
+      printed: the table's rows.
+      strict: method to its rows of `results.jsonl`.
+      paper: method to its rows under the paper's protocol.
+    """
+    theirs = {(row["method"], tuple(row["forget_set"]), row["metric"]): row["value"] for row in printed}
+    best = {name: select(rows, (name,), "best") for name, rows in strict.items()}
+    unselected = {name: select(rows, (name,), "pass1") for name, rows in strict.items()}
+    selected = {name: select(rows, (name,), "best") for name, rows in paper.items()}
+    clouds = {name: select(rows, (CLOUD,), None) for name, rows in strict.items()}
+    found = []
+    for (method, forget_set, metric), value in theirs.items():
+        if method == CLOUD:
+            continue
+        about = forget_set, metric
+        mean, _, low, high = (clouds[method][*about, name]["value"] for name in STATISTICS)
+        ours = best[method][*about, "mean"]["value"]
+        found.append(
+            PaperLine(
+                *about,
+                method,
+                value,
+                ours,
+                selected[method][*about, "mean"]["value"],
+                unselected[method][*about, "median"]["value"],
+                theirs.get((CLOUD, *about)),
+                mean,
+                low,
+                high,
+                place_of(ours, low, high),
+            )
+        )
+    order = list(dict.fromkeys((line.forget_set, line.metric) for line in found))
+    return sorted(found, key=lambda line: order.index((line.forget_set, line.metric)))
+
+
+def cells(line: PaperLine) -> tuple[str, ...]:
+    """The texts of a line under `COLUMNS`."""
+    return (
+        braces(line.forget_set),
+        METRICS[line.metric].name,
+        METHODS[line.method],
+        *map(
+            number, (line.printed, line.strict, line.paper, line.pass1, line.printed_cloud, line.cloud_mean)
+        ),
+        interval(line.cloud_low, line.cloud_high),
+        line.place,
+    )
+
+
+def to_markdown(found: Iterable[PaperLine]) -> str:
+    """The table as Markdown."""
+    return markdown(COLUMNS, "lllrrrrrrrl", map(cells, found))
+
+
+def to_rows(found: Iterable[PaperLine]) -> list[dict[str, Any]]:
+    """The table for a CSV file: one object per line, values unrounded, the forget set as `2-3`."""
+    return [vars(line) | {"forget_set": "-".join(map(str, line.forget_set))} for line in found]
