@@ -22,6 +22,7 @@ SHARES = (
     "sampling.eta",
     "request.retain_quantiles",
     "request.forget_tolerance",
+    "request.worth_tolerance",
     "evaluation.alignment_quantiles",
     "evaluation.learned_share",
 )

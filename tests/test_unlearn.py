@@ -236,6 +236,21 @@ def test_a_network_above_the_forget_tolerance_is_worth_nothing(tolerance: float,
     np.testing.assert_allclose(found.candidate_worth[0], 1.0 if tolerance >= 0.25 else 0.0, rtol=1e-6)
 
 
+@pytest.mark.parametrize(("tolerance", "chosen"), [(0.0, 0), (0.08, 0), (0.09, 2), (0.5, 2)])
+def test_of_prompts_about_equally_good_the_one_that_asks_for_more_is_chosen(
+    tolerance: float, chosen: int
+) -> None:
+    asking = PROMPTS + np.array([[0, 0, 0], [0, 0, 1], [0, 0, 2]], np.float32)
+    config = RequestConfig(samples=6, samples_per_candidate=4, best=2, worth_tolerance=tolerance)
+
+    def sample(u: jax.Array, losses: jax.Array) -> Params:
+        missed = jnp.where(prompt_is(losses, 0), 0.0, 0.25)  # of class 1: 5 of 60 retained images, 0.083
+        return threshold_network(missed, 0.0 * u, 10.0 + u)
+
+    found = request.answer(generator_of(sample), asking, FORGET, DATA, jax.random.key(0), config)
+    assert found.chosen == chosen
+
+
 def test_where_nothing_forgets_the_prompt_that_forgets_most_is_chosen() -> None:
     def sample(u: jax.Array, losses: jax.Array) -> Params:
         remembered = jnp.where(prompt_is(losses, 1), 0.25, 0.75)

@@ -179,6 +179,8 @@ class RequestConfig:
     """Forget accuracy on validation above which a network is worth nothing."""
     samples_per_candidate: int = 64
     """Networks sampled to judge a candidate."""
+    worth_tolerance: float = 0.002
+    """Mean retain accuracy that a prompt may lack beside the best one's and still be chosen, for asking a higher forget loss."""
     best: int = 5
     """Networks selected on validation and averaged, as in Tables 1-4."""
     rounds: int = 3

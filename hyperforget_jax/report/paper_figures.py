@@ -52,6 +52,7 @@ def table(lines: Sequence[PaperLine]) -> Figure:
         panel.set_title(METRICS[metric].name, fontsize=9.0)
         panel.xaxis.set_major_locator(MaxNLocator(3))
         panel.margins(x=0.12)
+        panel.set_ylim(0.5 - len(rows), 0.5)
         panel.grid(visible=False, axis="y")
         panel.tick_params(axis="y", length=0)
     names = [f"{braces(forget)}  {METHODS[method]}" for forget, method in rows]

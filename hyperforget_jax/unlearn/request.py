@@ -82,9 +82,10 @@ def answer(
 ) -> Answer:
     """Tries the candidate prompts on validation, samples N networks with the best, and selects a few.
 
-    A network is worth its retain accuracy if its forget accuracy is at most `forget_tolerance`, else nothing. The prompt whose
-    samples are worth most on average is used, at a tie the one that forgets more; the networks worth most are
-    selected, at a tie those that forget more, then those with the lower retain loss.
+    A network is worth its retain accuracy if its forget accuracy is at most `forget_tolerance`, else nothing. Of the prompts whose
+    samples are worth most on average, within `worth_tolerance`, the one that asks for the highest forget loss is used: networks that never
+    saw a class are surer to be wrong about it than those that lost it. The networks worth most are selected, at a tie those that
+    forget more, then those with the lower retain loss.
 
     Args:
       generate: the hypernetwork.
@@ -100,8 +101,11 @@ def answer(
         jax.random.split(try_key, len(prompts) * each), jnp.repeat(jnp.asarray(prompts), each, axis=0)
     )
     judged = _judge(tried, forget, validation, config.forget_tolerance)
-    worth, forgotten, _ = (x.reshape(-1, each).mean(1) for x in judged)
-    chosen = int(np.lexsort((forgotten, -worth))[0])
+    worth, forgotten, _ = (x.reshape(-1, each).mean(1) for x in judged)  # [C] each
+    too_little = worth < worth.max() - config.worth_tolerance
+    remembered = np.where(worth.any(), 0.0, forgotten)  # counts only where nothing is worth anything
+    asked = prompts[:, list(forget)].sum(1)
+    chosen = int(np.lexsort((-worth, -asked, remembered, too_little))[0])
     prompt = jnp.tile(jnp.asarray(prompts[chosen])[None], (config.samples, 1))
     networks = generate(jax.random.split(sample_key, config.samples), prompt)
     return Answer(prompts, worth, chosen, networks, select(networks, forget, validation, config))
