@@ -30,7 +30,7 @@ Given = ParamSpec("Given")
 
 
 def in_one_line(work: Callable[Given, int]) -> Callable[Given, int]:
-    """The same work, whose refusal (`HyperForgetError`) is one line on stderr and exit status 2."""
+    """The same work, whose refusal (`HyperForgetError`) is one line on stderr and exit status 2; Ctrl-C one line and 130."""
 
     @functools.wraps(work)
     def worked(*args: Given.args, **kwargs: Given.kwargs) -> int:
@@ -39,6 +39,9 @@ def in_one_line(work: Callable[Given, int]) -> Callable[Given, int]:
         except HyperForgetError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
+        except KeyboardInterrupt:
+            print("stopped: run the same command again to go on from here", file=sys.stderr)
+            return 130
 
     return worked
 
@@ -66,17 +69,13 @@ def main(
     console = Console(soft_wrap=True)
     # orbax and tfds log at length what we tell in one line
     logging.getLogger("absl").setLevel(logging.CRITICAL)
-    try:
-        config = parse(default, arguments)
-        check(config)
-        run = start(config, console, f"python -m experiments.{name} {shlex.join(arguments)}".rstrip())
-        if refuse:
-            refuse(run)
-        claim(config)
-        job(run)
-    except KeyboardInterrupt:
-        print("stopped: run the same command again to go on from here", file=sys.stderr)
-        return 130
+    config = parse(default, arguments)
+    check(config)
+    run = start(config, console, f"python -m experiments.{name} {shlex.join(arguments)}".rstrip())
+    if refuse:
+        refuse(run)
+    claim(config)
+    job(run)
     return 0
 
 

@@ -117,7 +117,7 @@ def confusion(predictions: Floats, split: Split, size: int) -> Floats:
 def measures(
     run: Run, forget: tuple[int, ...], networks: Outputs, cloud: Outputs, *, same: bool
 ) -> dict[str, Floats]:
-    """Metrics of N networks, one value each: agreement is averaged over the cloud, self-comparison left out."""
+    """Metrics of N networks, one value each: agreement is the median over the cloud, self-comparison left out."""
     test, train = run.dataset.test, run.dataset.train
     everything = np.ones(len(test.labels), bool)
     forgotten = np.isin(test.labels, forget)
@@ -149,10 +149,10 @@ def measures(
 
 
 def over_cloud(pairs: Floats) -> Floats:
-    """Mean [N] of each network's agreement with the cloud, from all pairs [N, M]."""
-    return pairs.mean(1)
+    """Median [N] of each network's agreement with the cloud, from all pairs [N, M]: a retrained network that failed decides nothing."""
+    return np.median(pairs, axis=1)
 
 
 def leave_one_out(pairs: Floats) -> Floats:
-    """Mean [M] of each network's agreement with the others, from all pairs [M, M]."""
-    return agreement.pairs_without_self(pairs).reshape(len(pairs), -1).mean(1)
+    """Median [M] of each network's agreement with the others, from all pairs [M, M]."""
+    return np.median(agreement.pairs_without_self(pairs).reshape(len(pairs), -1), axis=1)

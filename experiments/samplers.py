@@ -10,6 +10,7 @@ is done, and reused. Leaves `samplers.md` and `figures/samplers.*` too.
 
 import sys
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -48,8 +49,7 @@ def run(job: Run, tried: tuple[Sampler, ...]) -> None:
         if (sampler, steps) in rows:
             job.console.print(f"{sampler} {steps}: reused from {path}", highlight=False)
             continue
-        sampling = replace(job.config.sampling, sampler=sampler, steps=steps)
-        asking = replace(job, config=replace(job.config, sampling=sampling))
+        asking = _asking(job, sampler, steps)
         found = measure(asking, f"{sampler} {steps}", stages.sampling(asking, hypernetwork), {}, prompts)
         device = f"{told['device']}, {told['cores']} CPU cores"
         rows[sampler, steps] = {"sampler": sampler, "steps": steps, **found, "device": device}
@@ -61,5 +61,19 @@ def run(job: Run, tried: tuple[Sampler, ...]) -> None:
     job.console.print(f"table and figure: {job.folder / 'samplers.md'}")
 
 
+def check(job: Run, tried: tuple[Sampler, ...]) -> None:
+    """Refuses a config that cannot serve every sampler, before any work."""
+    align.check(job)
+    for sampler, steps in tried:
+        command.check(_asking(job, sampler, steps).config)
+
+
+def _asking(job: Run, sampler: Literal["ddpm", "ddim"], steps: int) -> Run:
+    """The run with one of the samplers."""
+    sampling = replace(job.config.sampling, sampler=sampler, steps=steps)
+    return replace(job, config=replace(job.config, sampling=sampling))
+
+
 if __name__ == "__main__":
-    sys.exit(command.main_of_config("samplers", lambda job: run(job, SAMPLERS), sys.argv[1:], align.check))
+    work, refuse = partial(run, tried=SAMPLERS), partial(check, tried=SAMPLERS)
+    sys.exit(command.main_of_config("samplers", work, sys.argv[1:], refuse))

@@ -66,7 +66,7 @@ def every_subset(setting: str, method: str, runs: Runs) -> Leaf:
         f"Every forget set, {METHODS[method]}, {setting}",
         f"{words}\n{markdown(heads, 'lrrrrr', body)}",
         lines,
-        {f"subsets_{setting}_{method}": paper_figures.subsets(found, worst)},
+        {f"subsets-{setting}-{method}": paper_figures.subsets(found, worst)},
     )
 
 
@@ -98,7 +98,7 @@ def against_rivals(setting: str, method: str, runs: Runs) -> Leaf:
     body = [
         [
             braces(map(int, line["forget_set"].split("-"))),
-            line["method"].replace("_", " "),
+            _called(line["method"]),
             *(number(line[metric]) for metric in COMPARED),
         ]
         for line in lines
@@ -129,7 +129,11 @@ def _alignment(rows: Sequence[Row], methods: Iterable[str]) -> Iterable[list[str
     for label in dict.fromkeys(key[0] for key in values):
         for method in methods:
             pair = (values[label, method, f"alignment_{name}"] for name in ("r2", "pearson"))
-            yield [str(label), method, *map(number, pair)]
+            yield [str(label), _called(method), *map(number, pair)]
+
+
+def _called(method: str) -> str:
+    return METHODS.get(method, method.replace("_", " "))
 
 
 def cost(setting: str, runs: Runs) -> Leaf:
@@ -155,8 +159,8 @@ def cost(setting: str, runs: Runs) -> Leaf:
     ]
     words = (
         f"{setting}. Request: all candidate prompts, samples and their selection. One network: sampled alone, compiled; one retraining: a "
-        "network trained alone without a forget set, compiled. Break-even: (zoo + training) / (one retraining - one network); a dash "
-        "stands for never.\n"
+        "network trained alone without a forget set, compiled. A zoo that several hypernetworks share counts for each. Break-even: (zoo + "
+        "training) / (one retraining - one network); a dash: never. A dash for the zoo: nobody timed it, and it is not counted.\n"
     )
     return Leaf(f"Cost, {setting}", f"{words}\n{markdown(heads, 'lrrrrrr', body)}", lines, {})
 

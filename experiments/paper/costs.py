@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -14,26 +15,34 @@ from experiments import replies, stages
 from experiments.run import Run, on_device
 from hyperforget_jax import keys, records
 from hyperforget_jax.unlearn.retrain import retrain
+from hyperforget_jax.workdir import zoo_place
 
 FILE = "cost.json"
 
 
 def of(run: Run) -> dict[str, float | None]:
-    """Seconds of a finished run: "zoo" (None: made elsewhere), "training", "request" (mean), "sample", "retraining" of one network alone;
-    "break_even", the requests after which the hypernetwork has paid for itself; None: it never does.
+    """Seconds of a finished run: "zoo" (None: nobody timed it, and it is not counted), "training", "request" (mean), "sample", "retraining"
+    of one network alone; "break_even", the requests after which the hypernetwork has paid for itself; None: it never does.
     """
-    seconds = {row["stage"]: row["seconds"] for row in records.read_rows(run.folder / "costs.jsonl")}
+    seconds = _stages(run.folder)
+    zoo = _stages(zoo_place(run.config).parent).get("zoo")  # of the run that made it
     requests = [value for stage, value in seconds.items() if stage.startswith("forget-")]
     sample, retraining = _alone(run)
-    fixed = seconds.get("zoo", 0.0) + seconds["hypernetwork"]
+    fixed = (zoo or 0.0) + seconds["hypernetwork"]
     return {
-        "zoo": seconds.get("zoo"),
+        "zoo": zoo,
         "training": seconds["hypernetwork"],
         "request": sum(requests) / len(requests),
         "sample": sample,
         "retraining": retraining,
         "break_even": fixed / (retraining - sample) if retraining > sample else None,
     }
+
+
+def _stages(folder: Path) -> dict[str, float]:
+    """Seconds of every stage of a run; nothing if it told none."""
+    path = folder / "costs.jsonl"
+    return {row["stage"]: row["seconds"] for row in records.read_rows(path)} if path.exists() else {}
 
 
 def _alone(run: Run) -> tuple[float, float]:

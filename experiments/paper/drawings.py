@@ -13,6 +13,7 @@ from experiments.paper.leaf import Leaf
 from experiments.paper.made import Made, Runs
 from hyperforget_jax import classifier, records
 from hyperforget_jax.classifier import Params
+from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.evaluate import accuracy
 from hyperforget_jax.report import figures, paper_figures, paper_tables, strips
 from hyperforget_jax.report.paper_figures import Agreement
@@ -69,7 +70,12 @@ def comparison(number: int, setting: str, method: str, runs: Runs) -> Leaf:
 
 def evolution(number: int, setting: str, method: str, runs: Runs) -> Leaf:
     """Figures 12, 14, 16 and 18: prompt alignment and correlation during training."""
-    drawn = figures.alignment_evolution(align.evolution(runs.one(setting, method).training))
+    rows = align.evolution(runs.one(setting, method).training)
+    if not rows:
+        raise HyperForgetError(
+            f"fig{number} shows alignment during training, and none was measured: set training.alignment_every, and name other --runs"
+        )
+    drawn = figures.alignment_evolution(rows)
     title = f"Alignment and correlation during training, {paper_tables.METHODS[method]}, {setting}"
     return _picture(number, title, {"": drawn})
 

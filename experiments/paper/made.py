@@ -113,5 +113,5 @@ class Runs:
 
 
 def _finished(run: Run) -> bool:
-    """Whether a pipeline has left all that tables and figures read; the page is its last."""
+    """Whether a pipeline has left all that tables and figures read: the page is written after all of that."""
     return records.is_complete(run.folder / "alignment") and (run.folder / "report.html").exists()

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.report.tables import (
     CLOUD,
     METRICS,
@@ -67,6 +68,9 @@ def lines(
       printed: the table's rows.
       strict: method to its rows of `results.jsonl`.
       paper: method to its rows under the paper's protocol.
+
+    Raises:
+      HyperForgetError: a forget set that the table prints was not asked for.
     """
     theirs = {(row["method"], tuple(row["forget_set"]), row["metric"]): row["value"] for row in printed}
     best = {name: select(rows, (name,), "best") for name, rows in strict.items()}
@@ -78,6 +82,11 @@ def lines(
         if method == CLOUD:
             continue
         about = forget_set, metric
+        if (*about, "mean") not in best[method]:
+            raise HyperForgetError(
+                f"the rows of {method} have no {metric} for forget set {braces(forget_set)}, which the paper prints: "
+                "leave task.forget_sets as it is"
+            )
         mean, _, low, high = (clouds[method][*about, name]["value"] for name in STATISTICS)
         ours = best[method][*about, "mean"]["value"]
         found.append(

@@ -1,0 +1,25 @@
+"""DiHyFo-2 on MNIST-4 without pivots: any of the four classes may be forgotten, 14 forget sets (paper, sections 6 and A.5).
+
+`python -m experiments.pipeline --config mnist4_nopivots --data.dir DIR`
+
+A checkpoint is kept if it is good on one class at least, whichever.
+"""
+
+from dataclasses import replace
+from itertools import chain, combinations
+
+from configs import mnist4_dihyfo2
+from hyperforget_jax.config import Config
+
+
+def get_config() -> Config:
+    """The setting of mnist4_dihyfo2 with nothing that is safe from forgetting."""
+    base = mnist4_dihyfo2.get_config()
+    classes = base.data.classes
+    subsets = chain.from_iterable(combinations(classes, size) for size in range(1, len(classes)))
+    return replace(
+        base,
+        workdir="runs/mnist4_nopivots",
+        task=replace(base.task, pivots=(), forget_sets=tuple(subsets)),
+        zoo=replace(base.zoo, min_learned=1, min_per_combination=2000),
+    )
