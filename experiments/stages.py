@@ -97,9 +97,10 @@ def train_hypernetwork(run: Run, known: Zoo, held_out: Zoo, measure: Measure | N
     with run.timed("hypernetwork", resumes=True) if writes else contextlib.nullcontext():
         size, updates = config.training.batch_size, config.hypernetwork.kind == "dihyfo1"
         read = loader.pairs if updates else loader.batches
+        seed = config.seed if config.training.seed is None else config.training.seed
         asked = asked_of(run, known)
         training, watched = (
-            read(part, run.forgettable, batch_size, config.seed, config.loader)
+            read(part, run.forgettable, batch_size, seed, config.loader)
             for part, batch_size in ((asked, size), (asked_of(run, held_out), 4 * size))
         )
         coder = fit_codec(run, known, config.codec)
@@ -120,7 +121,7 @@ def train_hypernetwork(run: Run, known: Zoo, held_out: Zoo, measure: Measure | N
         with track(run.console, "hypernetwork", config.training.steps, "steps") as advance:
             params = trainer.train(
                 workplace,
-                keys.stream(config.seed, "hypernetwork"),
+                keys.stream(seed, "hypernetwork"),
                 task,
                 lambda step: loader.stream(training, step, config.loader),
                 watched[0],

@@ -49,6 +49,7 @@ AT_LEAST = {
     "evaluation.alignment_families": 2,
     "evaluation.alignment_prompts": 2,
     "hypernetwork.metric_class": 0,
+    "training.seed": 0,
     "training.alignment_every": 0,
     "training.alignment_families": 2,
 }

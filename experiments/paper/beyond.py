@@ -13,9 +13,18 @@ from hyperforget_jax.report.paper_tables import METHODS
 from hyperforget_jax.report.tables import CLOUD, Row, braces, markdown, number, select
 
 RIVALS = ("retrieval", "noise", "average")
-COMPARED = ("retain_accuracy", "forget_accuracy", "overlap_retain", "phi_jsd", "mia", "novelty_distance")
-FAILED = 0.05
-"""By how much a network's retain accuracy may fall below the retrained ones' median before it counts as failed."""
+COMPARED = (
+    *("retain_accuracy", "forget_accuracy", "failed_networks", "overlap_retain", "phi_jsd", "mia"),
+    "novelty_distance",
+)
+SEEDS = (1, 2)
+"""Seeds of further trainings, beside the run's own."""
+SEEDED = (
+    ("retain, all, median", 0, "retain_accuracy", "median"),
+    ("retain, selected, mean", 1, "retain_accuracy", "mean"),
+    ("forget, all, mean", 0, "forget_accuracy", "mean"),
+)
+"""What is told of every forget set: words, selection (all, selected), metric, statistic."""
 
 
 def every_subset(setting: str, method: str, runs: Runs) -> Leaf:
@@ -90,6 +99,7 @@ def against_rivals(setting: str, method: str, runs: Runs) -> Leaf:
         "Networks",
         "Accuracy on D_r",
         "Accuracy on D_f",
+        "Failed",
         "Overlap on D_r",
         "φ, JSD in bits",
         "MIA",
@@ -106,12 +116,13 @@ def against_rivals(setting: str, method: str, runs: Runs) -> Leaf:
     aligned = list(_alignment(rows, (method, "retrieval")))
     words = (
         f"{METHODS[method]}, {setting}, test images, medians of unselected networks at the prompt that was chosen on validation. "
+        f"Failed: share with forget accuracy above {made.run.config.request.forget_tolerance:g}, or {rivals.FAILED:g} below the retrained ones' median. "
         f"Retrieval: the checkpoints of the zoo nearest to the prompt in standardised log losses; noise: these with Gaussian noise of "
         f"{rivals.NOISE:g} times each tensor's root mean square; average: {rivals.NEIGHBOURS} neighbours, aligned. "
         "Distance: from the nearest checkpoint that a hypernetwork may have learned from, free of symmetries; held out: "
         "checkpoints of runs it never saw.\n"
     )
-    text = f"{words}\n{markdown(heads, 'llrrrrrr', body)}\n{markdown(('Class', 'Networks', 'R², mean', 'Pearson, mean'), 'llrr', aligned)}"
+    text = f"{words}\n{markdown(heads, 'llrrrrrrr', body)}\n{markdown(('Class', 'Networks', 'R², mean', 'Pearson, mean'), 'llrr', aligned)}"
     return Leaf(f"Rivals of {METHODS[method]}, {setting}", text, lines, {})
 
 
@@ -134,6 +145,55 @@ def _alignment(rows: Sequence[Row], methods: Iterable[str]) -> Iterable[list[str
 
 def _called(method: str) -> str:
     return METHODS.get(method, method.replace("_", " "))
+
+
+def over_seeds(setting: str, method: str, runs: Runs) -> Leaf:
+    """How far trainings of the hypernetwork differ: the same zoo and requests, other seeds."""
+    trained = [runs.one(setting, method), *(runs.one(setting, method, seed) for seed in SEEDS)]
+    tables = [
+        (select(made.rows, (method,), "pass1"), select(made.rows, (method,), "best")) for made in trained
+    ]
+    lines: list[dict[str, Any]] = [
+        {
+            "about": f"{braces(forget)}, {what}",
+            **_spread([found[which][forget, metric, statistic]["value"] for found in tables]),
+        }
+        for forget in trained[0].run.config.task.forget_sets
+        for what, which, metric, statistic in SEEDED
+    ]
+    for label in trained[0].labels:
+        for name, metric in (("R²", "alignment_r2"), ("Pearson", "alignment_pearson")):
+            values = [_mean_of(made.rows, metric, label) for made in trained]
+            lines.append({"about": f"class {label}, {name}, mean", **_spread(values)})
+    heads = (
+        "",
+        "Mean",
+        "Least",
+        "Greatest",
+        *(f"Seed {made.run.config.training.seed or 0}" for made in trained),
+    )
+    body = [[line["about"], *map(number, list(line.values())[1:])] for line in lines]
+    words = f"{METHODS[method]}, {setting}: {len(trained)} trainings on one zoo, test images, strict.\n"
+    return Leaf(
+        f"Seeds of the training, {METHODS[method]}, {setting}",
+        f"{words}\n{markdown(heads, 'l' + 'r' * (len(heads) - 1), body)}",
+        lines,
+        {},
+    )
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    """Mean and ends of some values, and the values."""
+    ends = {"mean": sum(values) / len(values), "least": min(values), "greatest": max(values)}
+    return ends | {f"training_{number}": value for number, value in enumerate(values)}
+
+
+def _mean_of(rows: Sequence[Row], metric: str, label: int) -> float:
+    return next(
+        float(row["value"])
+        for row in rows
+        if (row["metric"], row["class"], row["statistic"]) == (metric, label, "mean")
+    )
 
 
 def cost(setting: str, runs: Runs) -> Leaf:
@@ -167,7 +227,7 @@ def cost(setting: str, runs: Runs) -> Leaf:
 
 TARGETS: Mapping[str, Callable[[Runs], Leaf]] = {
     f"{name}-{setting}-{method}": partial(make, setting, method)
-    for name, make in (("subsets", every_subset), ("rivals", against_rivals))
+    for name, make in (("subsets", every_subset), ("rivals", against_rivals), ("seeds", over_seeds))
     for setting in ("mnist4", "mnist")
     for method in ("dihyfo1", "dihyfo2")
 } | {f"cost-{setting}": partial(cost, setting) for setting in ("mnist4", "mnist")}

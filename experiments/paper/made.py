@@ -77,7 +77,7 @@ class Runs:
             for setting, methods in settings.items()
             for method, config in methods.items()
         }
-        self._made = dict[tuple[str, str], Made]()
+        self._made = dict[tuple[str, str, int | None], Made]()
 
     def _placed(self, name: str, config: Config) -> Config:
         command.check(config)
@@ -87,18 +87,18 @@ class Runs:
         """Hypernetwork to its run in one setting."""
         return {method: self.one(setting, method) for method in self._settings[setting]}
 
-    def one(self, setting: str, method: str) -> Made:
-        """One run; a pipeline that is not finished is run to its end first."""
-        if (setting, method) not in self._made:
-            config = self._sharing(setting, self._configs[setting, method])
+    def one(self, setting: str, method: str, seed: int | None = None) -> Made:
+        """One run, or another training on its zoo (`training.seed`); a pipeline that is not finished is run to its end first."""
+        if (setting, method, seed) not in self._made:
+            config = self._sharing(setting, _trained_again(self._configs[setting, method], seed))
             run = start(config, self._console, self._asked)
             align.check(run)
             claim(config)
             if not _finished(run):
-                self._console.print(f"{setting}, {method}: not there yet, made in {run.folder}")
+                self._console.print(f"{run.folder.name}: not there yet, made in {run.folder}")
                 pipeline.run(run)
-            self._made[setting, method] = Made(run)
-        return self._made[setting, method]
+            self._made[setting, method, seed] = Made(run)
+        return self._made[setting, method, seed]
 
     def _sharing(self, setting: str, config: Config) -> Config:
         """The config with the zoo of the other hypernetwork in this setting, if that is there and its own is not."""
@@ -110,6 +110,14 @@ class Runs:
         ]
         complete = [folder for folder in folders if store.read_summary(folder / "zoo") is not None]
         return replace(config, zoo=replace(config.zoo, folder=str((complete or folders)[0] / "zoo")))
+
+
+def _trained_again(config: Config, seed: int | None) -> Config:
+    """The setting with another seed of its training, in a folder of its own; None: as it is."""
+    if seed is None:
+        return config
+    training = replace(config.training, seed=seed)
+    return replace(config, workdir=f"{config.workdir}_seed{seed}", training=training)
 
 
 def _finished(run: Run) -> bool:

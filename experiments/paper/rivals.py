@@ -23,7 +23,7 @@ from hyperforget_jax.diffusion.generator import Hypernetwork
 from hyperforget_jax.evaluate import novelty
 from hyperforget_jax.evaluate.rows import Row, rows_of, to_json
 from hyperforget_jax.progress import track
-from hyperforget_jax.unlearn import retrieval
+from hyperforget_jax.unlearn import request, retrieval
 from hyperforget_jax.unlearn.request import Answer, Floats
 from hyperforget_jax.weights.codec import Functional
 from hyperforget_jax.weights.layout import unflatten_many
@@ -36,6 +36,8 @@ NOISE = 0.05
 """Deviation of the noise on a checkpoint, as a share of the root mean square of each tensor."""
 NEIGHBOURS = 5
 """Checkpoints in an average."""
+FAILED = 0.05
+"""By how much a network's retain accuracy may fall below the retrained ones' median before it has failed."""
 MODELS = 20000
 """Checkpoints nearest to the prompt, among which the nearest one in weights is looked for."""
 
@@ -63,7 +65,14 @@ def _measured(run: Run) -> list[Row]:
             prompt = answer.candidates[answer.chosen]
             theirs = jax.tree.map(lambda leaf, i=index: leaf[i], cloud)
             reference = measure.outputs(theirs, run.dataset.test, run.dataset.train)
-            for name, networks in of_prompt(run, hypernetwork, known, prompt).items():
+            rivals = of_prompt(run, hypernetwork, known, prompt)
+            for name, networks in {run.config.hypernetwork.kind: answer.networks, **rivals}.items():
+                about = replace(tidy.context(run, name, labels), selection="pass1")
+                share = np.array([failed(run, forget, networks, theirs)])
+                found += rows_of(
+                    share, about, metric="failed_networks", class_=None, ideal=0.0, **_resampling(run)
+                )
+            for name, networks in rivals.items():
                 seen = measure.outputs(networks, run.dataset.test, run.dataset.train)
                 about = replace(tidy.context(run, name, labels), selection="pass1")
                 values = measure.measures(run, forget, seen, reference, same=False)
@@ -74,6 +83,15 @@ def _measured(run: Run) -> list[Row]:
     for label, sweep in _sweeps(run, hypernetwork, known, align.grids(run, known)).items():
         found += align.sweep_rows(run, about, label, sweep)
     return found
+
+
+def failed(run: Run, forget: tuple[int, ...], networks: Params, cloud: Params) -> float:
+    """Share of N stacked networks that remember more than `forget_tolerance`, or fall below the cloud's median by more than `FAILED`."""
+    test = on_device(run.dataset.test)
+    retained, forgotten = request.shares(run.dataset.test.labels, forget, run.sizes[-1])
+    ours, theirs = (np.asarray(classifier.class_scores_of_many(each, *test)[1]) for each in (networks, cloud))
+    bad = ours @ retained < np.median(theirs @ retained) - FAILED
+    return float(np.mean(bad | (ours @ forgotten > run.config.request.forget_tolerance)))
 
 
 def of_prompt(run: Run, hypernetwork: Hypernetwork, known: Zoo, prompt: Floats) -> Mapping[str, Params]:
@@ -127,9 +145,14 @@ def _novelty(
     for name, networks in ((run.config.hypernetwork.kind, sampled), ("held_out", unseen)):
         distances = novelty.nearest_distance(novelty.canonical(networks, encode), learned)
         about = replace(tidy.context(run, name, labels), selection="pass1")
-        settings: dict[str, Any] = {"resamples": run.config.evaluation.bootstrap, "seed": run.config.seed}
-        found += rows_of(distances, about, metric="novelty_distance", class_=None, ideal=None, **settings)
+        found += rows_of(
+            distances, about, metric="novelty_distance", class_=None, ideal=None, **_resampling(run)
+        )
     return found
+
+
+def _resampling(run: Run) -> dict[str, Any]:
+    return {"resamples": run.config.evaluation.bootstrap, "seed": run.config.seed}
 
 
 def _sweeps(run: Run, hypernetwork: Hypernetwork, known: Zoo, grids: Mapping[int, Grid]) -> dict[int, Sweep]:

@@ -64,6 +64,8 @@ class DiffusionConfig:
 class TrainingConfig:
     """Training of the hypernetwork."""
 
+    seed: int | None = None
+    """Seed of the training alone, so that one zoo can train several; None: that of the run."""
     steps: int = 2000
     """Optimiser steps."""
     batch_size: int = 256
