@@ -116,7 +116,8 @@ def against_rivals(setting: str, method: str, runs: Runs) -> Leaf:
     aligned = list(_alignment(rows, (method, "retrieval")))
     words = (
         f"{METHODS[method]}, {setting}, test images, medians of unselected networks at the prompt that was chosen on validation. "
-        f"Failed: share with forget accuracy above {made.run.config.request.forget_tolerance:g}, or {rivals.FAILED:g} below the retrained ones' median. "
+        f"Failed: share with forget accuracy above {made.run.config.request.forget_tolerance:g}, or "
+        f"{rivals.FAILED:g} below the retrained ones' median. "
         f"Retrieval: the checkpoints of the zoo nearest to the prompt in standardised log losses; noise: these with Gaussian noise of "
         f"{rivals.NOISE:g} times each tensor's root mean square; average: {rivals.NEIGHBOURS} neighbours, aligned. "
         "Distance: from the nearest checkpoint that a hypernetwork may have learned from, free of symmetries; held out: "
