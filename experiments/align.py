@@ -31,7 +31,7 @@ class Sweep:
     """Prompt alignment of one class.
 
     Attributes:
-      targets: [P], what was asked of the class.
+      targets: [P], what was asked of the class; or [F, P] of every family.
       observed: [F, P], what F families of networks reached.
       learned: the loss of networks that have learned the class.
       pivots: [F, P], accuracy on the classes that are never forgotten; None: there are none, or it was not measured.
@@ -45,7 +45,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Grid:
-    """Prompts [P, M] that sweep one column, and its value when learned."""
+    """Prompts [P, M] that sweep one column, or [F, P, M] for each family; and its value when learned."""
 
     prompts: Floats
     learned: float
@@ -90,21 +90,23 @@ def follow(
 
     Args:
       run: its config says what is asked for.
-      grid: of prompts [P, M].
+      grid: of prompts [P, M], or [F, P, M].
       column: of the prompts, the one that is swept.
       generate: the hypernetwork.
       families: [F], keys.
       images: to measure on.
       advance: called with the number of networks just made.
     """
-    each = jnp.repeat(families, len(grid.prompts))  # [F * P]
-    tiled = jnp.tile(jnp.asarray(grid.prompts), (len(families), 1))  # [F * P, M]
+    count = grid.prompts.shape[-2]  # P
+    each = jnp.repeat(families, count)  # [F * P]
+    shape = (len(families), *grid.prompts.shape[-2:])
+    tiled = jnp.broadcast_to(jnp.asarray(grid.prompts), shape).reshape(-1, shape[-1])  # [F * P, M]
     scores = classifier.class_scores_of_many(generate(each, tiled, advance), *images)  # [F * P, K] each
     found = metric.observe(run.config.hypernetwork, *scores)  # [F * P, M]
-    observed = np.asarray(found, np.float64)[:, column].reshape(-1, len(grid.prompts))  # [F, P]
+    observed = np.asarray(found, np.float64)[:, column].reshape(-1, count)  # [F, P]
     places = list(run.dataset.positions(run.config.task.pivots))
     pivots = np.asarray(scores[1], np.float64)[:, places].mean(1).reshape(observed.shape) if places else None
-    return Sweep(grid.prompts[:, column].astype(np.float64), observed, grid.learned, pivots)
+    return Sweep(grid.prompts[..., column].astype(np.float64), observed, grid.learned, pivots)
 
 
 def placed(run: Run, asked: Mapping[int, Grid]) -> dict[int, tuple[int, Grid]]:

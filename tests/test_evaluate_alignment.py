@@ -25,6 +25,13 @@ def test_r2_by_hand() -> None:
     np.testing.assert_array_equal(prompt_alignment(targets, observed, 2.0), [1.0, 0.5, -1.0])
 
 
+def test_families_with_targets_of_their_own_are_those_families_alone() -> None:
+    targets = TARGETS * np.arange(1, 8)[:, None]
+    for measure in (lambda t, o: prompt_alignment(t, o, 1e-8), pearson):
+        alone = [measure(target, family[None])[0] for target, family in zip(targets, OBSERVED, strict=True)]
+        np.testing.assert_allclose(measure(targets, OBSERVED), alone, rtol=1e-12)
+
+
 def test_epsilon_keeps_equal_targets_finite() -> None:
     assert prompt_alignment(np.ones(4), np.array([[1.0, 1.0, 1.0, 2.0]]), 0.5) == pytest.approx(-1.0)
 

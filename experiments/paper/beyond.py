@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from experiments.paper import costs, rivals, subsets
+from experiments.paper import costs, grids, rivals, subsets
 from experiments.paper.leaf import Leaf
 from experiments.paper.made import Runs
 from hyperforget_jax.report import paper_figures
@@ -197,6 +197,24 @@ def _mean_of(rows: Sequence[Row], metric: str, label: int) -> float:
     )
 
 
+def grids_compared(setting: str, method: str, runs: Runs) -> Leaf:
+    """Prompt alignment on the shared grid, and on G.pt's."""
+    made = runs.one(setting, method)
+    rows = [*made.rows, *grids.rows(made.run)]
+    columns = [f"alignment_{name}{grid}" for grid in ("", "_gpt_grid") for name in ("r2", "pearson")]
+    lines: list[dict[str, Any]] = [
+        {"class": label, **{name: _mean_of(rows, name, label) for name in columns}} for label in made.labels
+    ]
+    heads = ("Class", "R², shared grid", "Pearson, shared grid", "R², G.pt's grid", "Pearson, G.pt's grid")
+    body = [[str(line["class"]), *map(number, list(line.values())[1:])] for line in lines]
+    words = (
+        f"{METHODS[method]}, {setting}, means over families, test images. The shared grid has the zoo's quantiles as its ends; G.pt's goes "
+        f"from the best loss to {grids.REACH:g} times that of the random network that a family starts from.\n"
+    )
+    title = f"Prompt alignment on two grids, {METHODS[method]}, {setting}"
+    return Leaf(title, f"{words}\n{markdown(heads, 'rrrrr', body)}", lines, {})
+
+
 def cost(setting: str, runs: Runs) -> Leaf:
     """Seconds per network and the number of requests at which the hypernetwork has paid for itself."""
     lines: list[dict[str, Any]] = [
@@ -228,7 +246,12 @@ def cost(setting: str, runs: Runs) -> Leaf:
 
 TARGETS: Mapping[str, Callable[[Runs], Leaf]] = {
     f"{name}-{setting}-{method}": partial(make, setting, method)
-    for name, make in (("subsets", every_subset), ("rivals", against_rivals), ("seeds", over_seeds))
+    for name, make in (
+        ("subsets", every_subset),
+        ("rivals", against_rivals),
+        ("seeds", over_seeds),
+        ("grids", grids_compared),
+    )
     for setting in ("mnist4", "mnist")
     for method in ("dihyfo1", "dihyfo2")
 } | {f"cost-{setting}": partial(cost, setting) for setting in ("mnist4", "mnist")}

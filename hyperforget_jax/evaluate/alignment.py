@@ -16,16 +16,17 @@ def prompt_alignment(
     """R^2 = 1 - sum (target - observed)^2 / (sum (target - mean target)^2 + epsilon) per family (Equation 6).
 
     Args:
-      targets: [P], the losses asked for one class, in nats.
+      targets: [P], the losses asked for one class, in nats; or [F, P], those of each family.
       observed: [F, P], the losses of each family's networks on that class, in nats.
       epsilon: keeps the quotient finite where all targets are equal, in squared nats.
 
     Returns:
       [F], at most 1; without a lower bound.
     """
-    target = np.asarray(targets, np.float64)
-    residual = np.sum(np.square(target[None] - np.asarray(observed, np.float64)), axis=1)  # [F]
-    r2: NDArray[np.float64] = 1 - residual / (np.sum(np.square(target - target.mean())) + epsilon)
+    target = np.atleast_2d(np.asarray(targets, np.float64))  # [1 or F, P]
+    residual = np.sum(np.square(target - np.asarray(observed, np.float64)), axis=1)  # [F]
+    spread = np.sum(np.square(target - target.mean(axis=1, keepdims=True)), axis=1)  # [1 or F]
+    r2: NDArray[np.float64] = 1 - residual / (spread + epsilon)
     return r2
 
 
@@ -33,19 +34,19 @@ def pearson(targets: NDArray[np.floating], observed: NDArray[np.floating]) -> ND
     """Pearson's correlation of observed with target losses per family: their order, whatever their scale.
 
     Args:
-      targets: [P], the losses asked for one class.
+      targets: [P], the losses asked for one class; or [F, P].
       observed: [F, P], the losses of each family's networks on that class.
 
     Returns:
       [F], in [-1, 1]; 0 for a family (or targets) without any variation, which follows nothing.
     """
-    target = np.asarray(targets, np.float64)
+    target = np.atleast_2d(np.asarray(targets, np.float64))  # [1 or F, P]
     losses = np.asarray(observed, np.float64)
-    varies = (np.ptp(losses, axis=1) > 0) & (np.ptp(target) > 0)  # [F]
-    x = target - target.mean()  # [P]
+    varies = (np.ptp(losses, axis=1) > 0) & (np.ptp(target, axis=1) > 0)  # [F]
+    x = target - target.mean(axis=1, keepdims=True)  # [1 or F, P]
     y = losses - losses.mean(axis=1, keepdims=True)  # [F, P]
-    norms = np.linalg.norm(x) * np.linalg.norm(y, axis=1)  # [F]
-    return np.where(varies, y @ x / np.where(varies, norms, 1), 0)
+    norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)  # [F]
+    return np.where(varies, np.clip((x * y).sum(axis=1) / np.where(varies, norms, 1), -1, 1), 0)
 
 
 def summary(r2: NDArray[np.float64]) -> dict[str, float]:

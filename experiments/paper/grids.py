@@ -1,0 +1,68 @@
+"""Prompt alignment on G.pt's grid: every family is asked for losses from the best one to 0.9 times that of the network it starts from.
+
+A family of DiHyFo-2 starts from no network; it gets the grid of the random network that DiHyFo-1 would start from with its key.
+`gpt_grid/results.jsonl` in the workdir.
+"""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments import align, stages
+from experiments.align import Grid
+from experiments.run import Run, on_device
+from experiments.tidy import context
+from hyperforget_jax import classifier, keys, records
+from hyperforget_jax.evaluate.rows import to_json
+from hyperforget_jax.progress import track
+from hyperforget_jax.unlearn.request import Floats
+
+FOLDER = "gpt_grid"
+REACH = 0.9
+"""The highest target, as a share of the start's loss."""
+
+
+def rows(run: Run) -> list[dict[str, Any]]:
+    """Tidy rows `alignment_r2_gpt_grid` and `alignment_pearson_gpt_grid` of every forgettable class, made once."""
+    path = run.folder / FOLDER / "results.jsonl"
+    if not path.exists():
+        with records.writing_errors(path.parent):
+            path.parent.mkdir(exist_ok=True)
+        records.write_rows(path, _measured(run))
+    return records.read_rows(path)
+
+
+def _measured(run: Run) -> list[dict[str, Any]]:
+    known, held_out = stages.split_zoo(run)
+    generate = stages.sampling(run, stages.train_hypernetwork(run, known, held_out))
+    config = run.config.evaluation
+    families = jax.random.split(keys.stream(run.config.seed, "alignment"), config.alignment_families)
+    losses = starts(run, jax.random.clone(families))
+    asked, test, found = align.grids(run, known), on_device(run.dataset.test), []
+    about = context(run, run.config.hypernetwork.kind, ())
+    total = len(asked) * len(families) * config.alignment_prompts
+    with track(run.console, "G.pt's grid", total, "networks") as advance:
+        for label, (column, shared) in align.placed(run, asked).items():
+            grid = Grid(of_starts(shared, column, losses[:, column]), shared.learned)
+            sweep = align.follow(run, grid, column, generate, jax.random.clone(families), test, advance)
+            found += align.sweep_rows(run, about, label, sweep)
+    return [to_json(replace(row, metric=f"{row.metric}_gpt_grid")) for row in found]
+
+
+def starts(run: Run, families: jax.Array) -> Floats:
+    """Class losses [F, K] on validation of the random network that each family [F] of keys starts from."""
+    inits = jax.vmap(lambda key: jax.random.fold_in(key, 0))(families)
+    networks = jax.vmap(partial(classifier.init, sizes=run.sizes))(inits)
+    return np.asarray(stages.observed(run, networks))
+
+
+def of_starts(shared: Grid, column: int, losses: Floats) -> Floats:
+    """Prompts [F, P, K] of families that start at losses [F]: the others of a shared grid's losses, and one that is swept."""
+    base, count = shared.prompts[0], len(shared.prompts)
+    targets = np.linspace(np.full(len(losses), shared.learned), REACH * losses, count, axis=1)  # [F, P]
+    prompts = np.tile(base, (len(losses), count, 1))  # [F, P, K]
+    prompts[..., column] = targets
+    return prompts.astype(np.float32)
