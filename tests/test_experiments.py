@@ -156,7 +156,8 @@ def test_artefacts_are_whole_and_tell_how_they_were_made(straight: Path) -> None
     manifests = sorted(path.parent for path in straight.rglob(records.MANIFEST))
     places = [str(folder.relative_to(straight)) for folder in manifests]
     requests = [f"requests/forget-{name}" for name in ("2", "2-3", "3")]
-    assert places == ["hypernetwork", "reference", *requests, "zoo/block-00000", "zoo/block-00001"]
+    blocks = ["zoo/block-00000", "zoo/block-00001"]
+    assert places == ["alignment", "hypernetwork", "reference", *requests, *blocks]
     flat = json.loads((straight / "config.json").read_text())
     for folder in manifests:
         made_from = records.verify(folder)["made_from"]
@@ -176,7 +177,7 @@ def test_a_second_run_does_nothing_again(straight: Path) -> None:
     before = (straight / "results.jsonl").read_bytes()
     weights = [(path, path.stat().st_mtime_ns) for path in sorted(straight.rglob("*.np[yz]"))]
     told = run(tiny(straight))
-    for stage in ("zoo", "hypernetwork", "retrained cloud", "forget-2", "forget-3", "forget-2-3"):
+    for stage in ("zoo", "hypernetwork", "retrained cloud", "forget-2", "forget-3", "forget-2-3", "alignment"):
         assert f"{stage}: reused from " in told
     assert (straight / "results.jsonl").read_bytes() == before
     assert [(path, path.stat().st_mtime_ns) for path in sorted(straight.rglob("*.np[yz]"))] == weights
