@@ -1,6 +1,6 @@
 """What makes a hypernetwork good: tokens, objective, guidance and sampler of DiHyFo-2 on MNIST-4 (784-2-4), every combination from one zoo.
 
-`python -m experiments.ablation --data.dir DIR` takes about 40 minutes on two quiet CPU cores: one zoo, four trainings, 32 cells.
+`python -m experiments.ablation --data.dir DIR` takes an hour on two CPU cores beside other jobs: one zoo, four trainings, 32 cells.
 
 Chunks of 157 cut the 1,568 weights of layer 1 into ten tokens. A cell samples three batches of 60 networks: 6 families x 10 prompts for
 each of the two classes, and 20 networks for each of the three forget sets.

@@ -21,7 +21,7 @@ def get_config() -> Config:
         hypernetwork=update.hypernetwork,
         training=replace(
             base.training,
-            steps=4000,
+            steps=3000,
             untrained_share=update.training.untrained_share,
             unrelated_share=update.training.unrelated_share,
         ),
