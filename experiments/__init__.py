@@ -1,7 +1,8 @@
-"""Results: `quickstart`, `mnist4`, `roundtrip`, `tune_reference` run as `python -m experiments.NAME` from the root of the repository.
+"""One module, one result: each runs as `python -m experiments.NAME` from the root of the repository and says how in its first lines.
 
-The others are the steps they share: `command` parses and checks, `pipeline` is the whole path, `stages`, `replies`, `measure`,
-`tidy`, `align` and `pictures` are its parts.
+`pipeline` is the whole path for any config; `quickstart` and `mnist4` are that for theirs; `paper` has the paper's tables and figures.
+Steps that they share: `command` parses and checks, `run` is what every stage needs, `stages`, `replies`, `measure`, `tidy`, `align`
+and `pictures` are the parts of the path.
 """
 
 import sys
