@@ -37,7 +37,7 @@ SAMPLERS: tuple[Sampler, ...] = (
 
 def run(job: Run, tried: tuple[Sampler, ...]) -> None:
     """Samples with every sampler that has no row yet; then the table and the figure."""
-    told = machine.about()
+    about = machine.about()
     known, held_out = stages.split_zoo(job)
     candidates = replies.candidates(job, known)
     hypernetwork = stages.train_hypernetwork(job, known, held_out, align.watch(job, align.grids(job, known)))
@@ -51,13 +51,14 @@ def run(job: Run, tried: tuple[Sampler, ...]) -> None:
             continue
         asking = _asking(job, sampler, steps)
         found = measure(asking, f"{sampler} {steps}", stages.sampling(asking, hypernetwork), {}, prompts)
-        device = f"{told['device']}, {told['cores']} CPU cores"
+        device = f"{about['device']}, {about['cores']} CPU cores"
         rows[sampler, steps] = {"sampler": sampler, "steps": steps, **found, "device": device}
         records.write_rows(path, rows.values())
     table = [rows[sampler] for sampler in tried]
     figures.save(samplers.cost(table), job.folder / "figures", "samplers")
     records.write_text(job.folder / "samplers.md", samplers.page(table))
-    job.console.print(listing(samplers.summary(table)))
+    told = ("sampler", "most lost", *samplers.SPEEDS)
+    job.console.print(listing([{name: line[name] for name in told} for line in samplers.summary(table)]))
     job.console.print(f"table and figure: {job.folder / 'samplers.md'}")
 
 

@@ -177,7 +177,15 @@ def test_a_second_run_does_nothing_again(straight: Path) -> None:
     before = (straight / "results.jsonl").read_bytes()
     weights = [(path, path.stat().st_mtime_ns) for path in sorted(straight.rglob("*.np[yz]"))]
     told = run(tiny(straight))
-    for stage in ("zoo", "hypernetwork", "retrained cloud", "forget-2", "forget-3", "forget-2-3", "alignment"):
+    for stage in (
+        "zoo",
+        "hypernetwork",
+        "retrained cloud",
+        "forget-2",
+        "forget-3",
+        "forget-2-3",
+        "alignment",
+    ):
         assert f"{stage}: reused from " in told
     assert (straight / "results.jsonl").read_bytes() == before
     assert [(path, path.stat().st_mtime_ns) for path in sorted(straight.rglob("*.np[yz]"))] == weights

@@ -12,6 +12,9 @@ from matplotlib.figure import Figure
 from hyperforget_jax.report.style import INK, WIDTH, styled
 from hyperforget_jax.report.tables import Row, braces, markdown, number
 
+SPEEDS = ("networks a second", "times as fast")
+"""Columns with one decimal."""
+
 
 def summary(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """One line per sampler: accuracies, the most that retain accuracy falls below the first row's on any forget set, and the speed."""
@@ -32,17 +35,7 @@ def summary(rows: Sequence[Row]) -> list[dict[str, Any]]:
 def page(rows: Sequence[Row]) -> str:
     """The table as Markdown, with the figure."""
     lines = summary(rows)
-    body = [
-        [
-            value
-            if isinstance(value, str)
-            else f"{value:.1f}"
-            if "fast" in name or "second" in name
-            else number(value)
-            for name, value in line.items()
-        ]
-        for line in lines
-    ]
+    body = [[_text(name, value) for name, value in line.items()] for line in lines]
     heads = [name[0].upper() + name[1:] for name in lines[0]]
     return (
         "# How many sampling steps\n\n"
@@ -51,6 +44,10 @@ def page(rows: Sequence[Row]) -> str:
         f"{markdown(heads, 'l' + 'r' * (len(heads) - 1), body)}\n"
         "![Retain accuracy against networks per second](figures/samplers.png)\n"
     )
+
+
+def _text(name: str, value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:.1f}" if name in SPEEDS else number(value)
 
 
 @styled
