@@ -70,8 +70,8 @@ def get_config() -> Config:
         hypernetwork=HypernetworkConfig(width=192, depth=4),
         diffusion=DiffusionConfig(class_dropout=0.1, full_dropout=0.1),
         training=TrainingConfig(steps=1500, batch_size=256),
-        sampling=SamplingConfig(batch_size=60),
-        request=RequestConfig(samples=20, forget_levels=1, retain_quantiles=(0.05,)),
+        sampling=SamplingConfig(batch_size=60, temperature=1.0),
+        request=RequestConfig(samples=20, forget_levels=1, retain_quantiles=(0.05,), retain_factors=(1.0,)),
         evaluation=EvaluationConfig(alignment_prompts=10, alignment_families=6),
     )
 

@@ -21,6 +21,7 @@ def get_config() -> Config:
         hypernetwork=HypernetworkConfig(
             kind="dihyfo1", metric="one_loss", metric_class=2, width=128, depth=3
         ),
+        sampling=replace(base.sampling, temperature=1.0),
         training=TrainingConfig(steps=800, batch_size=256, alignment_every=100),
     )
 

@@ -55,5 +55,5 @@ def get_config() -> Config:
             untrained_share=0.0,
             unrelated_share=0.0,
         ),
-        sampling=SamplingConfig(sampler="ddpm", steps=1000),
+        sampling=SamplingConfig(sampler="ddpm", steps=1000, temperature=1.0),
     )

@@ -35,6 +35,8 @@ POSITIVE = (
     "reference.learning_rate",
     "hypernetwork.loss_floor",
     "diffusion.min_snr_ceiling",
+    "request.retain_factors",
+    "sampling.temperature",
     "zoo.memory_gib",
 )
 """Fields that must be above 0."""

@@ -80,7 +80,7 @@ def test_gaussian_data_come_back_with_mean_and_covariance(
     kind: Any, steps: int, eta: float, prediction: Any
 ) -> None:
     diffusion = DiffusionConfig(prediction=prediction)
-    config = SamplingConfig(sampler=kind, steps=steps, eta=eta)
+    config = SamplingConfig(sampler=kind, steps=steps, eta=eta, temperature=1.0)
     keys = jax.random.split(jax.random.key(0), COUNT)
     mean, covariance = moments(sample(diffusion, config, keys, jnp.zeros((COUNT, 1))))
     variances = np.diag(COVARIANCE)
@@ -90,6 +90,18 @@ def test_gaussian_data_come_back_with_mean_and_covariance(
     np.testing.assert_array_less(
         np.abs(covariance - COVARIANCE), 4 * standard_error + discretisation * variances.max()
     )
+
+
+@pytest.mark.parametrize(("kind", "steps"), [("ddpm", 1000), ("ddim", 50)])
+def test_temperature_leaves_the_mean_and_scales_every_deviation(kind: Any, steps: int) -> None:
+    """The best denoiser of Gaussian data is linear, and so is a sample in the noise that it is made of."""
+    keys = jax.random.split(jax.random.key(6), COUNT)
+    warm, cold = (
+        moments(sample(DiffusionConfig(), config, jax.random.clone(keys), jnp.zeros((COUNT, 1))))
+        for config in (SamplingConfig(sampler=kind, steps=steps, temperature=each) for each in (1.0, 0.5))
+    )
+    np.testing.assert_allclose(cold[1], warm[1] / 4, atol=2e-3 * float(np.diag(COVARIANCE).max()))
+    np.testing.assert_array_less(np.abs(cold[0] - MEAN), 2 * np.sqrt(np.diag(COVARIANCE) / COUNT) + 0.02)
 
 
 @pytest.mark.parametrize("steps", [1000, 50])
@@ -139,7 +151,7 @@ def test_on_the_way_the_states_are_those_of_the_forward_process(kind: Any, eta: 
         return jnp.where(LAYOUT.mask[None], jnp.where(timesteps[:, None, None] == 0, noisy, value), 0.0)
 
     keys = jax.random.split(jax.random.key(4), COUNT)
-    config = SamplingConfig(sampler=kind, steps=steps, eta=eta)
+    config = SamplingConfig(sampler=kind, steps=steps, eta=eta, temperature=1.0)
     seen = sampler.sample(denoiser, process, diffusion, config, LAYOUT, keys)
     mean, covariance = moments(seen)
     left = float(process.alpha_bar[0])

@@ -32,7 +32,7 @@ def made_up_zoo(count: int = 400) -> tuple[np.ndarray[Any, Any], np.ndarray[Any,
 @pytest.mark.parametrize("forget", [(2,), (3,), (2, 3)])
 def test_candidates_lie_among_the_checkpoints_that_match(forget: tuple[int, ...]) -> None:
     losses, accuracies = made_up_zoo()
-    config = RequestConfig(forget_levels=3, retain_quantiles=(0.1, 0.5))
+    config = RequestConfig(forget_levels=3, retain_quantiles=(0.1, 0.5), retain_factors=(1.0,))
     found = prompts.candidates(losses, accuracies, forget, config)
     matching = losses[(accuracies[:, forget] == 0).all(1)]
     assert found.shape == (3 * 2, 4)
@@ -42,7 +42,7 @@ def test_candidates_lie_among_the_checkpoints_that_match(forget: tuple[int, ...]
 
 
 def test_candidates_rise_in_forget_loss_from_level_to_level() -> None:
-    config = RequestConfig(forget_levels=4, retain_quantiles=(0.05, 0.25, 1.0))
+    config = RequestConfig(forget_levels=4, retain_quantiles=(0.05, 0.25, 1.0), retain_factors=(1.0,))
     found = prompts.candidates(*made_up_zoo(), (3,), config)
     levels = found[:, 3].reshape(4, 3)
     assert np.all(levels[:-1].max(1) <= levels[1:].min(1))
@@ -60,9 +60,11 @@ def test_candidates_by_hand() -> None:
         np.float32,
     )  # the last has learned class 3
     accuracies = np.array([[1, 1, 1, 0]] * 4 + [[1, 1, 1, 1]], np.float32)
-    config = RequestConfig(forget_levels=2, retain_quantiles=(0.5, 1.0))
+    config = RequestConfig(forget_levels=2, retain_quantiles=(0.5, 1.0), retain_factors=(1.0, 0.5))
     expected = [[0.1, 0.1, 0.2, 5.0], [0.1, 0.1, 0.3, 5.5], [0.2, 0.2, 0.2, 8.0], [0.25, 0.25, 0.25, 8.5]]
-    np.testing.assert_allclose(prompts.candidates(losses, accuracies, (3,), config), expected, rtol=1e-6)
+    asking_more = np.array(expected) * [0.5, 0.5, 0.5, 1.0]
+    found = prompts.candidates(losses, accuracies, (3,), config)
+    np.testing.assert_allclose(found, [*expected, *asking_more], rtol=1e-6)
 
 
 def test_a_request_that_no_checkpoint_matches_is_refused_with_the_remedy() -> None:

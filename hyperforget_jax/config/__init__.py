@@ -175,6 +175,8 @@ class RequestConfig:
     """Levels of forget loss among the candidate prompts."""
     retain_quantiles: tuple[float, ...] = (0.02, 0.05, 0.1, 0.25)
     """Shares of the matching checkpoints, best retain loss first, whose median is a candidate prompt."""
+    retain_factors: tuple[float, ...] = (1.0, 0.8)
+    """Factors on the retain losses of every candidate prompt: below 1 asks for a little more than checkpoints have reached."""
     forget_tolerance: float = 0.001
     """Forget accuracy on validation above which a network is worth nothing."""
     samples_per_candidate: int = 64

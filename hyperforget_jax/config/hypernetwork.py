@@ -114,6 +114,8 @@ class SamplingConfig:
     """Denoising steps; ddpm uses all timesteps when this equals them."""
     eta: float = 0.0
     """ddim: share of ddpm's fresh noise in a step; 0 is deterministic."""
+    temperature: float = 0.7
+    """Factor on all noise: below 1 networks are nearer to the typical one of their prompt (truncation); 1 samples what was learned."""
     guidance: float = 1.0
     """Guidance scale w: unconditional + w (conditional - unconditional) estimates (arXiv 2207.12598); 1 is none."""
     batch_size: int = 256

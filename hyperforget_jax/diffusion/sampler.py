@@ -38,7 +38,7 @@ def sample(
       denoiser: (noisy [N, T, W], timesteps [N]) -> the transformer's output under the N networks' conditions.
       process: the forward process.
       diffusion: what the transformer predicts.
-      config: sampler and steps.
+      config: sampler, steps and temperature, by which every draw of noise is multiplied.
       layout: of the tokens.
       keys: [N], typed; a network depends on its own key and condition alone, not on its neighbours.
 
@@ -48,7 +48,7 @@ def sample(
 
     def noise(keys: jax.Array) -> jax.Array:
         draws = jax.vmap(lambda k: jax.random.normal(k, layout.mask.shape))(keys)  # [N, T, W]
-        return jnp.where(layout.mask[None], draws, 0.0)
+        return jnp.where(layout.mask[None], config.temperature * draws, 0.0)
 
     def denoise(noisy: jax.Array, at: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         index, timestep, following = at

@@ -22,7 +22,8 @@ def candidates(losses: Floats, accuracies: Floats, forget: Sequence[int], config
 
     The checkpoints that match are right on at most 0.5% of every class to forget. They are cut into `forget_levels` equal parts
     by their loss on the forget set; in each, the shares `retain_quantiles` with the lowest loss on the retain set give one
-    prompt each, the median of their loss vectors.
+    prompt each, the median of their loss vectors. All of these follow once for each of the `retain_factors`, their retain losses
+    multiplied by it: samples fall a little short of what they are asked for.
 
     Args:
       losses: [n, K], nats.
@@ -50,7 +51,10 @@ def candidates(losses: Floats, accuracies: Floats, forget: Sequence[int], config
         by_retain_loss = level[np.argsort(level[:, retain].mean(1), kind="stable")]
         for share in config.retain_quantiles:
             prompts.append(np.median(by_retain_loss[: max(1, round(share * len(level)))], axis=0))
-    return np.stack(prompts).astype(np.float32)
+    factors = np.ones((len(config.retain_factors), 1, losses.shape[1]))
+    factors[..., retain] = np.array(config.retain_factors)[:, None, None]
+    asked = factors * np.stack(prompts)  # [factors, prompts, K]
+    return asked.reshape(-1, losses.shape[1]).astype(np.float32)
 
 
 def learned(losses: Floats, share: float) -> Floats:
