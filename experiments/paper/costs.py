@@ -50,7 +50,9 @@ def _alone(run: Run) -> tuple[float, float]:
     path = run.folder / FILE
     if not path.exists():
         known, held_out = stages.split_zoo(run)
-        generate = stages.sampling(run, stages.train_hypernetwork(run, known, held_out))
+        single = replace(run.config, sampling=replace(run.config.sampling, batch_size=1))
+        hypernetwork = stages.train_hypernetwork(run, known, held_out)
+        generate = stages.sampling(replace(run, config=single), hypernetwork)
         answer = replies.stored(run, run.config.task.forget_sets[0])
         prompt = jnp.asarray(answer.candidates[answer.chosen])[None]  # [1, K]
         training, alone = on_device(run.dataset.train), replace(run.config.reference, seeds=1)
