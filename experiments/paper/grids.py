@@ -13,9 +13,10 @@ import numpy as np
 
 from experiments import align, stages
 from experiments.align import Grid
+from experiments.paper import once
 from experiments.run import Run, on_device
 from experiments.tidy import context
-from hyperforget_jax import classifier, keys, records
+from hyperforget_jax import classifier, keys
 from hyperforget_jax.evaluate.rows import to_json
 from hyperforget_jax.progress import track
 from hyperforget_jax.unlearn.request import Floats
@@ -27,12 +28,7 @@ REACH = 0.9
 
 def rows(run: Run) -> list[dict[str, Any]]:
     """Tidy rows `alignment_r2_gpt_grid` and `alignment_pearson_gpt_grid` of every forgettable class, made once."""
-    path = run.folder / FOLDER / "results.jsonl"
-    if not path.exists():
-        with records.writing_errors(path.parent):
-            path.parent.mkdir(exist_ok=True)
-        records.write_rows(path, _measured(run))
-    return records.read_rows(path)
+    return once.rows(run.folder / FOLDER, lambda: _measured(run))
 
 
 def _measured(run: Run) -> list[dict[str, Any]]:

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from experiments import measure, replies, stages, tidy
+from experiments.paper import once
 from experiments.run import Run
-from hyperforget_jax import records
 from hyperforget_jax.evaluate.rows import to_json
 
 FOLDER = "paper_protocol"
@@ -17,12 +17,7 @@ FOLDER = "paper_protocol"
 
 def rows(run: Run) -> list[dict[str, Any]]:
     """Tidy rows of every request under the paper's protocol, made once: `paper_protocol/results.jsonl` in the workdir."""
-    path = run.folder / FOLDER / "results.jsonl"
-    if not path.exists():
-        with records.writing_errors(path.parent):
-            path.parent.mkdir(exist_ok=True)
-        records.write_rows(path, map(to_json, _measured(run)))
-    return records.read_rows(path)
+    return once.rows(run.folder / FOLDER, lambda: map(to_json, _measured(run)))
 
 
 def _measured(run: Run) -> list[Any]:

@@ -15,8 +15,9 @@ import numpy as np
 
 from experiments import align, measure, replies, stages, tidy
 from experiments.align import Grid, Sweep
+from experiments.paper import once
 from experiments.run import Run, on_device
-from hyperforget_jax import classifier, keys, records
+from hyperforget_jax import classifier, keys
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.diffusion import conditioning
 from hyperforget_jax.diffusion.generator import Hypernetwork
@@ -44,12 +45,7 @@ MODELS = 20000
 
 def rows(run: Run) -> list[dict[str, Any]]:
     """Tidy rows of the rivals, made once: `rivals/results.jsonl` in the workdir."""
-    path = run.folder / FOLDER / "results.jsonl"
-    if not path.exists():
-        with records.writing_errors(path.parent):
-            path.parent.mkdir(exist_ok=True)
-        records.write_rows(path, map(to_json, _measured(run)))
-    return records.read_rows(path)
+    return once.rows(run.folder / FOLDER, lambda: map(to_json, _measured(run)))
 
 
 def _measured(run: Run) -> list[Row]:

@@ -11,10 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import measure, replies, stages, tidy
+from experiments.paper import once
 from experiments.run import Run, on_device
 from hyperforget_jax import keys, records
 from hyperforget_jax.classifier import Params
-from hyperforget_jax.evaluate.rows import to_json
+from hyperforget_jax.evaluate.rows import Row, to_json
 from hyperforget_jax.progress import track
 from hyperforget_jax.unlearn.retrain import retrain
 from hyperforget_jax.weights.layout import flatten, unflatten
@@ -38,17 +39,15 @@ def rows(run: Run) -> list[dict[str, Any]]:
     """Tidy rows of every forget set, strict, made once: `subsets/results.jsonl` in the workdir."""
     task = replace(run.config.task, forget_sets=tuple(every(run)))
     asking = replace(run, config=replace(run.config, task=task), folder=run.folder / FOLDER)
-    path = asking.folder / "results.jsonl"
-    if not path.exists():
-        with records.writing_errors(asking.folder):
-            asking.folder.mkdir(exist_ok=True)
-        known, held_out = stages.split_zoo(run)
-        candidates = replies.candidates(asking, known)
-        hypernetwork = stages.train_hypernetwork(run, known, held_out)
-        answers = replies.answers(asking, candidates, stages.sampling(run, hypernetwork))
-        found = tidy.unlearning_rows(asking, measure.evaluate(asking, answers, clouds(asking)))
-        records.write_rows(path, map(to_json, found))
-    return records.read_rows(path)
+    return once.rows(asking.folder, lambda: map(to_json, _measured(run, asking)))
+
+
+def _measured(run: Run, asking: Run) -> list[Row]:
+    known, held_out = stages.split_zoo(run)
+    candidates = replies.candidates(asking, known)
+    hypernetwork = stages.train_hypernetwork(run, known, held_out)
+    answers = replies.answers(asking, candidates, stages.sampling(run, hypernetwork))
+    return tidy.unlearning_rows(asking, measure.evaluate(asking, answers, clouds(asking)))
 
 
 def clouds(run: Run) -> Params:
