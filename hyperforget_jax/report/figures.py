@@ -16,7 +16,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from hyperforget_jax.records import writing_errors
-from hyperforget_jax.report.style import CLOUD, FAINT, INK, OURS, RC, REFERENCE, WIDTH, styled
+from hyperforget_jax.report.style import CLOUD, FAINT, INK, OURS, RC, REFERENCE, WIDTH, class_axes, styled
 from hyperforget_jax.report.tables import braces
 
 Array = NDArray[np.number]
@@ -252,13 +252,7 @@ def _matrix(axes: Axes, matrix: Array, panel: Matrices) -> None:
             text = "0" if share == 0.0 else f"<{10.0**-decimals:g}"
         colour = FAINT if is_nothing else "white" if share > 0.78 else INK
         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
-    names = [str(label) for label in panel.classes]
-    axes.set_xticks(range(len(names)), names)
-    axes.set_yticks(range(len(names)), names)
-    axes.grid(visible=False)
-    axes.tick_params(length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    class_axes(axes, panel.classes)
     for index, label in enumerate(panel.classes):
         if label in panel.forget_set:
             axes.axhspan(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hyperforget_jax.report.figures import alignment_panel
 from hyperforget_jax.report.paper_tables import METHODS, PaperLine
-from hyperforget_jax.report.style import CLOUD, FAINT, INK, OURS, REFERENCE, WIDTH, styled
+from hyperforget_jax.report.style import CLOUD, FAINT, INK, OURS, REFERENCE, WIDTH, class_axes, styled
 from hyperforget_jax.report.tables import METRICS, braces
 
 Array = NDArray[np.number]
@@ -123,13 +123,7 @@ def _counts(panel: Axes, counts: Array, classes: tuple[int, ...]) -> None:
         dark = np.log1p(count) > 0.78 * np.log1p(counts.max())
         colour = FAINT if count == 0 else "white" if dark else INK
         panel.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=size)
-    names = [str(label) for label in classes]
-    panel.set_xticks(range(len(names)), names)
-    panel.set_yticks(range(len(names)), names)
-    panel.grid(visible=False)
-    panel.tick_params(length=0)
-    for spine in panel.spines.values():
-        spine.set_visible(False)
+    class_axes(panel, classes)
 
 
 @styled
