@@ -177,6 +177,13 @@ def sampling(run: Run, hypernetwork: Hypernetwork) -> Generator:
     return started(run, generator(hypernetwork, run.config.sampling))
 
 
+def random_start(run: Run, keys: jax.Array) -> Start:
+    """The random networks that DiHyFo-1 starts from with keys [N], if it is given no others."""
+    inits = jax.vmap(lambda key: jax.random.fold_in(key, 0))(keys)
+    networks = jax.vmap(partial(classifier.init, sizes=run.sizes))(inits)
+    return Start(networks, observed(run, networks))
+
+
 def started(run: Run, generate: Generator) -> Generator:
     """A generator that DiHyFo-1 starts from random weights unless it is given others; DiHyFo-2 as it is."""
     if run.config.hypernetwork.kind == "dihyfo2":
@@ -186,9 +193,7 @@ def started(run: Run, generate: Generator) -> Generator:
         keys: jax.Array, losses: jax.Array, on_networks: Callable[[int], None], start: Start | None = None
     ) -> classifier.Params:
         if start is None:
-            inits = jax.vmap(lambda key: jax.random.fold_in(key, 0))(keys)
-            networks = jax.vmap(partial(classifier.init, sizes=run.sizes))(inits)
-            start = Start(networks, observed(run, networks))
+            start = random_start(run, keys)
         # the noise is not that of the initialisation
         return generate(jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys), losses, on_networks, start)
 

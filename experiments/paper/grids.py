@@ -5,7 +5,6 @@ A family of DiHyFo-2 starts from no network; it gets the grid of the random netw
 """
 
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import jax
@@ -16,7 +15,7 @@ from experiments.align import Grid
 from experiments.paper import once
 from experiments.run import Run, on_device
 from experiments.tidy import context
-from hyperforget_jax import classifier, keys
+from hyperforget_jax import keys
 from hyperforget_jax.evaluate.rows import to_json
 from hyperforget_jax.progress import track
 from hyperforget_jax.unlearn.request import Floats
@@ -36,7 +35,7 @@ def _measured(run: Run) -> list[dict[str, Any]]:
     generate = stages.sampling(run, stages.train_hypernetwork(run, known, held_out))
     config = run.config.evaluation
     families = jax.random.split(keys.stream(run.config.seed, "alignment"), config.alignment_families)
-    losses = starts(run, jax.random.clone(families))
+    losses = np.asarray(stages.random_start(run, jax.random.clone(families)).losses)  # [F, K]
     asked, test, found = align.grids(run, known), on_device(run.dataset.test), []
     about = context(run, run.config.hypernetwork.kind, ())
     total = len(asked) * len(families) * config.alignment_prompts
@@ -46,13 +45,6 @@ def _measured(run: Run) -> list[dict[str, Any]]:
             sweep = align.follow(run, grid, column, generate, jax.random.clone(families), test, advance)
             found += align.sweep_rows(run, about, label, sweep)
     return [to_json(replace(row, metric=f"{row.metric}_gpt_grid")) for row in found]
-
-
-def starts(run: Run, families: jax.Array) -> Floats:
-    """Class losses [F, K] on validation of the random network that each family [F] of keys starts from."""
-    inits = jax.vmap(lambda key: jax.random.fold_in(key, 0))(families)
-    networks = jax.vmap(partial(classifier.init, sizes=run.sizes))(inits)
-    return np.asarray(stages.observed(run, networks))
 
 
 def of_starts(shared: Grid, column: int, losses: Floats) -> Floats:
