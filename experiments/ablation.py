@@ -27,8 +27,6 @@ from hyperforget_jax.report.listing import listing
 
 def run(job: Run, axes: Axes) -> None:
     """Trains what is not trained, makes the cells that have no row yet; then the table and the figure."""
-    told = machine.about()
-    device = f"{told['device']}, {told['cores']} CPU cores"
     known, held_out = stages.split_zoo(job)
     grids, candidates = align.grids(job, known), replies.candidates(job, known)
     prompts = np.stack(
@@ -50,7 +48,7 @@ def run(job: Run, axes: Axes) -> None:
             asking = replace(each, config=sampled(job.config, cell))
             with job.timed(str(cell), resumes=False):
                 found = measure(asking, str(cell), stages.sampling(asking, hypernetwork), grids, prompts)
-            rows[cell] = {**cell._asdict(), **found, "device": device}
+            rows[cell] = {**cell._asdict(), **found, "device": machine.name()}
             records.write_rows(path, rows.values())
     table, pictures = [rows[cell] for cell in axes.cells()], job.folder / "figures"
     figures.save(ablation_figures.tradeoff(table), pictures, "ablation")

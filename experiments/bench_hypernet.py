@@ -43,7 +43,7 @@ def run(job: Run, pieces: HypernetPieces) -> None:
     check(job.config, pieces)
     told = machine.about()
     title = (
-        f"{told['device']}, {told['cores']} CPU cores, load {told['load_at_start']:.2f} at the start; "
+        f"{machine.name()}, load {told['load_at_start']:.2f} at the start; "
         f"{job.config.hypernetwork.dtype} products at JAX's default precision"
     )
     job.console.print(title)

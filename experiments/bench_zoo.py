@@ -46,7 +46,7 @@ def run(job: Run, pieces: Pieces) -> None:
     """Measures both settings, then growth; prints, and leaves figures in both senses."""
     told = machine.about()
     job.console.print(
-        f"{told['device']}, {told['cores']} CPU cores, load {told['load_at_start']:.2f} at the start; "
+        f"{machine.name()}, load {told['load_at_start']:.2f} at the start; "
         "float32 products at JAX's default precision"
     )
     torch_runs = load_torch(job.console)

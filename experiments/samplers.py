@@ -37,7 +37,6 @@ SAMPLERS: tuple[Sampler, ...] = (
 
 def run(job: Run, tried: tuple[Sampler, ...]) -> None:
     """Samples with every sampler that has no row yet; then the table and the figure."""
-    about = machine.about()
     known, held_out = stages.split_zoo(job)
     candidates = replies.candidates(job, known)
     hypernetwork = stages.train_hypernetwork(job, known, held_out, align.watch(job, align.grids(job, known)))
@@ -51,8 +50,7 @@ def run(job: Run, tried: tuple[Sampler, ...]) -> None:
             continue
         asking = _asking(job, sampler, steps)
         found = measure(asking, f"{sampler} {steps}", stages.sampling(asking, hypernetwork), {}, prompts)
-        device = f"{about['device']}, {about['cores']} CPU cores"
-        rows[sampler, steps] = {"sampler": sampler, "steps": steps, **found, "device": device}
+        rows[sampler, steps] = {"sampler": sampler, "steps": steps, **found, "device": machine.name()}
         records.write_rows(path, rows.values())
     table = [rows[sampler] for sampler in tried]
     figures.save(samplers.cost(table), job.folder / "figures", "samplers")

@@ -38,11 +38,21 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def device() -> str:
+    """What computes."""
+    return cpu() if is_cpu() else jax.devices()[0].device_kind
+
+
+def name() -> str:
+    """The machine in words: what computes, and its cores."""
+    return f"{device()}, {cores()} CPU cores"
+
+
 def about() -> dict[str, Any]:
     """Where and with what it was measured, JSON-ready."""
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "device": cpu() if is_cpu() else jax.devices()[0].device_kind,
+        "device": device(),
         "platform": jax.default_backend(),
         "cpu": cpu(),
         "cores": cores(),
