@@ -13,7 +13,7 @@ from experiments import stages
 from experiments.measure import Floats
 from experiments.run import Run, on_device
 from experiments.stages import Measure
-from experiments.tidy import context
+from experiments.tidy import context, resampling
 from hyperforget_jax import classifier, keys, metric, records
 from hyperforget_jax.diffusion.generator import Generator
 from hyperforget_jax.errors import HyperForgetError
@@ -205,9 +205,8 @@ def sweep_rows(run: Run, about: Context, label: int | None, sweep: Sweep) -> lis
       label: of the swept class; None: the sweep is of no single class.
       sweep: targets and what was observed.
     """
-    config = run.config.evaluation
-    settings: dict[str, Any] = {"ideal": 1.0, "resamples": config.bootstrap, "seed": run.config.seed}
-    r2 = alignment.prompt_alignment(sweep.targets, sweep.observed, config.alignment_epsilon)
+    settings: dict[str, Any] = {"ideal": 1.0, **resampling(run)}
+    r2 = alignment.prompt_alignment(sweep.targets, sweep.observed, run.config.evaluation.alignment_epsilon)
     rows = rows_of(r2, about, metric="alignment_r2", class_=label, **settings)
     summary = alignment.summary(r2)
     rows += [

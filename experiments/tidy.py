@@ -38,7 +38,7 @@ def expand(run: Run, about: Context, values: Mapping[str, Floats]) -> list[Row]:
     found = []
     for name, column in values.items():
         ideal: Ideal = 0.0 if name == "forget_accuracy" else "cloud"
-        found += rows_of(column, about, metric=name, class_=None, ideal=ideal, **_resampling(run))
+        found += rows_of(column, about, metric=name, class_=None, ideal=ideal, **resampling(run))
     return found
 
 
@@ -47,9 +47,10 @@ def expand_classes(run: Run, about: Context, values: Mapping[str, Floats]) -> li
     found = []
     for name, table in values.items():
         for label, column in zip(run.dataset.classes, table.T, strict=True):
-            found += rows_of(column, about, metric=name, class_=label, ideal="cloud", **_resampling(run))
+            found += rows_of(column, about, metric=name, class_=label, ideal="cloud", **resampling(run))
     return found
 
 
-def _resampling(run: Run) -> dict[str, int]:
+def resampling(run: Run) -> dict[str, int]:
+    """How the intervals of a run's rows are bootstrapped."""
     return {"resamples": run.config.evaluation.bootstrap, "seed": run.config.seed}

@@ -133,15 +133,20 @@ def _value(found: Mapping[tuple[Any, ...], Row], forget: tuple[int, ...], metric
 
 
 def _alignment(rows: Sequence[Row], methods: Iterable[str]) -> Iterable[list[str]]:
-    values = {
-        (row["class"], row["method"], row["metric"]): row["value"]
-        for row in rows
-        if row["metric"].startswith("alignment_") and row["statistic"] == "mean"
-    }
+    values = _aligned(rows)
     for label in dict.fromkeys(key[0] for key in values):
         for method in methods:
             pair = (values[label, method, f"alignment_{name}"] for name in ("r2", "pearson"))
             yield [str(label), _called(method), *map(number, pair)]
+
+
+def _aligned(rows: Sequence[Row]) -> dict[tuple[int, str, str], float]:
+    """Means over families of every alignment metric, by class, method and metric."""
+    return {
+        (row["class"], row["method"], row["metric"]): row["value"]
+        for row in rows
+        if row["metric"].startswith("alignment_") and row["statistic"] == "mean"
+    }
 
 
 def _called(method: str) -> str:
@@ -162,9 +167,10 @@ def over_seeds(setting: str, method: str, runs: Runs) -> Leaf:
         for forget in trained[0].run.config.task.forget_sets
         for what, which, metric, statistic in SEEDED
     ]
+    aligned = [_aligned(made.rows) for made in trained]
     for label in trained[0].labels:
         for name, metric in (("R²", "alignment_r2"), ("Pearson", "alignment_pearson")):
-            values = [_mean_of(made.rows, metric, label) for made in trained]
+            values = [means[label, method, metric] for means in aligned]
             lines.append({"about": f"class {label}, {name}, mean", **_spread(values)})
     heads = (
         "",
@@ -189,21 +195,13 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
     return ends | {f"training_{number}": value for number, value in enumerate(values)}
 
 
-def _mean_of(rows: Sequence[Row], metric: str, label: int) -> float:
-    return next(
-        float(row["value"])
-        for row in rows
-        if (row["metric"], row["class"], row["statistic"]) == (metric, label, "mean")
-    )
-
-
 def grids_compared(setting: str, method: str, runs: Runs) -> Leaf:
     """Prompt alignment on the shared grid, and on G.pt's."""
     made = runs.one(setting, method)
-    rows = [*made.rows, *grids.rows(made.run)]
+    means = _aligned([*made.rows, *grids.rows(made.run)])
     columns = [f"alignment_{name}{grid}" for grid in ("", "_gpt_grid") for name in ("r2", "pearson")]
     lines: list[dict[str, Any]] = [
-        {"class": label, **{name: _mean_of(rows, name, label) for name in columns}} for label in made.labels
+        {"class": label, **{name: means[label, method, name] for name in columns}} for label in made.labels
     ]
     heads = ("Class", "R², shared grid", "Pearson, shared grid", "R², G.pt's grid", "Pearson, G.pt's grid")
     body = [[str(line["class"]), *map(number, list(line.values())[1:])] for line in lines]

@@ -61,18 +61,21 @@ def _measured(run: Run) -> list[Row]:
             prompt = answer.candidates[answer.chosen]
             theirs = jax.tree.map(lambda leaf, i=index: leaf[i], cloud)
             reference = measure.outputs(theirs, run.dataset.test, run.dataset.train)
-            rivals = of_prompt(run, hypernetwork, known, prompt)
-            for name, networks in {run.config.hypernetwork.kind: answer.networks, **rivals}.items():
+            seen = {
+                name: measure.outputs(networks, run.dataset.test, run.dataset.train)
+                for name, networks in of_prompt(run, hypernetwork, known, prompt).items()
+            }
+            ours = classifier.class_scores_of_many(answer.networks, *on_device(run.dataset.test))[1]  # [N, K]
+            accuracies: dict[str, Floats] = {run.config.hypernetwork.kind: np.asarray(ours)}
+            accuracies |= {name: each.of_classes["class_accuracy"] for name, each in seen.items()}
+            for name, table in accuracies.items():
                 about = replace(tidy.context(run, name, labels), selection="pass1")
-                share = np.array([failed(run, forget, networks, theirs)])
-                found += rows_of(
-                    share, about, metric="failed_networks", class_=None, ideal=0.0, **_resampling(run)
-                )
-            for name, networks in rivals.items():
-                seen = measure.outputs(networks, run.dataset.test, run.dataset.train)
+                share = np.array([failed(run, forget, table, reference.of_classes["class_accuracy"])])
+                settings: dict[str, Any] = {"ideal": 0.0, **tidy.resampling(run)}
+                found += rows_of(share, about, metric="failed_networks", class_=None, **settings)
+            for name, each in seen.items():
                 about = replace(tidy.context(run, name, labels), selection="pass1")
-                values = measure.measures(run, forget, seen, reference, same=False)
-                found += tidy.expand(run, about, values)
+                found += tidy.expand(run, about, measure.measures(run, forget, each, reference, same=False))
             found += _novelty(run, hypernetwork, known, held_out, labels, prompt, answer)
             advance(1)
     about = tidy.context(run, "retrieval", ())
@@ -81,13 +84,18 @@ def _measured(run: Run) -> list[Row]:
     return found
 
 
-def failed(run: Run, forget: tuple[int, ...], networks: Params, cloud: Params) -> float:
-    """Share of N stacked networks that remember more than `forget_tolerance`, or fall below the cloud's median by more than `FAILED`."""
-    test = on_device(run.dataset.test)
+def failed(run: Run, forget: tuple[int, ...], networks: Floats, cloud: Floats) -> float:
+    """Share of networks that remember more than `forget_tolerance`, or fall below the cloud's median by more than `FAILED`.
+
+    Args:
+      run: its test images say how classes weigh.
+      forget: output positions of the classes to forget.
+      networks: [N, K], class accuracies on test.
+      cloud: [M, K], those of the retrained networks.
+    """
     retained, forgotten = request.shares(run.dataset.test.labels, forget, run.sizes[-1])
-    ours, theirs = (np.asarray(classifier.class_scores_of_many(each, *test)[1]) for each in (networks, cloud))
-    bad = ours @ retained < np.median(theirs @ retained) - FAILED
-    return float(np.mean(bad | (ours @ forgotten > run.config.request.forget_tolerance)))
+    bad = networks @ retained < np.median(cloud @ retained) - FAILED
+    return float(np.mean(bad | (networks @ forgotten > run.config.request.forget_tolerance)))
 
 
 def of_prompt(run: Run, hypernetwork: Hypernetwork, known: Zoo, prompt: Floats) -> Mapping[str, Params]:
@@ -142,13 +150,9 @@ def _novelty(
         distances = novelty.nearest_distance(novelty.canonical(networks, encode), learned)
         about = replace(tidy.context(run, name, labels), selection="pass1")
         found += rows_of(
-            distances, about, metric="novelty_distance", class_=None, ideal=None, **_resampling(run)
+            distances, about, metric="novelty_distance", class_=None, ideal=None, **tidy.resampling(run)
         )
     return found
-
-
-def _resampling(run: Run) -> dict[str, Any]:
-    return {"resamples": run.config.evaluation.bootstrap, "seed": run.config.seed}
 
 
 def _sweeps(run: Run, hypernetwork: Hypernetwork, known: Zoo, grids: Mapping[int, Grid]) -> dict[int, Sweep]:
