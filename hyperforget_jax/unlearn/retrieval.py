@@ -84,11 +84,9 @@ def _gauged(network: Params) -> Params:
     last = len(network) - 2
     for hidden in range(last + 1):
         norms = jnp.hypot(jnp.linalg.norm(network[hidden]["w"], axis=1), jnp.abs(network[hidden]["b"]))  # [H]
-        if hidden < last:
-            factors = symmetry.safe_ratio(jnp.ones_like(norms), norms)
-        else:
-            factors = jnp.sqrt(symmetry.safe_ratio(jnp.linalg.norm(network[-1]["w"], axis=0), norms))
-        network = symmetry.rescale(network, hidden, factors)
+        network = (
+            symmetry.normalise(network, hidden, norms) if hidden < last else symmetry.balance(network, norms)
+        )
     return network
 
 

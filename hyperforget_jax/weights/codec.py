@@ -103,17 +103,14 @@ class Functional:
         for index in range(hidden):
             norms = jnp.linalg.norm(self._incoming(params, index), axis=1)  # [H]
             if index < hidden - 1:
-                params = symmetry.rescale(params, index, symmetry.safe_ratio(jnp.ones_like(norms), norms))
+                params = symmetry.normalise(params, index, norms)
                 like_norms = jnp.linalg.norm(self._incoming(like, index), axis=1)  # [H]
-                like = symmetry.rescale(like, index, symmetry.safe_ratio(jnp.ones_like(norms), like_norms))
+                like = symmetry.normalise(like, index, like_norms)
                 order = jnp.argsort(self._incoming(like, index)[:, 0])  # [H]
                 params, like = (symmetry.permute(each, index, order) for each in (params, like))
                 rows += list(self._incoming(params, index))
             else:
-                outgoing_norms = jnp.linalg.norm(params[-1]["w"], axis=0)  # [H]
-                balanced = symmetry.rescale(
-                    params, index, jnp.sqrt(symmetry.safe_ratio(outgoing_norms, norms))
-                )
+                balanced = symmetry.balance(params, norms)
                 codes = jnp.concatenate([self._incoming(balanced, index), balanced[-1]["w"].T], axis=1)
                 rows += list(codes)
         return pad([*rows, params[-1]["b"]], self.layout.width)

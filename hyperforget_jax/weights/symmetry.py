@@ -93,6 +93,22 @@ def rescale(params: Params, hidden: int, factors: jax.Array) -> Params:
     )
 
 
+def normalise(params: Params, hidden: int, norms: jax.Array) -> Params:
+    """The network with every unit of a hidden layer divided by its norm [H]; one that is cut off keeps its scale."""
+    return rescale(params, hidden, safe_ratio(jnp.ones_like(norms), norms))
+
+
+def balance(params: Params, norms: jax.Array) -> Params:
+    """The network whose last hidden units have |incoming| = |outgoing|.
+
+    Args:
+      params: one network.
+      norms: [H], |incoming|, measured however the caller measures it.
+    """
+    outgoing = jnp.linalg.norm(params[-1]["w"], axis=0)  # [H]
+    return rescale(params, len(params) - 2, jnp.sqrt(safe_ratio(outgoing, norms)))
+
+
 def shift(params: Params, unit_shift: jax.Array, bias_shift: jax.Array) -> Params:
     """The network with a constant over the classes added to outgoing weights and output bias.
 
