@@ -1,6 +1,6 @@
 """DiHyFo-2 on MNIST-4 without pivots: any of the four classes may be forgotten, 14 forget sets (paper, sections 6 and A.5).
 
-`python -m experiments.pipeline --config mnist4_nopivots --data.dir DIR`
+`python -m experiments.pipeline --config mnist4_nopivots_dihyfo2 --data.dir DIR`
 
 A checkpoint is kept if it is good on one class at least, whichever.
 """
@@ -19,7 +19,7 @@ def get_config() -> Config:
     subsets = chain.from_iterable(combinations(classes, size) for size in range(1, len(classes)))
     return replace(
         base,
-        workdir="runs/mnist4_nopivots",
+        workdir="runs/mnist4_nopivots_dihyfo2",
         task=replace(base.task, pivots=(), forget_sets=tuple(subsets)),
         zoo=replace(base.zoo, min_learned=1, min_per_combination=2000),
     )

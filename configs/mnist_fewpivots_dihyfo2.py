@@ -1,0 +1,26 @@
+"""DiHyFo-2 on MNIST with three pivots instead of five: any of {0, ..., 6} may be forgotten, 127 forget sets (paper, sections 6 and A.5).
+
+`python -m experiments.pipeline --config mnist_fewpivots_dihyfo2 --data.dir DIR`
+
+128 combinations of high and low losses instead of 32, from half as many runs, and half the training: as far as two CPU cores carry.
+"""
+
+from dataclasses import replace
+
+from configs import mnist_dihyfo2
+from hyperforget_jax.config import Config, TaskConfig
+
+
+def get_config() -> Config:
+    """The setting of mnist_dihyfo2 with 5 and 6 forgettable too."""
+    base = mnist_dihyfo2.get_config()
+    return replace(
+        base,
+        workdir="runs/mnist_fewpivots_dihyfo2",
+        task=TaskConfig(
+            pivots=(7, 8, 9),
+            forget_sets=((2,), (2, 3, 4), (0, 1, 2, 3, 4), (5, 6), (0, 1, 2, 3, 4, 5, 6)),
+        ),
+        zoo=replace(base.zoo, runs=2048, min_per_combination=400),
+        training=replace(base.training, steps=3000),
+    )
