@@ -9,6 +9,7 @@ Leaves `figures/fig26` to `fig31`, `gpt.jsonl` (tidy rows; the method is a hyper
 
 import sys
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -38,21 +39,35 @@ DRAWN = 64  # batches behind Figure 29
 def run(job: Run) -> None:
     """Trains, sweeps and observes every hypernetwork, reusing what is done; then the table and the figures."""
     known, held_out = stages.split_zoo(job)
-    found, rows, pictures = {}, [], job.folder / "figures"
-    for folder, config in gpt.variants(job.config).items():
-        job.console.print(f"{folder}:")
-        workdir.claim(config)
-        each = replace(job, config=config, folder=workdir.place(config))
-        sweep = observe(each, grid_of(each, known), known, held_out)
-        label = job.dataset.classes[config.hypernetwork.metric_class] if folder == "one_loss" else None
-        rows += [to_json(row) for row in align.sweep_rows(each, context(each, folder, ()), label, sweep)]
-        found[folder] = followed(each, gpt_tables.NAMES[folder], label, sweep, known)
+    found, rows, pictures = dict[str, Followed](), list[dict[str, Any]](), job.folder / "figures"
+    for folder in gpt.variants(job.config):
+        found[folder], each = one(job, folder, known, held_out)
+        rows += each
     for name, picture in gpt_figures.draw(found, job.config.loader.loss_levels).items():
         figures.save(picture, pictures, name)
     table = gpt_tables.table(rows)
     records.write_rows(job.folder / "gpt.jsonl", rows)
     records.write_text(job.folder / "gpt.md", gpt_tables.page(table))
     job.console.print(listing(table), f"table and figures: {job.folder / 'gpt.md'}")
+
+
+class One(NamedTuple):
+    """One hypernetwork: how it follows what it is asked for, and its tidy rows."""
+
+    followed: Followed
+    rows: list[dict[str, Any]]
+
+
+def one(job: Run, folder: str, known: Zoo, held_out: Zoo) -> One:
+    """Trains, sweeps and observes the hypernetwork of one folder, reusing what is done."""
+    job.console.print(f"{folder}:")
+    config = gpt.variants(job.config)[folder]
+    workdir.claim(config)
+    each = replace(job, config=config, folder=workdir.place(config))
+    sweep = observe(each, grid_of(each, known), known, held_out)
+    label = job.dataset.classes[config.hypernetwork.metric_class] if folder == "one_loss" else None
+    rows = [to_json(row) for row in align.sweep_rows(each, context(each, folder, ()), label, sweep)]
+    return One(followed(each, gpt_tables.NAMES[folder], label, sweep, known), rows)
 
 
 def check(job: Run) -> None:

@@ -15,19 +15,23 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import pytest
+import scipy.stats
 from rich.console import Console
+from sklearn.metrics import roc_auc_score
 
+import configs.gpt
 from configs import smoke_dihyfo1, smoke_dihyfo2
 from experiments import pictures, replies, stages
-from experiments.paper import beyond, costs, drawings, printed, protocols, rivals, subsets
+from experiments.paper import attacks, beyond, costs, drawings, printed, protocols, rivals, subsets
 from experiments.paper.__main__ import main
 from experiments.paper.made import SETTINGS, Made, Runs
 from experiments.paper.targets import TARGETS
 from experiments.run import Run, on_device
 from hyperforget_jax import classifier, records, workdir
-from hyperforget_jax.config import Config, TaskConfig
+from hyperforget_jax.config import Config, LoaderConfig, TaskConfig
 from hyperforget_jax.diffusion.generator import Hypernetwork
 from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.report import paper_tables
 from hyperforget_jax.unlearn import retrieval
 from hyperforget_jax.zoo.store import Zoo
 from tests.small_run import on_paper, tiny
@@ -35,11 +39,16 @@ from tests.small_run import on_paper, tiny
 pytestmark = pytest.mark.usefixtures("programs")
 
 SEEDS = "seeds-mnist4-dihyfo2"
+PIVOTS = "pivots-mnist4"
 PER_METHOD = ("subsets-mnist4-dihyfo1", "subsets-mnist4-dihyfo2")
 PICTURES = {
-    **{name: (name,) for name in ("table3", "table4", "table5", "fig2", "fig6", "fig8", *PER_METHOD)},
+    **{
+        name: (name,)
+        for name in ("table3", "table4", "table5", "fig2", "fig6", "fig8", "fig31", PIVOTS, *PER_METHOD)
+    },
     **{name: (name,) for name in ("fig11", "fig12", "fig13", "fig14")},
     **{name: (f"{name}_dihyfo1", f"{name}_dihyfo2") for name in ("fig3", "fig9")},
+    "attacks-mnist4-dihyfo1": (),
     **dict.fromkeys(("rivals-mnist4-dihyfo1", "rivals-mnist4-dihyfo2", "cost-mnist4", SEEDS), ()),
 }
 """The targets of MNIST-4, and the figures that each leaves; further seeds of one hypernetwork stand for those of both."""
@@ -58,8 +67,25 @@ def small(config: Config) -> Config:
 
 def settings() -> dict[str, dict[str, Callable[[], Config]]]:
     """Four digits in place of MNIST-4."""
-    configs = {"dihyfo1": smoke_dihyfo1.get_config(), "dihyfo2": smoke_dihyfo2.get_config()}
-    return {"mnist4": {method: partial(small, config) for method, config in configs.items()}}
+    both = {"dihyfo1": smoke_dihyfo1.get_config(), "dihyfo2": smoke_dihyfo2.get_config()}
+    return {
+        "mnist4": {method: partial(small, config) for method, config in both.items()},
+        "mnist4_nopivots": {"dihyfo2": no_pivots},
+    }
+
+
+def no_pivots() -> Config:
+    """Any class may be forgotten."""
+    config = small(smoke_dihyfo2.get_config())
+    task = TaskConfig(pivots=(), forget_sets=((0,), (2,), (0, 2)))
+    return replace(config, task=task, zoo=replace(config.zoo, min_learned=1))
+
+
+def one_number() -> Config:
+    """G.pt in seconds."""
+    config = small(smoke_dihyfo1.get_config())
+    asked = replace(config.hypernetwork, metric="one_loss", metric_class=2)
+    return replace(config, hypernetwork=asked, loader=LoaderConfig(resample="none"))
 
 
 def paper(*arguments: str) -> tuple[int, str, str]:
@@ -87,6 +113,7 @@ def few() -> Iterator[None]:
         patch.setattr(beyond, "SEEDS", (1,))
         patch.setattr(pictures, "draw", lambda *measured: [])
         patch.setattr(subsets, "AT_ONCE", 2)
+        patch.setattr(configs.gpt, "get_config", one_number)
         yield
 
 
@@ -197,7 +224,8 @@ def test_the_settings_can_serve_their_tables() -> None:
 
 
 def test_every_table_and_figure_of_the_paper_has_its_name() -> None:
-    wanted = {*(f"table{number}" for number in range(1, 6)), *(f"fig{number}" for number in range(2, 19))}
+    figures = (*range(2, 19), 31)
+    wanted = {*(f"table{number}" for number in range(1, 6)), *(f"fig{number}" for number in figures)}
     assert wanted | set(PICTURES) <= set(TARGETS)
 
 
@@ -236,7 +264,11 @@ def test_missing_pipelines_are_run_first_and_share_a_zoo(finished: Finished) -> 
 
 
 def test_a_second_call_reuses_everything_and_leaves_the_same_bytes(finished: Finished) -> None:
+    swept = (
+        finished.folder / "gpt" / "one_loss" / "costs.jsonl"
+    )  # G.pt's sweep takes a second, and is timed again
     files = [path for path in finished.folder.rglob("*") if path.is_file() and path.name != "config.json"]
+    files.remove(swept)
     before = {path: path.read_bytes() for path in files}
     status, told, error = paper(*PICTURES, "--runs", str(finished.folder))
     assert (status, error) == (0, "")
@@ -272,7 +304,9 @@ def test_a_table_holds_the_values_of_the_runs(
     finished: Finished, made: dict[str, Made], name: str, which: int
 ) -> None:
     found = lines_of(finished, name)
-    assert len(found) == 4 * sum(table == which for table, _ in PRINTED)
+    measured = [metric for table, metric in PRINTED if table == which]
+    beside = [paper_tables.BESIDE[metric] for metric in measured if metric in paper_tables.BESIDE]
+    assert len(found) == 4 * len(measured + beside)
     for line in found:
         forget = [int(label) for label in line["forget_set"].split("-")]
         about: dict[str, Any] = {"forget_set": forget, "metric": line["metric"]}
@@ -287,6 +321,9 @@ def test_a_table_holds_the_values_of_the_runs(
             "cloud_high": value_of(strict, **about, method="retrain", statistic="q95"),
         }
         assert {each: float(line[each]) for each in expected} == expected
+        if line["metric"] in beside:
+            assert line["printed"] == ""
+            continue
         column = [("dihyfo1", [2]), ("dihyfo1", [2, 3]), ("dihyfo2", [2]), ("dihyfo2", [2, 3])].index(
             (method, forget)
         )
@@ -557,6 +594,8 @@ def test_the_rivals_stand_beside_the_hypernetwork_the_cloud_and_unseen_checkpoin
     assert float(found[11]["retain_accuracy"]) == value_of(rows, **about, method="retrain")
     measured = {line["method"]: line["novelty_distance"] != "" for line in found}
     assert [name for name in names if measured[name]] == ["dihyfo1", "held_out"]
+    shared = [line["novelty_shared_mistakes"] for line in found if line["method"] in ("dihyfo1", "held_out")]
+    assert all(0.0 <= float(share) <= 1.0 for share in shared)
     page = (finished.folder / "paper" / "rivals-mnist4-dihyfo1.md").read_text(encoding="utf-8")
     for name in ("| {2, 3} | DiHyFo-1 |", "| {2, 3} | held out |", "| {2, 3} | retrained |"):
         assert page.count(name) == 1
@@ -579,6 +618,36 @@ def test_a_network_has_failed_that_remembers_or_has_lost_what_it_was_to_keep(
         for each in (networks, cloud)
     )
     assert rivals.failed(one.run, (2,), ours, theirs) == (8 - kept) / 8
+
+
+# Attackers.
+
+
+def test_every_attacker_tells_of_ours_and_of_the_cloud(finished: Finished, made: dict[str, Made]) -> None:
+    found = lines_of(finished, "attacks-mnist4-dihyfo1")
+    assert [(line["forget_set"], line["metric"]) for line in found] == [
+        (forget, metric) for forget in ("2", "2-3") for metric in attacks.NAMES
+    ]
+    one = made["dihyfo1"]
+    train, test = one.run.dataset.train, one.run.dataset.test
+    asked, unseen = (split.images[np.isin(split.labels, (2, 3))] for split in (train, test))
+    cloud = jax.tree.map(lambda leaf: leaf[1], one.cloud)  # without {2, 3}
+    labels = np.repeat([1, 0], [len(asked), len(unseen)])
+    areas = [
+        roc_auc_score(labels, -np.concatenate(each))
+        for each in zip(*(entropies_of(cloud, images) for images in (asked, unseen)), strict=True)
+    ]
+    (line,) = (line for line in found if (line["forget_set"], line["metric"]) == ("2-3", "mia_auc"))
+    assert float(line["cloud_mean"]) == pytest.approx(np.mean(areas), abs=1e-4)
+    assert float(line["cloud_low"]) == pytest.approx(np.quantile(areas, 0.05), abs=1e-4)
+    assert {line["place"] for line in found} <= {"below", "inside", "above"}
+    page = (finished.folder / "paper" / "attacks-mnist4-dihyfo1.md").read_text(encoding="utf-8")
+    assert "| {2, 3} | D_f-train against D_f-test, AUC |" in page
+
+
+def entropies_of(networks: classifier.Params, images: Any) -> Any:
+    """[N, n] of stacked networks, by SciPy."""
+    return scipy.stats.entropy(jax.nn.softmax(classifier.logits_of_many(networks, images)), axis=-1)
 
 
 # Further seeds.
@@ -609,6 +678,29 @@ def test_further_seeds_are_trained_on_the_same_zoo_and_stand_beside_the_first(
         if (row["metric"], row["class"], row["statistic"]) == ("alignment_r2", 3, "mean")
     )
     assert float(found["class 3, R², mean"]["training_0"]) == r2
+
+
+# Fewer pivots.
+
+
+def test_what_a_pivot_forbids_is_a_dash_beside_fewer_pivots(finished: Finished) -> None:
+    found = {line["about"]: line for line in lines_of(finished, PIVOTS)}
+    assert list(found) == ["{0}", "{2}", "{0, 2}"]
+    for forget, line in found.items():
+        assert (line["mnist4_selected"] == "") == (forget != "{2}")
+    for name in ("mnist4", "mnist4_nopivots"):
+        rows = records.read_rows(finished.folder / f"{name}_dihyfo2" / "results.jsonl")
+        about: dict[str, Any] = {"forget_set": [2], "metric": "retain_accuracy"}
+        selected = value_of(rows, **about, selection="best", statistic="mean")
+        cloud = value_of(rows, **about, method="retrain", statistic="median")
+        assert float(found["{2}"][f"{name}_selected"]) == selected
+        assert float(found["{2}"][f"{name}_gap"]) == pytest.approx(cloud - selected)
+    worst = max(found, key=lambda forget: float(found[forget]["mnist4_nopivots_gap"]))
+    page = (finished.folder / "paper" / f"{PIVOTS}.md").read_text(encoding="utf-8")
+    assert f"The worst with fewer pivots is {worst}: " in page
+    assert "pivots {0, 1}: 4 combinations of losses" in page
+    assert "no pivots: 16 combinations of losses" in page
+    assert len([line for line in page.splitlines() if line.startswith("| class ")]) == 4
 
 
 # Costs.

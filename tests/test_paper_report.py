@@ -164,9 +164,9 @@ SWEEPS = {
     "right, class 2": (np.array([0.0, 1.0]), np.array([[0.1, 0.9]]), 0.125),
 }
 FOUND = {
-    (3, 4): Subset(0.90, 0.93, 0.0),
-    (4,): Subset(0.98, 0.97, 0.0012),
-    (3,): Subset(0.95, 0.96, 0.0),
+    (3, 4): Subset(0.5, 0.90, 0.93, 0.0),
+    (4,): Subset(0.5, 0.98, 0.97, 0.0012),
+    (3,): Subset(0.5, 0.95, 0.96, 0.0),
 }
 WORST = (3, 4)
 
@@ -334,10 +334,10 @@ def test_shades_grow_with_the_distance_from_the_retrained_networks() -> None:
 
 
 def test_a_perfect_hypernetwork_has_no_shade_at_all() -> None:
-    _, right = paper_figures.subsets({(2,): Subset(1.0, 1.0, 0.0)}, (2,)).axes
+    _, right = paper_figures.subsets({(2,): Subset(0.5, 1.0, 1.0, 0.0)}, (2,)).axes
     np.testing.assert_array_equal(np.asarray(right.images[0].get_array()), np.zeros((1, 4)))
 
 
 def test_a_gap_is_what_the_selected_lack() -> None:
-    assert Subset(0.90, 0.93, 0.0).gap == pytest.approx(0.03)
+    assert Subset(0.5, 0.90, 0.93, 0.0).gap == pytest.approx(0.03)
     assert replace(FOUND[4,], selected=0.99).gap == pytest.approx(-0.02)

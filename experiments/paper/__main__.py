@@ -1,6 +1,7 @@
 """A table or a figure of the paper by its name: `python -m experiments.paper table1 --data.dir DIR`.
 
-    NAME …              table1 to table5, fig2 to fig18; subsets-, rivals-, seeds-, grids-SETTING-METHOD, cost-SETTING; or `all`
+    NAME …              table1 to table5, fig2 to fig18, fig31; subsets-, rivals-, attacks-, seeds-, grids-SETTING-METHOD, cost-SETTING,
+                        pivots-SETTING; or `all`
     --runs FOLDER       where the runs are: FOLDER/mnist4_dihyfo1, … (default: runs)
 
 Any other argument overrides a field of every config, but for --workdir, which --runs tells. A run that is missing is made first, as

@@ -1,4 +1,4 @@
-"""Figures 2 to 18 of the paper, of our runs."""
+"""Figures 2 to 18 and 31 of the paper, of our runs."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments import align
+import configs.gpt
+from experiments import align, gpt, stages
 from experiments.align import Sweep
 from experiments.paper.leaf import Leaf
 from experiments.paper.made import Made, Runs
@@ -15,7 +16,7 @@ from hyperforget_jax import classifier, records
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.evaluate import accuracy
-from hyperforget_jax.report import figures, paper_figures, paper_tables, strips
+from hyperforget_jax.report import figures, gpt_figures, paper_figures, paper_tables, strips
 from hyperforget_jax.report.paper_figures import Agreement
 
 
@@ -78,6 +79,15 @@ def evolution(number: int, setting: str, method: str, runs: Runs) -> Leaf:
     drawn = figures.alignment_evolution(rows)
     title = f"Alignment and correlation during training, {paper_tables.METHODS[method]}, {setting}"
     return _picture(number, title, {"": drawn})
+
+
+def fig31(runs: Runs) -> Leaf:
+    """Figure 31: G.pt asked for the loss of one class, on digits; `experiments.gpt` draws the others of it."""
+    job = runs.other("gpt", configs.gpt.get_config())
+    gpt.check(job)
+    known, held_out = stages.split_zoo(job)
+    drawn = gpt_figures.one_class(gpt.one(job, "one_loss", known, held_out).followed)
+    return _picture(31, "G.pt asked for the loss of one class, digits", {"": drawn})
 
 
 def _picture(number: int, title: str, drawn: Mapping[str, Figure]) -> Leaf:

@@ -8,7 +8,14 @@ from typing import Any
 
 from rich.console import Console
 
-from configs import mnist4_dihyfo1, mnist4_dihyfo2, mnist_dihyfo1, mnist_dihyfo2
+from configs import (
+    mnist4_dihyfo1,
+    mnist4_dihyfo2,
+    mnist4_nopivots_dihyfo2,
+    mnist_dihyfo1,
+    mnist_dihyfo2,
+    mnist_fewpivots_dihyfo2,
+)
 from experiments import align, command, pipeline, replies
 from experiments.align import Sweep
 from experiments.run import Run, start
@@ -23,8 +30,10 @@ Configs = Mapping[str, Mapping[str, Callable[[], Config]]]
 SETTINGS: Configs = {
     "mnist4": {"dihyfo1": mnist4_dihyfo1.get_config, "dihyfo2": mnist4_dihyfo2.get_config},
     "mnist": {"dihyfo1": mnist_dihyfo1.get_config, "dihyfo2": mnist_dihyfo2.get_config},
+    "mnist4_nopivots": {"dihyfo2": mnist4_nopivots_dihyfo2.get_config},
+    "mnist_fewpivots": {"dihyfo2": mnist_fewpivots_dihyfo2.get_config},
 }
-"""The paper's settings: name, and hypernetwork to config."""
+"""The paper's settings, and those with fewer pivots: name, and hypernetwork to config."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +81,20 @@ class Runs:
     ) -> None:
         """Runs in `folder/mnist4_dihyfo1`, …; overrides change every config; asked is the command that wants them."""
         self._folder, self._settings, self._console, self._asked = folder, settings, console, asked
+        self._overrides = overrides
         self._configs = {
             (setting, method): self._placed(f"{setting}_{method}", command.parse(config(), overrides))
             for setting, methods in settings.items()
             for method, config in methods.items()
         }
         self._made = dict[tuple[str, str, int | None], Made]()
+
+    def other(self, name: str, config: Config) -> Run:
+        """A run in `folder/NAME` that is no pipeline: its artefacts are whoever's who asks."""
+        config = self._placed(name, command.parse(config, self._overrides))
+        run = start(config, self._console, self._asked)
+        claim(config)
+        return run
 
     def _placed(self, name: str, config: Config) -> Config:
         command.check(config)

@@ -1,7 +1,7 @@
 """Every forget set from one hypernetwork, beside networks retrained for each: `subsets/` in the workdir, resumed request by request."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,6 +17,8 @@ from hyperforget_jax import keys, records
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.evaluate.rows import Row, to_json
 from hyperforget_jax.progress import track
+from hyperforget_jax.report.paper_figures import Subset
+from hyperforget_jax.report.tables import CLOUD, select
 from hyperforget_jax.unlearn.retrain import retrain
 from hyperforget_jax.weights.layout import flatten, unflatten
 from hyperforget_jax.workdir import identity
@@ -40,6 +42,26 @@ def rows(run: Run) -> list[dict[str, Any]]:
     task = replace(run.config.task, forget_sets=tuple(every(run)))
     asking = replace(run, config=replace(run.config, task=task), folder=run.folder / FOLDER)
     return once.rows(asking.folder, lambda: map(to_json, _measured(run, asking)))
+
+
+def of_rows(rows: Sequence[Mapping[str, Any]], method: str) -> dict[tuple[int, ...], Subset]:
+    """What tidy rows tell of every forget set, in their order."""
+    best, unselected = (select(rows, (method,), selection) for selection in ("best", "pass1"))
+    cloud = select(rows, (CLOUD,), None)
+    return {
+        forget: Subset(
+            unselected[forget, "retain_accuracy", "median"]["value"],
+            best[forget, "retain_accuracy", "mean"]["value"],
+            cloud[forget, "retain_accuracy", "median"]["value"],
+            unselected[forget, "forget_accuracy", "mean"]["value"],
+        )
+        for forget in dict.fromkeys(key[0] for key in best)
+    }
+
+
+def worst(found: Mapping[tuple[int, ...], Subset]) -> tuple[int, ...]:
+    """The forget set whose selected networks fall furthest below the retrained ones."""
+    return max(found, key=lambda forget: found[forget].gap)
 
 
 def _measured(run: Run, asking: Run) -> list[Row]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from experiments.paper import beyond, drawings, tables
+from experiments.paper import beyond, drawings, pivots, tables
 from experiments.paper.leaf import Leaf
 from experiments.paper.made import Runs
 
@@ -27,6 +27,8 @@ TARGETS: Mapping[str, Callable[[Runs], Leaf]] = {
     "fig16": partial(drawings.evolution, 16, "mnist", "dihyfo1"),
     "fig17": partial(drawings.comparison, 17, "mnist", "dihyfo2"),
     "fig18": partial(drawings.evolution, 18, "mnist", "dihyfo2"),
+    "fig31": drawings.fig31,
     **beyond.TARGETS,
+    **{f"pivots-{setting}": partial(pivots.fewer, setting) for setting in pivots.FEWER},
 }
 """Name to what makes it; after the paper's own come those that it does not have."""

@@ -7,6 +7,8 @@ class_weight="balanced")`, which minimises, with both classes of the same total 
     (mean over members of log(1 + e^-z) + mean over non-members of log(1 + e^z)) / 2 + slope^2 / (2 (a + b)).
 """
 
+from collections.abc import Mapping
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -46,7 +48,7 @@ def entropy(probabilities: ArrayLike) -> NDArray[np.float64]:
         return np.asarray(_entropy(jnp.asarray(probabilities)))
 
 
-def _fit_line(members: jax.Array, others: jax.Array) -> jax.Array:
+def fit_line(members: jax.Array, others: jax.Array) -> jax.Array:
     """Slope and intercept [2] of the regression on members [a] and others [b]: damped Newton."""
     ridge = 1 / (members.size + others.size)
 
@@ -82,7 +84,7 @@ def _fit_line(members: jax.Array, others: jax.Array) -> jax.Array:
 def _membership(retain_train: jax.Array, test: jax.Array, forget_train: jax.Array) -> jax.Array:
     def one_network(entropies: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
         members, others, asked = entropies
-        slope, intercept = _fit_line(members, others)
+        slope, intercept = fit_line(members, others)
         return jnp.sum(slope * asked + intercept > 0, dtype=jnp.int32)
 
     counts: jax.Array = jax.lax.map(one_network, (retain_train, test, forget_train))  # [N]
@@ -109,6 +111,21 @@ def membership_inference(
       HyperForgetError: a set has no image, or an entropy is not finite.
     """
     sets = {"retain-train": retain_train, "test": test, "forget-train": forget_train}
+    check(sets)
+    with jax.enable_x64(True):
+        counts = _membership(*(jnp.asarray(value, jnp.float64) for value in sets.values()))
+        return np.asarray(counts) / np.float64(forget_train.shape[1])
+
+
+def check(sets: Mapping[str, NDArray[np.float64]]) -> None:
+    """Refuses sets of entropies that an attacker cannot use.
+
+    Args:
+      sets: what the images are, such as "test", to entropies [N, n].
+
+    Raises:
+      HyperForgetError: a set has no image, or an entropy is not finite.
+    """
     for name, entropies in sets.items():
         if entropies.shape[1] == 0:
             raise HyperForgetError(
@@ -120,6 +137,3 @@ def membership_inference(
                 f"membership inference got {name} entropies that are not finite for network {broken[0]} "
                 f"({broken.size} of {len(entropies)} networks): drop networks with NaN weights first"
             )
-    with jax.enable_x64(True):
-        counts = _membership(*(jnp.asarray(value, jnp.float64) for value in sets.values()))
-        return np.asarray(counts) / np.float64(forget_train.shape[1])

@@ -75,7 +75,8 @@ def _row(panel: Axes, height: int, line: PaperLine) -> None:
     )
     if line.printed_cloud is not None:
         panel.plot(line.printed_cloud, height, "|", color=CLOUD, markersize=11, label="retrained, printed")
-    panel.plot(line.printed, height, "x", color=INK, markersize=6, label="printed")
+    if line.printed is not None:
+        panel.plot(line.printed, height, "x", color=INK, markersize=6, label="printed")
     panel.plot(
         line.strict, height, "o", color=OURS, markerfacecolor=FILLS[line.method], markersize=6, label="ours"
     )
@@ -159,11 +160,13 @@ class Subset:
     """One forget set.
 
     Attributes:
+      unselected: median retain accuracy of all samples.
       selected: mean retain accuracy of the selected networks.
       cloud: median retain accuracy of the retrained networks.
       forget: mean forget accuracy of all samples.
     """
 
+    unselected: float
     selected: float
     cloud: float
     forget: float
