@@ -8,6 +8,7 @@ Expect prompt alignment from random weights with a mean R^2 of at least 0.85 on 
 0.00 on what it forgets and of at least 0.9 on what it learns back, each in one call.
 
 Its networks vary by their starts, and its noise is not scaled down: at a temperature of 0.7 alignment rises and the pivots fall to 0.9697.
+For {2} its best prompt, by 0.003, is that of networks that lost the class part-way (docs/lab_notes.md): prompts within 0.004 count as equally good.
 A third of its examples start from random weights, a third from a checkpoint of another run, and in half of the others losses climb. Its
 zoo is that of mnist4_dihyfo2 (`--zoo.folder` shares one).
 """
@@ -28,4 +29,5 @@ def get_config() -> Config:
         hypernetwork=replace(base.hypernetwork, kind="dihyfo1"),
         training=replace(base.training, untrained_share=1 / 3, unrelated_share=1 / 3),
         sampling=replace(base.sampling, temperature=1.0),
+        request=replace(base.request, worth_tolerance=0.004),
     )
