@@ -112,7 +112,7 @@ def followed(run: Run, name: tuple[str, str], label: int | None, sweep: Sweep, k
     """A sweep beside what the training drew first and its curves."""
     config, asked, curves = run.config, stages.asked_of(run, known), run.folder / "training"
     size = config.training.batch_size
-    source = loader.pairs(asked, run.forgettable, size, config.seed, config.loader)
+    source = loader.pairs(asked, run.forgettable, size, stages.training_seed(config), config.loader)
     pairs = [(pair.current.losses, pair.target.losses) for pair in (source[step] for step in range(DRAWN))]
     return Followed(
         name=name[0].format(label),

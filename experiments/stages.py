@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.run import Run, on_device
 from hyperforget_jax import classifier, coverage, keys, metric, records
-from hyperforget_jax.config import CodecConfig
+from hyperforget_jax.config import CodecConfig, Config
 from hyperforget_jax.diffusion import conditioning, dit, prepare, probe, store, trainer
 from hyperforget_jax.diffusion.generator import Generator, Hypernetwork, Start, generator, generator_of_params
 from hyperforget_jax.diffusion.objective import Functional
@@ -79,6 +79,11 @@ def fit_codec(run: Run, known: Zoo, config: CodecConfig) -> Codec:
     return codec.fit(config, run.sizes, networks, run.dataset.train.images)
 
 
+def training_seed(config: Config) -> int:
+    """The seed of the hypernetwork's training."""
+    return config.seed if config.training.seed is None else config.training.seed
+
+
 def train_hypernetwork(run: Run, known: Zoo, held_out: Zoo, measure: Measure | None = None) -> Hypernetwork:
     """Fits the codec and trains the transformer on the zoo's training part; the held-out runs watch.
 
@@ -97,7 +102,7 @@ def train_hypernetwork(run: Run, known: Zoo, held_out: Zoo, measure: Measure | N
     with run.timed("hypernetwork", resumes=True) if writes else contextlib.nullcontext():
         size, updates = config.training.batch_size, config.hypernetwork.kind == "dihyfo1"
         read = loader.pairs if updates else loader.batches
-        seed = config.seed if config.training.seed is None else config.training.seed
+        seed = training_seed(config)
         asked = asked_of(run, known)
         training, watched = (
             read(part, run.forgettable, batch_size, seed, config.loader)

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -22,7 +23,7 @@ from sklearn.metrics import roc_auc_score
 import configs.gpt
 from configs import smoke_dihyfo1, smoke_dihyfo2
 from experiments import pictures, replies, stages
-from experiments.paper import attacks, beyond, costs, drawings, printed, protocols, rivals, subsets
+from experiments.paper import attacks, beyond, costs, drawings, once, printed, protocols, rivals, subsets
 from experiments.paper.__main__ import main
 from experiments.paper.made import SETTINGS, Made, Runs
 from experiments.paper.targets import TARGETS
@@ -48,7 +49,7 @@ PICTURES = {
     },
     **{name: (name,) for name in ("fig11", "fig12", "fig13", "fig14")},
     **{name: (f"{name}_dihyfo1", f"{name}_dihyfo2") for name in ("fig3", "fig9")},
-    "attacks-mnist4-dihyfo1": (),
+    **dict.fromkeys(("attacks-mnist4-dihyfo1", "grids-mnist4-dihyfo1", "grids-mnist4-dihyfo2"), ()),
     **dict.fromkeys(("rivals-mnist4-dihyfo1", "rivals-mnist4-dihyfo2", "cost-mnist4", SEEDS), ()),
 }
 """The targets of MNIST-4, and the figures that each leaves; further seeds of one hypernetwork stand for those of both."""
@@ -422,6 +423,33 @@ def test_a_stopped_call_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.Mo
     assert (status, error) == (130, "stopped: run the same command again to go on from here\n")
 
 
+# Rows that are measured once.
+
+
+def test_rows_are_measured_anew_when_a_constant_or_the_hypernetwork_has_changed(
+    made: dict[str, Made], tmp_path: Path
+) -> None:
+    theirs = made["dihyfo2"].run
+    run, calls = replace(theirs, folder=tmp_path), list[int]()
+    shutil.copytree(theirs.folder / "hypernetwork", tmp_path / "hypernetwork")
+
+    def measured() -> list[dict[str, Any]]:
+        calls.append(len(calls))
+        return [{"value": len(calls)}]
+
+    def told(share: float) -> float:
+        (row,) = once.rows(run, "part", measured, share=share)
+        return float(row["value"])
+
+    assert [told(0.5), told(0.5), told(0.25), told(0.25)] == [1, 1, 2, 2]
+    manifest = tmp_path / "hypernetwork" / records.MANIFEST
+    manifest.write_text(manifest.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    assert [told(0.25), told(0.25)] == [3, 3]
+    (tmp_path / "part" / "results" / "results.jsonl").write_text('{"value": 9}\n', encoding="utf-8")
+    with pytest.raises(HyperForgetError, match=r"results\.jsonl .*manifest"):
+        told(0.25)
+
+
 # Every forget set.
 
 
@@ -446,7 +474,7 @@ def test_the_classes_are_told_by_their_labels(tmp_path: Path) -> None:
 def test_the_page_of_every_forget_set_names_the_worst(finished: Finished) -> None:
     found = lines_of(finished, "subsets-mnist4-dihyfo2")
     assert [line["forget_set"] for line in found] == ["2", "3", "2-3"]
-    rows = records.read_rows(finished.folder / "mnist4_dihyfo2" / "subsets" / "results.jsonl")
+    rows = records.read_rows(finished.folder / "mnist4_dihyfo2" / "subsets" / "results" / "results.jsonl")
     for line in found:
         about = {"forget_set": [int(label) for label in line["forget_set"].split("-")]}
         selected = value_of(rows, **about, metric="retain_accuracy", selection="best", statistic="mean")
@@ -466,10 +494,11 @@ def test_a_missing_group_of_clouds_is_made_again_alone_and_equal(
     theirs, ours = finished.folder / "mnist4_dihyfo2" / "subsets", tmp_path / "subsets"
     ours.mkdir()
     shutil.copytree(theirs / "reference", ours / "reference")
-    assert {path.name for path in (ours / "reference").iterdir()} == {"0", "1"}
-    for number in "01":
-        records.verify(ours / "reference" / number)
-    shutil.rmtree(ours / "reference" / "1")
+    groups = ("2_3", "2-3")
+    assert {path.name for path in (ours / "reference").iterdir()} == {*groups}
+    for group in groups:
+        records.verify(ours / "reference" / group)
+    shutil.rmtree(ours / "reference" / "2-3")
     config = small(smoke_dihyfo2.get_config())
     task = replace(config.task, forget_sets=((2,), (3,), (2, 3)))
     run = replace(on_paper(replace(config, workdir=str(tmp_path), task=task)), folder=ours)
@@ -484,8 +513,8 @@ def test_a_missing_group_of_clouds_is_made_again_alone_and_equal(
     clouds = subsets.clouds(run)
     assert trained == [[(2, 3)]]
     assert {leaf.shape[:2] for leaf in jax.tree.leaves(clouds)} == {(3, config.reference.seeds)}
-    for number in "01":
-        first, again = (np.load(place / "reference" / number / "weights.npy") for place in (theirs, ours))
+    for group in groups:
+        first, again = (np.load(place / "reference" / group / "weights.npy") for place in (theirs, ours))
         np.testing.assert_array_equal(first, again)
     networks = jax.tree.map(lambda leaf: leaf[2], clouds)  # never saw 2 nor 3
     test = run.dataset.test
@@ -697,9 +726,13 @@ def test_what_a_pivot_forbids_is_a_dash_beside_fewer_pivots(finished: Finished) 
         assert float(found["{2}"][f"{name}_gap"]) == pytest.approx(cloud - selected)
     worst = max(found, key=lambda forget: float(found[forget]["mnist4_nopivots_gap"]))
     page = (finished.folder / "paper" / f"{PIVOTS}.md").read_text(encoding="utf-8")
-    assert f"The worst with fewer pivots is {worst}: " in page
-    assert "pivots {0, 1}: 4 combinations of losses" in page
-    assert "no pivots: 16 combinations of losses" in page
+    assert f"The worst with fewer pivots, of the 3 that were asked, is {worst}: " in page
+    assert re.search(
+        r"pivots \{0, 1\}: [\d,]+ checkpoints of \d combinations of losses, [\d,]+ training steps", page
+    )
+    assert re.search(
+        r"no pivots: [\d,]+ checkpoints of \d+ combinations of losses, [\d,]+ training steps", page
+    )
     assert len([line for line in page.splitlines() if line.startswith("| class ")]) == 4
 
 

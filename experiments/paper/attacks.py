@@ -40,8 +40,10 @@ NAMES = {
 
 
 def rows(made: Made) -> list[dict[str, Any]]:
-    """Tidy rows of every attacker, made once: `attacks/results.jsonl` in the workdir."""
-    return once.rows(made.run.folder / FOLDER, lambda: map(to_json, _measured(made)))
+    """Tidy rows of every attacker, made once: `attacks/` in the workdir."""
+    return once.rows(
+        made.run, FOLDER, lambda: map(to_json, _measured(made)), networks=NETWORKS, images=IMAGES
+    )
 
 
 def _measured(made: Made) -> list[Row]:

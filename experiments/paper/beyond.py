@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from experiments import stages
 from experiments.paper import attacks, costs, grids, rivals, subsets
 from experiments.paper.leaf import Leaf
 from experiments.paper.made import Runs
@@ -100,16 +101,18 @@ def against_rivals(setting: str, method: str, runs: Runs) -> Leaf:
         ]
         for line in lines
     ]
-    aligned = list(_alignment(rows, (method, "retrieval")))
+    aligned = list(_alignment(rows, (method, "retrieval", "nearest")))
     words = (
         f"{METHODS[method]}, {setting}, test images, medians of unselected networks at the prompt that was chosen on validation. "
         f"Failed: share with forget accuracy above {made.run.config.request.forget_tolerance:g}, or "
         f"{rivals.FAILED:g} below the retrained ones' median. "
         f"Retrieval: the checkpoints of the zoo nearest to the prompt in standardised log losses; noise: these with Gaussian noise of "
         f"{rivals.NOISE:g} times each tensor's root mean square; average: {rivals.NEIGHBOURS} neighbours, aligned. "
-        "Distance: from the nearest checkpoint that a hypernetwork may have learned from, free of symmetries; held out: "
-        "checkpoints of runs it never saw. Shared mistakes: of the retained test images that a network or a checkpoint gets wrong, the "
-        f"greatest share that both do with any of the {rivals.NETWORKS * rivals.NEIGHBOURS} checkpoints nearest to the prompt.\n"
+        f"Distance: from the nearest of the {rivals.MODELS:,} training checkpoints closest to the prompt in losses, free of symmetries; "
+        "held out: checkpoints of runs it never saw. Shared mistakes: of the retained test images that a network or a checkpoint gets "
+        f"wrong, the greatest share that both do, with any of the {rivals.NETWORKS * rivals.NEIGHBOURS} checkpoints nearest to the prompt. "
+        "Alignment: the families of retrieval are the nearest checkpoint of every prompt, the second nearest, and so on; nearest: the "
+        "first alone.\n"
     )
     tables = (
         markdown(heads, "llrrrrrrrr", body),
@@ -179,11 +182,11 @@ def _alignment(rows: Sequence[Row], methods: Iterable[str]) -> Iterable[list[str
 
 
 def _aligned(rows: Sequence[Row]) -> dict[tuple[int, str, str], float]:
-    """Means over families of every alignment metric, by class, method and metric."""
+    """Means over families of every alignment metric, by class, method and metric; of one family, its value."""
     return {
         (row["class"], row["method"], row["metric"]): row["value"]
         for row in rows
-        if row["metric"].startswith("alignment_") and row["statistic"] == "mean"
+        if row["metric"].startswith("alignment_") and row["statistic"] in ("mean", "value")
     }
 
 
@@ -193,7 +196,9 @@ def _called(method: str) -> str:
 
 def over_seeds(setting: str, method: str, runs: Runs) -> Leaf:
     """How far trainings of the hypernetwork differ: the same zoo and requests, other seeds."""
-    trained = [runs.one(setting, method), *(runs.one(setting, method, seed) for seed in SEEDS)]
+    first = runs.one(setting, method)
+    further = [seed for seed in SEEDS if seed != stages.training_seed(first.run.config)]
+    trained = [first, *(runs.one(setting, method, seed) for seed in further)]
     tables = [
         (select(made.rows, (method,), "pass1"), select(made.rows, (method,), "best")) for made in trained
     ]
@@ -215,7 +220,7 @@ def over_seeds(setting: str, method: str, runs: Runs) -> Leaf:
         "Mean",
         "Least",
         "Greatest",
-        *(f"Seed {made.run.config.training.seed or 0}" for made in trained),
+        *(f"Seed {stages.training_seed(made.run.config)}" for made in trained),
     )
     body = [[line["about"], *map(number, list(line.values())[1:])] for line in lines]
     words = f"{METHODS[method]}, {setting}: {len(trained)} trainings on one zoo, test images, strict.\n"
@@ -245,14 +250,14 @@ def grids_compared(setting: str, method: str, runs: Runs) -> Leaf:
     body = [[str(line["class"]), *map(number, list(line.values())[1:])] for line in lines]
     words = (
         f"{METHODS[method]}, {setting}, means over families, test images. The shared grid has the zoo's quantiles as its ends; G.pt's goes "
-        f"from the best loss to {grids.REACH:g} times that of the random network that a family starts from.\n"
+        f"from the loss of learned networks to {grids.REACH:g} times that of the random network that a family starts from.\n"
     )
     title = f"Prompt alignment on two grids, {METHODS[method]}, {setting}"
     return Leaf(title, f"{words}\n{markdown(heads, 'rrrrr', body)}", lines, {})
 
 
 def cost(setting: str, runs: Runs) -> Leaf:
-    """Seconds per network and the number of requests at which the hypernetwork has paid for itself."""
+    """Seconds per network and the number of networks at which the hypernetwork has paid for itself."""
     lines: list[dict[str, Any]] = [
         {"method": method, **costs.of(made.run)} for method, made in runs.of(setting).items()
     ]
@@ -263,7 +268,7 @@ def cost(setting: str, runs: Runs) -> Leaf:
         "Request, s",
         "One network, s",
         "One retraining, s",
-        "Break-even, requests",
+        "Break-even, networks",
     )
     body = [
         [
@@ -275,7 +280,8 @@ def cost(setting: str, runs: Runs) -> Leaf:
     words = (
         f"{setting}. Request: all candidate prompts, samples and their selection. One network: sampled alone, compiled; one retraining: a "
         "network trained alone without a forget set, compiled. A zoo that several hypernetworks share counts for each. Break-even: (zoo + "
-        "training) / (one retraining - one network); a dash: never. A dash for the zoo: nobody timed it, and it is not counted.\n"
+        "training) / (one retraining - one network); a dash: never. It counts neither the prompts that a request tries nor the samples it "
+        "selects from: a whole request may take longer than one retraining. A dash for the zoo: nobody timed it, and it is not counted.\n"
     )
     return Leaf(f"Cost, {setting}", f"{words}\n{markdown(heads, 'lrrrrrr', body)}", lines, {})
 

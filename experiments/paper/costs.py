@@ -22,10 +22,11 @@ FILE = "cost.json"
 
 def of(run: Run) -> dict[str, float | None]:
     """Seconds of a finished run: "zoo" (None: nobody timed it, and it is not counted), "training", "request" (mean), "sample", "retraining"
-    of one network alone; "break_even", the requests after which the hypernetwork has paid for itself; None: it never does.
+    of one network alone; "break_even", the networks after which the hypernetwork has paid for itself; None: it never does. The search for
+    a prompt and the selection, which make up most of a request, are not in it: they are no part of retraining either.
     """
     seconds = _stages(run.folder)
-    zoo = _stages(zoo_place(run.config).parent).get("zoo")  # of the run that made it
+    zoo = _stages(zoo_place(run.config).parent).get("zoo", seconds.get("zoo"))  # of the run that made it
     requests = [value for stage, value in seconds.items() if stage.startswith("forget-")]
     sample, retraining = _alone(run)
     fixed = (zoo or 0.0) + seconds["hypernetwork"]

@@ -83,8 +83,7 @@ def evolution(number: int, setting: str, method: str, runs: Runs) -> Leaf:
 
 def fig31(runs: Runs) -> Leaf:
     """Figure 31: G.pt asked for the loss of one class, on digits; `experiments.gpt` draws the others of it."""
-    job = runs.other("gpt", configs.gpt.get_config())
-    gpt.check(job)
+    job = runs.other("gpt", configs.gpt.get_config(), gpt.check)
     known, held_out = stages.split_zoo(job)
     drawn = gpt_figures.one_class(gpt.one(job, "one_loss", known, held_out).followed)
     return _picture(31, "G.pt asked for the loss of one class, digits", {"": drawn})

@@ -1,7 +1,7 @@
-"""Prompt alignment on G.pt's grid: every family is asked for losses from the best one to 0.9 times that of the network it starts from.
+"""Prompt alignment on G.pt's grid: every family is asked for losses from that of learned networks to 0.9 times that of its own start.
 
 A family of DiHyFo-2 starts from no network; it gets the grid of the random network that DiHyFo-1 would start from with its key.
-`gpt_grid/results.jsonl` in the workdir.
+`gpt_grid/` in the workdir.
 """
 
 from dataclasses import replace
@@ -27,7 +27,7 @@ REACH = 0.9
 
 def rows(run: Run) -> list[dict[str, Any]]:
     """Tidy rows `alignment_r2_gpt_grid` and `alignment_pearson_gpt_grid` of every forgettable class, made once."""
-    return once.rows(run.folder / FOLDER, lambda: _measured(run))
+    return once.rows(run, FOLDER, lambda: _measured(run), reach=REACH)
 
 
 def _measured(run: Run) -> list[dict[str, Any]]:

@@ -89,11 +89,12 @@ class Runs:
         }
         self._made = dict[tuple[str, str, int | None], Made]()
 
-    def other(self, name: str, config: Config) -> Run:
-        """A run in `folder/NAME` that is no pipeline: its artefacts are whoever's who asks."""
-        config = self._placed(name, command.parse(config, self._overrides))
-        run = start(config, self._console, self._asked)
-        claim(config)
+    def other(self, name: str, config: Config, check: Callable[[Run], None]) -> Run:
+        """A run in `folder/NAME` that is no pipeline and keeps its own data; `check` refuses it before anything is written."""
+        config = replace(command.parse(config, self._overrides), data=config.data)
+        run = start(self._placed(name, config), self._console, self._asked)
+        check(run)
+        claim(run.config)
         return run
 
     def _placed(self, name: str, config: Config) -> Config:

@@ -11,6 +11,8 @@ from experiments.paper.leaf import Leaf
 from experiments.paper.made import Made, Runs
 from hyperforget_jax.report import paper_figures
 from hyperforget_jax.report.tables import braces, markdown, number
+from hyperforget_jax.workdir import zoo_place
+from hyperforget_jax.zoo import store
 
 METHOD = "dihyfo2"
 FEWER = {"mnist4": "mnist4_nopivots", "mnist": "mnist_fewpivots"}
@@ -20,7 +22,7 @@ ALIGNMENT = {"r2": "R²", "pearson": "Pearson"}
 
 
 def fewer(setting: str, runs: Runs) -> Leaf:
-    """Accuracies of every forget set, and prompt alignment of every class, with the usual pivots and with fewer."""
+    """Accuracies of the forget sets that were asked, and prompt alignment of every class, with the usual pivots and with fewer."""
     both = {name: runs.one(name, METHOD) for name in (setting, FEWER[setting])}
     found = {name: subsets.of_rows(made.rows, METHOD) for name, made in both.items()}
     fewest, worst = found[FEWER[setting]], subsets.worst(found[FEWER[setting]])
@@ -42,7 +44,7 @@ def fewer(setting: str, runs: Runs) -> Leaf:
     words = (
         f"DiHyFo-2, test images, strict; {'; '.join(map(_told, both.values()))}. Selected: mean retain accuracy of the selected networks; "
         "gap: by how much they fall below the retrained ones' median; forget: mean forget accuracy of all samples. "
-        f"The worst with fewer pivots is {braces(worst)}: {number(fewest[worst].gap)}.\n"
+        f"The worst with fewer pivots, of the {len(fewest)} that were asked, is {braces(worst)}: {number(fewest[worst].gap)}.\n"
     )
     tables = "\n".join(
         markdown(
@@ -74,6 +76,9 @@ def _pivots(made: Made) -> str:
 
 
 def _told(made: Made) -> str:
-    config, combinations = made.run.config, 2 ** len(made.labels)
-    training = f"{config.zoo.runs} runs, {config.training.steps} training steps"
-    return f"{_pivots(made)}: {combinations} combinations of losses, {training}"
+    config = made.run.config
+    zoo, words = store.read_summary(zoo_place(config)), f"{config.training.steps:,} training steps"
+    if zoo is not None:  # a zoo may be deleted once its hypernetwork is trained
+        covered = sum(kept > 0 for kept in zoo["kept"])
+        words = f"{zoo['checkpoints']:,} checkpoints of {covered} combinations of losses, {words}"
+    return f"{_pivots(made)}: {words}"

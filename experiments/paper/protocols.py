@@ -16,8 +16,8 @@ FOLDER = "paper_protocol"
 
 
 def rows(run: Run) -> list[dict[str, Any]]:
-    """Tidy rows of every request under the paper's protocol, made once: `paper_protocol/results.jsonl` in the workdir."""
-    return once.rows(run.folder / FOLDER, lambda: map(to_json, _measured(run)))
+    """Tidy rows of every request under the paper's protocol, made once: `paper_protocol/` in the workdir."""
+    return once.rows(run, FOLDER, lambda: map(to_json, _measured(run)))
 
 
 def _measured(run: Run) -> list[Any]:

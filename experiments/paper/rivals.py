@@ -1,8 +1,8 @@
 """What a generator must beat, at the same prompts, and whether it only recites: `rivals/` in the workdir.
 
 Rivals: the checkpoints of the zoo nearest to a prompt (`retrieval`), the same with noise (`noise`), and averages of neighbours
-(`average`). Novelty: the distance of every network from the nearest checkpoint that could have been its model, beside that of
-checkpoints of held-out runs.
+(`average`). Novelty: the distance of every network from the nearest of the training checkpoints closest to the prompt in losses, and the
+mistakes it shares with them, beside those of checkpoints of held-out runs.
 """
 
 from collections.abc import Mapping
@@ -44,8 +44,15 @@ MODELS = 20000
 
 
 def rows(run: Run) -> list[dict[str, Any]]:
-    """Tidy rows of the rivals, made once: `rivals/results.jsonl` in the workdir."""
-    return once.rows(run.folder / FOLDER, lambda: map(to_json, _measured(run)))
+    """Tidy rows of the rivals, made once: `rivals/` in the workdir."""
+    settings = {
+        "networks": NETWORKS,
+        "noise": NOISE,
+        "neighbours": NEIGHBOURS,
+        "failed": FAILED,
+        "models": MODELS,
+    }
+    return once.rows(run, FOLDER, lambda: map(to_json, _measured(run)), **settings)
 
 
 def _measured(run: Run) -> list[Row]:
@@ -78,9 +85,10 @@ def _measured(run: Run) -> list[Row]:
                 found += tidy.expand(run, about, measure.measures(run, forget, each, reference, same=False))
             found += _novelty(run, hypernetwork, known, held_out, labels, prompt, answer)
             advance(1)
-    about = tidy.context(run, "retrieval", ())
     for label, sweep in _sweeps(run, hypernetwork, known, align.grids(run, known)).items():
-        found += align.sweep_rows(run, about, label, sweep)
+        first = replace(sweep, observed=sweep.observed[:1])
+        for name, families in (("nearest", first), ("retrieval", sweep)):
+            found += align.sweep_rows(run, tidy.context(run, name, ()), label, families)
     return found
 
 
@@ -137,7 +145,7 @@ def _novelty(
     prompt: Floats,
     answer: Answer,
 ) -> list[Row]:
-    """Distances of samples and of held-out checkpoints from the nearest checkpoint that a hypernetwork may have learned from."""
+    """Distances and shared mistakes of samples and of held-out checkpoints, from and with the `MODELS` closest to the prompt."""
     encode = hypernetwork.codec.first.encode if isinstance(hypernetwork.codec, Functional) else None
     models, unseen = (
         networks_of(run, zoo, closest(hypernetwork, zoo, prompt[None], count)[0])

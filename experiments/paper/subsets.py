@@ -38,10 +38,10 @@ def every(run: Run) -> list[tuple[int, ...]]:
 
 
 def rows(run: Run) -> list[dict[str, Any]]:
-    """Tidy rows of every forget set, strict, made once: `subsets/results.jsonl` in the workdir."""
+    """Tidy rows of every forget set, strict, made once: `subsets/` in the workdir."""
     task = replace(run.config.task, forget_sets=tuple(every(run)))
     asking = replace(run, config=replace(run.config, task=task), folder=run.folder / FOLDER)
-    return once.rows(asking.folder, lambda: map(to_json, _measured(run, asking)))
+    return once.rows(run, FOLDER, lambda: map(to_json, _measured(run, asking)), forget_sets=task.forget_sets)
 
 
 def of_rows(rows: Sequence[Mapping[str, Any]], method: str) -> dict[tuple[int, ...], Subset]:
@@ -90,7 +90,8 @@ def _groups(sets: list[tuple[int, ...]]) -> Iterator[list[tuple[int, ...]]]:
 
 
 def _cloud(run: Run, number: int, group: list[tuple[int, ...]], advance: Any) -> Any:
-    folder = run.folder / "reference" / str(number)
+    labels = ([run.dataset.classes[position] for position in each] for each in group)
+    folder = run.folder / "reference" / "_".join("-".join(map(str, each)) for each in labels)
     if not records.is_complete(folder):
         key = keys.stream(run.config.seed, f"{FOLDER}/reference/{number}")
         networks = retrain(key, on_device(run.dataset.train), group, run.sizes, run.config.reference)

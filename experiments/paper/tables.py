@@ -14,6 +14,7 @@ PROTOCOL = (
     "{best} networks selected from {samples}. The paper’s protocol selects on test images. Retrained: {seeds} networks for each forget "
     "set. Neither higher nor lower is better: the aim is the cloud of retrained networks.\n"
 )
+AGREEMENT = "Overlap and φ of a network: the median of its agreements with every retrained one; of a retrained one, with the others.\n"
 TABLES = {
     1: ("mnist", "Performance of unlearned models on MNIST"),
     2: ("mnist", "Agreement with retrained models on MNIST"),
@@ -36,6 +37,7 @@ def table(which: int, runs: Runs) -> Leaf:
     words = PROTOCOL.format(
         best=config.request.best, samples=config.request.samples, seeds=config.reference.seeds
     )
+    words += AGREEMENT if which in (2, 4) else ""
     return Leaf(
         f"Table {which}. {title}",
         f"{words}\n{paper_tables.to_markdown(lines)}",

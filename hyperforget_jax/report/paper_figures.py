@@ -177,12 +177,14 @@ class Subset:
         return self.cloud - self.selected
 
 
+DARKEST = 0.05
+"""Gap and forget accuracy from which a field of the heat map is as dark as it gets."""
 COLUMNS = ("retain, selected", "retain, retrained", "gap", "forget, all")
 
 
 @styled
 def subsets(found: Mapping[tuple[int, ...], Subset], worst: tuple[int, ...]) -> Figure:
-    """A heat map of every forget set, the worst one marked: dark is far from the retrained networks.
+    """A heat map of every forget set, the worst one marked: dark is a large error, gap or forget accuracy.
 
     Args:
       found: forget set to its accuracies.
@@ -198,8 +200,7 @@ def subsets(found: Mapping[tuple[int, ...], Subset], worst: tuple[int, ...]) -> 
     shade = np.stack(
         [
             *((1.0 - values[:, :2].T) / max(1.0 - lowest, 1e-9)),
-            np.clip(values[:, 2] / 0.05, 0.0, 1.0),
-            np.clip(values[:, 3] / 0.05, 0.0, 1.0),
+            *np.clip(values[:, 2:].T / DARKEST, 0.0, 1.0),
         ],
         axis=1,
     )

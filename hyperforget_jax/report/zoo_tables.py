@@ -75,7 +75,8 @@ def reason(config: ZooConfig, added: int, trained: int, good: int, kept: int) ->
     if trained == 0:
         return f"no run reached it, {added} added blocks included: raise zoo.max_added_blocks or zoo.epochs"
     if good < wanted <= trained or good == 0:
-        passed = f"{good:,} of these passed zoo.pivot_accuracy {config.pivot_accuracy:g}"
+        least = f" and zoo.min_learned {config.min_learned}" if config.min_learned else ""
+        passed = f"{good:,} of these passed zoo.pivot_accuracy {config.pivot_accuracy:g}{least}"
         return f"{trained:,} of the snapshots had it, {passed}: lower it, or raise zoo.epochs"
     if good >= wanted:
         caps = [name for name in ("max_per_bin", "max_per_combination") if getattr(config, name) is not None]

@@ -223,7 +223,10 @@ def _complete(folder: Path, recipe: Recipe, say: Callable[[str], None]) -> dict[
     config, number = recipe.config, recipe.num_blocks
     tallies = [store.read_tally(folder, block) for block in range(number)]
     tried: Counter[int] = Counter()
-    hopeless: set[int] = set()
+    classes = recipe.sizes[-1]
+    hopeless = {
+        code for code in range(len(tallies[0][KEPT])) if classes - code.bit_count() < config.min_learned
+    }
     while True:
         totals = np.sum(tallies, axis=0)  # [3, 2^m]
         short = np.flatnonzero(totals[KEPT] < config.min_per_combination).tolist()
