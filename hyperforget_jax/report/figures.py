@@ -57,7 +57,7 @@ def save(figure: Figure, folder: Path, name: str) -> None:
     with writing_errors(folder):
         folder.mkdir(exist_ok=True)
         with matplotlib.rc_context(RC):
-            figure.savefig(folder / f"{name}.png", dpi=150, metadata={"Software": None})
+            figure.savefig(folder / f"{name}.png", metadata={"Software": None})
         (folder / f"{name}.svg").write_bytes(to_svg(figure))
 
 

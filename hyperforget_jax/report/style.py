@@ -51,6 +51,7 @@ RC: dict[Any, Any] = {
     "legend.frameon": False,
     "legend.fontsize": 9.0,
     "figure.facecolor": "white",
+    "figure.dpi": 150,  # also while the layout is settled: text is wider at some resolutions than at others
     "figure.constrained_layout.h_pad": 0.06,
     "figure.constrained_layout.w_pad": 0.06,
     "mathtext.fontset": "dejavusans",
