@@ -384,6 +384,20 @@ def test_without_alignment_during_training_its_figure_is_refused(tmp_path: Path)
         drawings.evolution(12, "mnist4", "dihyfo1", runs)
 
 
+def test_g_pt_keeps_its_own_data_and_is_checked_before_anything_is_written(tmp_path: Path) -> None:
+    overrides = ["--data.dir", str(tmp_path), "--training.steps", "7"]
+    runs = Runs(tmp_path / "runs", {}, overrides, Console(file=io.StringIO()), "python -m experiments.paper")
+
+    def refuse(run: Run) -> None:
+        assert run.config.training.steps == 7
+        assert run.config.data == one_number().data
+        raise HyperForgetError("no")
+
+    with pytest.raises(HyperForgetError, match="no"):
+        runs.other("gpt", one_number(), refuse)
+    assert not (tmp_path / "runs").exists()
+
+
 # The command line.
 
 
