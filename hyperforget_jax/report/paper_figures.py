@@ -1,5 +1,6 @@
 """Figures of the paper that no single run draws: its tables as pictures, hypernetworks side by side, agreement with retraining."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from hyperforget_jax.report.style import CLOUD, FAINT, INK, OURS, REFERENCE, WID
 from hyperforget_jax.report.tables import METRICS, braces
 
 Array = NDArray[np.number]
+TITLE_WIDTH = 12
+"""Letters in a line of a panel's title: five panels stand side by side."""
 FILLS = {"dihyfo1": "none", "dihyfo2": OURS}
 """Of the marks of ours: hollow for DiHyFo-1."""
 
@@ -49,7 +52,7 @@ def table(lines: Sequence[PaperLine]) -> Figure:
     for panel, metric in zip(panels, metrics, strict=True):
         for line in (line for line in lines if line.metric == metric):
             _row(panel, -rows.index((line.forget_set, line.method)), line)
-        panel.set_title(METRICS[metric].name, fontsize=9.0)
+        panel.set_title(textwrap.fill(METRICS[metric].name, TITLE_WIDTH), fontsize=9.0)
         panel.xaxis.set_major_locator(MaxNLocator(3))
         panel.margins(x=0.12)
         panel.set_ylim(0.5 - len(rows), 0.5)
