@@ -118,7 +118,8 @@ def sweeps(run: Run, asked: Mapping[int, Grid], generate: Generator) -> dict[int
     """The sweep of every class, measured on test; an artefact."""
     folder = run.folder / "alignment"
     if not run.reuses("alignment", folder):
-        found = _followed(run, asked, generate)
+        with run.timed("alignment", resumes=False):
+            found = followed(run, asked, generate)
         with records.new_artefact(folder, identity(run.config)) as place:
             for label, sweep in found.items():
                 arrays = {name: value for name, value in vars(sweep).items() if value is not None}
@@ -137,13 +138,13 @@ def stored(run: Run, labels: Iterable[int]) -> dict[int, Sweep]:
     return found
 
 
-def _followed(run: Run, asked: Mapping[int, Grid], generate: Generator) -> dict[int, Sweep]:
+def followed(run: Run, asked: Mapping[int, Grid], generate: Generator) -> dict[int, Sweep]:
+    """The sweep of every class, measured on test anew."""
     config = run.config.evaluation
     families = jax.random.split(keys.stream(run.config.seed, "alignment"), config.alignment_families)
     test = on_device(run.dataset.test)
     total = len(asked) * len(families) * config.alignment_prompts
-    timed = run.timed("alignment", resumes=False)
-    with timed, track(run.console, "alignment", total, "networks") as advance:
+    with track(run.console, "alignment", total, "networks") as advance:
         return {
             label: follow(run, grid, column, generate, jax.random.clone(families), test, advance)
             for label, (column, grid) in placed(run, asked).items()

@@ -730,15 +730,15 @@ def test_what_a_pivot_forbids_is_a_dash_beside_fewer_pivots(finished: Finished) 
     found = {line["about"]: line for line in lines_of(finished, PIVOTS)}
     assert list(found) == ["{0}", "{2}", "{0, 2}"]
     for forget, line in found.items():
-        assert (line["mnist4_selected"] == "") == (forget != "{2}")
-    for name in ("mnist4", "mnist4_nopivots"):
+        assert (line["selected, pivots {0, 1}"] == "") == (forget != "{2}")
+    for name, pivots in (("mnist4", "pivots {0, 1}"), ("mnist4_nopivots", "no pivots")):
         rows = records.read_rows(finished.folder / f"{name}_dihyfo2" / "results.jsonl")
         about: dict[str, Any] = {"forget_set": [2], "metric": "retain_accuracy"}
         selected = value_of(rows, **about, selection="best", statistic="mean")
         cloud = value_of(rows, **about, method="retrain", statistic="median")
-        assert float(found["{2}"][f"{name}_selected"]) == selected
-        assert float(found["{2}"][f"{name}_gap"]) == pytest.approx(cloud - selected)
-    worst = max(found, key=lambda forget: float(found[forget]["mnist4_nopivots_gap"]))
+        assert float(found["{2}"][f"selected, {pivots}"]) == selected
+        assert float(found["{2}"][f"gap, {pivots}"]) == pytest.approx(cloud - selected)
+    worst = max(found, key=lambda forget: float(found[forget]["gap, no pivots"]))
     page = (finished.folder / "paper" / f"{PIVOTS}.md").read_text(encoding="utf-8")
     assert f"The worst with fewer pivots, of the 3 that were asked, is {worst}: " in page
     assert re.search(
@@ -747,7 +747,12 @@ def test_what_a_pivot_forbids_is_a_dash_beside_fewer_pivots(finished: Finished) 
     assert re.search(
         r"no pivots: [\d,]+ checkpoints of \d+ combinations of losses, [\d,]+ training steps", page
     )
-    assert len([line for line in page.splitlines() if line.startswith("| class ")]) == 4
+    told = [line.strip("|").split("|") for line in page.splitlines() if line.startswith("| class ")]
+    assert [cells[0].strip() for cells in told] == ["class 0", "class 1", "class 2", "class 3"]
+    dashes = [
+        [cell.strip() == "–" for cell in cells[1:4]] for cells in told
+    ]  # R² of either, and on the usual grid
+    assert dashes == 2 * [[True, False, True]] + 2 * [[False, False, False]]
 
 
 # Costs.

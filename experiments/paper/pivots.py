@@ -3,71 +3,89 @@
 Paper, sections 6 and A.5. Both runs are DiHyFo-2; what one cannot be asked, since a pivot is never forgotten, is a dash.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from experiments.paper import subsets
+from experiments import align, stages
+from experiments.paper import once, subsets
 from experiments.paper.leaf import Leaf
 from experiments.paper.made import Made, Runs
+from experiments.run import Run
+from hyperforget_jax.evaluate.rows import Row, to_json
 from hyperforget_jax.report import paper_figures
 from hyperforget_jax.report.tables import braces, markdown, number
-from hyperforget_jax.workdir import zoo_place
+from hyperforget_jax.workdir import identity, zoo_place
 from hyperforget_jax.zoo import store
 
 METHOD = "dihyfo2"
 FEWER = {"mnist4": "mnist4_nopivots", "mnist": "mnist_fewpivots"}
 """Setting to that with fewer pivots."""
+FOLDER = "usual_grid"
 ACCURACIES = {"selected": "selected", "gap": "gap", "forget": "forget, all"}
 ALIGNMENT = {"r2": "R²", "pearson": "Pearson"}
 
 
 def fewer(setting: str, runs: Runs) -> Leaf:
     """Accuracies of the forget sets that were asked, and prompt alignment of every class, with the usual pivots and with fewer."""
-    both = {name: runs.one(name, METHOD) for name in (setting, FEWER[setting])}
-    found = {name: subsets.of_rows(made.rows, METHOD) for name, made in both.items()}
-    fewest, worst = found[FEWER[setting]], subsets.worst(found[FEWER[setting]])
-    lines: list[dict[str, Any]] = [
+    usual, less = (runs.one(name, METHOD) for name in (setting, FEWER[setting]))
+    found = {_pivots(made): subsets.of_rows(made.rows, METHOD) for made in (usual, less)}
+    aligned = {_pivots(made): _alignment(made.rows) for made in (usual, less)}
+    aligned[f"{_pivots(less)}, grid of the other"] = _alignment(_on_grid_of(usual.run, less.run))
+    fewest = found[_pivots(less)]
+    worst = subsets.worst(fewest)
+    accuracies: list[dict[str, Any]] = [
         {"about": braces(forget)}
         | {
-            f"{name}_{one}": getattr(each.get(forget), one, None)
-            for one in ACCURACIES
+            f"{what}, {name}": getattr(each.get(forget), one, None)
+            for one, what in ACCURACIES.items()
             for name, each in found.items()
         }
         for forget in fewest
     ]
-    aligned = {name: _alignment(made) for name, made in both.items()}
-    classes: list[dict[str, Any]] = [
+    alignment: list[dict[str, Any]] = [
         {"about": f"class {label}"}
-        | {f"{name}_{one}": each.get((label, one)) for one in ALIGNMENT for name, each in aligned.items()}
-        for label in both[FEWER[setting]].labels
+        | {
+            f"{what}, {name}": each.get((label, one))
+            for one, what in ALIGNMENT.items()
+            for name, each in aligned.items()
+        }
+        for label in less.labels
     ]
     words = (
-        f"DiHyFo-2, test images, strict; {'; '.join(map(_told, both.values()))}. Selected: mean retain accuracy of the selected networks; "
+        f"DiHyFo-2, test images, strict; {_told(usual)}; {_told(less)}. Selected: mean retain accuracy of the selected networks; "
         "gap: by how much they fall below the retrained ones' median; forget: mean forget accuracy of all samples. "
-        f"The worst with fewer pivots, of the {len(fewest)} that were asked, is {braces(worst)}: {number(fewest[worst].gap)}.\n"
+        f"The worst with fewer pivots, of the {len(fewest)} that were asked, is {braces(worst)}: {number(fewest[worst].gap)}. "
+        "A grid ends at a quantile of the class's loss among checkpoints that know the other classes: fewer pivots leave fewer of these, "
+        "and a short grid makes R² small. The last columns follow the grid of the usual pivots.\n"
     )
-    tables = "\n".join(
-        markdown(
-            (
-                first,
-                *(f"{what}, {pivots}" for what in whats.values() for pivots in map(_pivots, both.values())),
-            ),
-            "l" + 2 * len(whats) * "r",
-            [[line["about"], *map(number, list(line.values())[1:])] for line in body],
-        )
-        for first, whats, body in (("Forget", ACCURACIES, lines), ("Class", ALIGNMENT, classes))
-    )
-    name = f"pivots-{setting}"
+    text = "\n".join((words, *map(_table, (accuracies, alignment))))
     figure = paper_figures.subsets(fewest, worst)
-    return Leaf(f"Fewer pivots, {setting}", f"{words}\n{tables}", lines, {name: figure})
+    return Leaf(f"Fewer pivots, {setting}", text, accuracies, {f"pivots-{setting}": figure})
 
 
-def _alignment(made: Made) -> Mapping[tuple[int, str], float]:
+def _table(lines: Sequence[Mapping[str, Any]]) -> str:
+    heads = ["", *list(lines[0])[1:]]
+    body = [[line["about"], *map(number, list(line.values())[1:])] for line in lines]
+    return markdown(heads, "l" + (len(heads) - 1) * "r", body)
+
+
+def _alignment(rows: Iterable[Mapping[str, Any]]) -> Mapping[tuple[int, str], float]:
     return {
         (row["class"], row["metric"].removeprefix("alignment_")): row["value"]
-        for row in made.rows
+        for row in rows
         if row["metric"] in ("alignment_r2", "alignment_pearson") and row["statistic"] == "mean"
     }
+
+
+def _on_grid_of(usual: Run, run: Run) -> list[dict[str, Any]]:
+    """Tidy rows of the run's prompt alignment on the grids of the usual one, made once: `usual_grid/` in its workdir."""
+    return once.rows(run, FOLDER, lambda: map(to_json, _measured(usual, run)), grid_of=identity(usual.config))
+
+
+def _measured(usual: Run, run: Run) -> Iterable[Row]:
+    generate = stages.sampling(run, stages.train_hypernetwork(run, *stages.split_zoo(run)))
+    grids = align.grids(usual, stages.split_zoo(usual)[0])
+    return align.alignment_rows(run, align.followed(run, grids, generate))
 
 
 def _pivots(made: Made) -> str:
