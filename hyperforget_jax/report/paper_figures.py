@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hyperforget_jax.report.figures import alignment_panel
 from hyperforget_jax.report.paper_tables import METHODS, PaperLine
 from hyperforget_jax.report.style import CLOUD, FAINT, INK, OURS, REFERENCE, WIDTH, class_axes, styled
-from hyperforget_jax.report.tables import METRICS, braces
+from hyperforget_jax.report.tables import METRICS, braces, number
 
 Array = NDArray[np.number]
 TITLE_WIDTH = 12
@@ -215,7 +215,7 @@ def subsets(found: Mapping[tuple[int, ...], Subset], worst: tuple[int, ...]) -> 
     left.set_title("forgotten", fontsize=9.0)
     right.imshow(shade, cmap="Oranges", vmin=0.0, vmax=1.6, aspect="auto")
     for row, column in np.ndindex(values.shape):
-        right.text(column, row, f"{values[row, column]:.4f}", ha="center", va="center", fontsize=7.5)
+        right.text(column, row, number(values[row, column]), ha="center", va="center", fontsize=7.5)
     right.set_xticks(range(len(COLUMNS)), COLUMNS)
     place = order.index(worst)
     right.axhspan(place - 0.46, place + 0.46, fill=False, edgecolor=INK, linewidth=1.6)
