@@ -215,7 +215,7 @@ def subsets(found: Mapping[tuple[int, ...], Subset], worst: tuple[int, ...]) -> 
     left.set_title("forgotten", fontsize=9.0)
     right.imshow(shade, cmap="Oranges", vmin=0.0, vmax=1.6, aspect="auto")
     for row, column in np.ndindex(values.shape):
-        right.text(column, row, number(values[row, column]), ha="center", va="center", fontsize=7.5)
+        right.text(column, row, number(float(values[row, column])), ha="center", va="center", fontsize=7.5)
     right.set_xticks(range(len(COLUMNS)), COLUMNS)
     place = order.index(worst)
     right.axhspan(place - 0.46, place + 0.46, fill=False, edgecolor=INK, linewidth=1.6)
