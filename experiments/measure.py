@@ -55,6 +55,11 @@ def outputs(networks: Params, dataset_test: Split, dataset_train: Split) -> Outp
     return Outputs(probabilities, probabilities.argmax(-1), np.concatenate(entropies, axis=1), of_classes)
 
 
+def predictions(run: Run, networks: Params) -> Floats:
+    """Answers [N, n] of N stacked networks on test."""
+    return np.asarray(classifier.logits_of_many(networks, jnp.asarray(run.dataset.test.images)).argmax(-1))
+
+
 @dataclass(frozen=True)
 class Evaluated:
     """One answered request, measured on test.

@@ -56,8 +56,7 @@ def _measured(made: Made) -> list[Row]:
                 networks = jax.tree.map(lambda leaf, kept=kept: leaf[kept], answer.networks)
                 ours = measure.outputs(networks, run.dataset.test, run.dataset.train)
                 found += tidy.expand(run, replace(about, selection=selection), scores(run, index, ours))
-            cloud = jax.tree.map(lambda leaf, index=index: leaf[index], made.cloud)
-            theirs = measure.outputs(cloud, run.dataset.test, run.dataset.train)
+            theirs = measure.outputs(made.cloud_of(index), run.dataset.test, run.dataset.train)
             found += tidy.expand(run, replace(about, method=CLOUD), scores(run, index, theirs))
             advance(1)
     return found

@@ -50,10 +50,7 @@ def every_subset(setting: str, method: str, runs: Runs) -> Leaf:
         "Gap",
         "Forget, all",
     )
-    body = [
-        [braces(map(int, line["forget_set"].split("-"))), *map(number, list(line.values())[1:])]
-        for line in lines
-    ]
+    body = [[_braced(line), *map(number, list(line.values())[1:])] for line in lines]
     words = (
         f"{METHODS[method]}, {setting}: one hypernetwork, {len(found)} forget sets, test images, strict. Gap: by how much the selected "
         f"networks fall below the retrained ones' median. The worst is {braces(worst)}: {number(found[worst].gap)}.\n"
@@ -95,7 +92,7 @@ def against_rivals(setting: str, method: str, runs: Runs) -> Leaf:
     )
     body = [
         [
-            braces(map(int, line["forget_set"].split("-"))),
+            _braced(line),
             _called(line["method"]),
             *(number(line[metric]) for metric in COMPARED),
         ]
@@ -150,7 +147,7 @@ def attackers(setting: str, method: str, runs: Runs) -> Leaf:
     )
     body = [
         [
-            braces(map(int, line["forget_set"].split("-"))),
+            _braced(line),
             attacks.NAMES[line["metric"]],
             *(number(line[name]) for name in ("selected_mean", "all_median", "cloud_mean")),
             interval(line["cloud_low"], line["cloud_high"]),
@@ -166,6 +163,11 @@ def attackers(setting: str, method: str, runs: Runs) -> Leaf:
     )
     title = f"Other membership attackers, {METHODS[method]}, {setting}"
     return Leaf(title, f"{words}\n{markdown(heads, 'llrrrrl', body)}", lines, {})
+
+
+def _braced(line: Mapping[str, Any]) -> str:
+    """The forget set of a line of a CSV file, as people write it."""
+    return braces(map(int, line["forget_set"].split("-")))
 
 
 def _value(found: Mapping[tuple[Any, ...], Row], forget: tuple[int, ...], metric: str) -> float | None:
@@ -207,11 +209,11 @@ def over_seeds(setting: str, method: str, runs: Runs) -> Leaf:
             "about": f"{braces(forget)}, {what}",
             **_spread([found[which][forget, metric, statistic]["value"] for found in tables]),
         }
-        for forget in trained[0].run.config.task.forget_sets
+        for forget in first.run.config.task.forget_sets
         for what, which, metric, statistic in SEEDED
     ]
     aligned = [_aligned(made.rows) for made in trained]
-    for label in trained[0].labels:
+    for label in first.labels:
         for name, metric in (("R²", "alignment_r2"), ("Pearson", "alignment_pearson")):
             values = [means[label, method, metric] for means in aligned]
             lines.append({"about": f"class {label}, {name}, mean", **_spread(values)})

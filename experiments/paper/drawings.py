@@ -2,18 +2,15 @@
 
 from collections.abc import Mapping
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
 import configs.gpt
-from experiments import align, gpt, stages
+from experiments import align, gpt, measure, stages
 from experiments.align import Sweep
 from experiments.paper.leaf import Leaf
 from experiments.paper.made import Made, Runs
-from hyperforget_jax import classifier, records
-from hyperforget_jax.classifier import Params
+from hyperforget_jax import records
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.evaluate import accuracy
 from hyperforget_jax.report import figures, gpt_figures, paper_figures, paper_tables, strips
@@ -98,19 +95,16 @@ def _sweep(sweep: Sweep) -> tuple[np.ndarray, np.ndarray, float]:
     return sweep.targets, sweep.observed, sweep.learned
 
 
-def _answers_of(made: Made, networks: Params) -> np.ndarray:
-    """Predictions [N, n] of N stacked networks on test."""
-    images = jnp.asarray(made.run.dataset.test.images)
-    return np.asarray(classifier.logits_of_many(networks, images).argmax(-1))
-
-
 def _request(made: Made, index: int) -> strips.Request:
     """Accuracies of every network that answers one request, and of the retrained ones."""
     answer, labels = made.answers[index], made.run.dataset.test.labels
     forgotten = np.isin(labels, made.run.forget_sets[index])
     (retain, forget), (cloud_retain, cloud_forget) = (
         [accuracy.accuracy(answers, labels, member) for member in (~forgotten, forgotten)]
-        for answers in (_answers_of(made, answer.networks), _answers_of(made, _cloud(made, index)))
+        for answers in (
+            measure.predictions(made.run, answer.networks),
+            measure.predictions(made.run, made.cloud_of(index)),
+        )
     )
     forget_set = made.run.config.task.forget_sets[index]
     return strips.Request(forget_set, retain, forget, answer.selected, cloud_retain, cloud_forget)
@@ -119,9 +113,9 @@ def _request(made: Made, index: int) -> strips.Request:
 def _agreement(made: Made, index: int) -> Agreement:
     """The best unlearned network beside the retrained one of median accuracy on the retain set."""
     answer, labels, size = made.answers[index], made.run.dataset.test.labels, made.run.sizes[-1]
-    ours = _answers_of(made, answer.networks)[answer.selected[0]]  # [n]
+    ours = measure.predictions(made.run, answer.networks)[answer.selected[0]]  # [n]
     retained = ~np.isin(labels, made.run.forget_sets[index])
-    retrained = _answers_of(made, _cloud(made, index))  # [M, n]
+    retrained = measure.predictions(made.run, made.cloud_of(index))  # [M, n]
     ranked = np.argsort(accuracy.accuracy(retrained, labels, retained), kind="stable")  # [M]
     theirs = retrained[ranked[len(ranked) // 2]]  # [n]
     test, retain = (
@@ -129,7 +123,3 @@ def _agreement(made: Made, index: int) -> Agreement:
         for member in (np.ones_like(retained), retained)
     )
     return Agreement(made.run.config.task.forget_sets[index], made.run.dataset.classes, test, retain)
-
-
-def _cloud(made: Made, index: int) -> Params:
-    return jax.tree.map(lambda leaf: leaf[index], made.cloud)

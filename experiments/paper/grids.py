@@ -13,11 +13,9 @@ import numpy as np
 from experiments import align, stages
 from experiments.align import Grid
 from experiments.paper import once
-from experiments.run import Run, on_device
-from experiments.tidy import context
+from experiments.run import Run
 from hyperforget_jax import keys
 from hyperforget_jax.evaluate.rows import to_json
-from hyperforget_jax.progress import track
 from hyperforget_jax.unlearn.request import Floats
 
 FOLDER = "gpt_grid"
@@ -33,17 +31,15 @@ def rows(run: Run) -> list[dict[str, Any]]:
 def _measured(run: Run) -> list[dict[str, Any]]:
     known, held_out = stages.split_zoo(run)
     generate = stages.sampling(run, stages.train_hypernetwork(run, known, held_out))
-    config = run.config.evaluation
-    families = jax.random.split(keys.stream(run.config.seed, "alignment"), config.alignment_families)
-    losses = np.asarray(stages.random_start(run, jax.random.clone(families)).losses)  # [F, K]
-    asked, test, found = align.grids(run, known), on_device(run.dataset.test), []
-    about = context(run, run.config.hypernetwork.kind, ())
-    total = len(asked) * len(families) * config.alignment_prompts
-    with track(run.console, "G.pt's grid", total, "networks") as advance:
-        for label, (column, shared) in align.placed(run, asked).items():
-            grid = Grid(of_starts(shared, column, losses[:, column]), shared.learned)
-            sweep = align.follow(run, grid, column, generate, jax.random.clone(families), test, advance)
-            found += align.sweep_rows(run, about, label, sweep)
+    families = jax.random.split(
+        keys.stream(run.config.seed, "alignment"), run.config.evaluation.alignment_families
+    )
+    losses = np.asarray(stages.random_start(run, families).losses)  # [F, K]
+    asked = {
+        label: Grid(of_starts(shared, column, losses[:, column]), shared.learned)
+        for label, (column, shared) in align.placed(run, align.grids(run, known)).items()
+    }
+    found = align.alignment_rows(run, align.followed(run, asked, generate))
     return [to_json(replace(row, metric=f"{row.metric}_gpt_grid")) for row in found]
 
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import jax
 from rich.console import Console
 
 from configs import (
@@ -61,6 +62,10 @@ class Made:
     def cloud(self) -> Params:
         """Its retrained networks: leaves [F, M, …]."""
         return replies.retrained_cloud(self.run)
+
+    def cloud_of(self, index: int) -> Params:
+        """The retrained networks of one request: leaves [M, …]."""
+        return jax.tree.map(lambda leaf: leaf[index], self.cloud)
 
     @property
     def labels(self) -> list[int]:

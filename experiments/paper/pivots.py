@@ -13,7 +13,7 @@ from experiments.paper.made import Made, Runs
 from experiments.run import Run
 from hyperforget_jax.evaluate.rows import Row, to_json
 from hyperforget_jax.report import paper_figures
-from hyperforget_jax.report.tables import braces, markdown, number
+from hyperforget_jax.report.tables import alignment_table, braces, markdown, number
 from hyperforget_jax.workdir import identity, zoo_place
 from hyperforget_jax.zoo import store
 
@@ -22,15 +22,16 @@ FEWER = {"mnist4": "mnist4_nopivots", "mnist": "mnist_fewpivots"}
 """Setting to that with fewer pivots."""
 FOLDER = "usual_grid"
 ACCURACIES = {"selected": "selected", "gap": "gap", "forget": "forget, all"}
-ALIGNMENT = {"r2": "R²", "pearson": "Pearson"}
+ALIGNMENT = {"r2_mean": "R²", "pearson_mean": "Pearson"}
 
 
 def fewer(setting: str, runs: Runs) -> Leaf:
     """Accuracies of the forget sets that were asked, and prompt alignment of every class, with the usual pivots and with fewer."""
     usual, less = (runs.one(name, METHOD) for name in (setting, FEWER[setting]))
     found = {_pivots(made): subsets.of_rows(made.rows, METHOD) for made in (usual, less)}
-    aligned = {_pivots(made): _alignment(made.rows) for made in (usual, less)}
-    aligned[f"{_pivots(less)}, grid of the other"] = _alignment(_on_grid_of(usual.run, less.run))
+    measured = {_pivots(made): made.rows for made in (usual, less)}
+    measured[f"{_pivots(less)}, grid of the other"] = _on_grid_of(usual.run, less.run)
+    aligned = {name: {line.label: line for line in alignment_table(rows)} for name, rows in measured.items()}
     fewest = found[_pivots(less)]
     worst = subsets.worst(fewest)
     accuracies: list[dict[str, Any]] = [
@@ -45,7 +46,7 @@ def fewer(setting: str, runs: Runs) -> Leaf:
     alignment: list[dict[str, Any]] = [
         {"about": f"class {label}"}
         | {
-            f"{what}, {name}": each.get((label, one))
+            f"{what}, {name}": getattr(each.get(label), one, None)
             for one, what in ALIGNMENT.items()
             for name, each in aligned.items()
         }
@@ -67,14 +68,6 @@ def _table(lines: Sequence[Mapping[str, Any]]) -> str:
     heads = ["", *list(lines[0])[1:]]
     body = [[line["about"], *map(number, list(line.values())[1:])] for line in lines]
     return markdown(heads, "l" + (len(heads) - 1) * "r", body)
-
-
-def _alignment(rows: Iterable[Mapping[str, Any]]) -> Mapping[tuple[int, str], float]:
-    return {
-        (row["class"], row["metric"].removeprefix("alignment_")): row["value"]
-        for row in rows
-        if row["metric"] in ("alignment_r2", "alignment_pearson") and row["statistic"] == "mean"
-    }
 
 
 def _on_grid_of(usual: Run, run: Run) -> list[dict[str, Any]]:

@@ -154,10 +154,10 @@ def _novelty(
     learned = novelty.canonical(models, encode)
     found, test = list[Row](), run.dataset.test
     retained = ~np.isin(test.labels, run.dataset.positions(labels))
-    nearest = _predictions(run, jax.tree.map(lambda leaf: leaf[: NETWORKS * NEIGHBOURS], models))
+    nearest = measure.predictions(run, jax.tree.map(lambda leaf: leaf[: NETWORKS * NEIGHBOURS], models))
     sampled = jax.tree.map(lambda leaf: leaf[:NETWORKS], answer.networks)
     for name, networks in ((run.config.hypernetwork.kind, sampled), ("held_out", unseen)):
-        shared = novelty.shared_mistakes(_predictions(run, networks), nearest, test.labels, retained)
+        shared = novelty.shared_mistakes(measure.predictions(run, networks), nearest, test.labels, retained)
         values = {
             "novelty_distance": novelty.nearest_distance(novelty.canonical(networks, encode), learned),
             "novelty_shared_mistakes": shared.max(1),
@@ -167,11 +167,6 @@ def _novelty(
         for metric, column in values.items():
             found += rows_of(column, about, metric=metric, **settings)
     return found
-
-
-def _predictions(run: Run, networks: Params) -> Floats:
-    """Answers [N, n] on test."""
-    return np.asarray(classifier.logits_of_many(networks, jnp.asarray(run.dataset.test.images)).argmax(-1))
 
 
 def _sweeps(run: Run, hypernetwork: Hypernetwork, known: Zoo, grids: Mapping[int, Grid]) -> dict[int, Sweep]:
