@@ -10,7 +10,7 @@ import itertools
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-from configs import mnist4
+from configs import mnist4_base as mnist4
 from hyperforget_jax.config import (
     CodecConfig,
     Config,
@@ -21,7 +21,7 @@ from hyperforget_jax.config import (
     SamplingConfig,
     TrainingConfig,
 )
-from hyperforget_jax.workdir import place, zoo_place
+from hyperforget_jax.pipeline.workdir import place, zoo_place
 
 Tokens = Literal["functional", "raw"]
 Objective = Literal["x0", "v"]

@@ -5,9 +5,9 @@
 
 from dataclasses import replace
 
-from configs import quickstart
+from configs import digits4_dihyfo2 as quickstart
 from hyperforget_jax.config import Config, HypernetworkConfig, LoaderConfig, TrainingConfig
-from hyperforget_jax.workdir import place, zoo_place
+from hyperforget_jax.pipeline.workdir import place, zoo_place
 
 
 def get_config() -> Config:

@@ -1,7 +1,7 @@
 """DiHyFo-1 on MNIST-4: the learned optimiser and de-optimiser, a 784-2-4 classifier, forgettable {2, 3}.
 
-`python -m experiments.pipeline --config mnist4_dihyfo1 --data.dir DIR` starts it from random weights;
-`python -m experiments.update --config mnist4_dihyfo1 --data.dir DIR` gives it a trained model to forget, and to learn back.
+`python -m hyperforget_jax.pipeline.end_to_end --config mnist4_dihyfo1 --data.dir DIR` starts it from random weights;
+`python -m hyperforget_jax.cli.update --config mnist4_dihyfo1 --data.dir DIR` gives it a trained model to forget, and to learn back.
 The first takes 20 minutes on two CPU cores beside other jobs, the second 2 more.
 
 Expect prompt alignment from random weights with a mean R^2 of at least 0.85 on classes 2 and 3, and of a trained model a median accuracy of

@@ -1,6 +1,6 @@
 """The MNIST zoo: all ten classes, forgettable {0, ..., 4}, 25 epochs and 200 snapshots a run (section 4).
 
-`python -m experiments.make_zoo --config mnist_zoo --data.dir DIR`
+`python -m hyperforget_jax.cli.zoo --config mnist_zoo --data.dir DIR`
 
 A 784-7-10 classifier (5,575 weights), pivots {5, ..., 9}, 32 combinations of high and low losses. The paper has 3.7 M checkpoints, 82 GB;
 this is a size that two CPU cores make in half an hour. docs/zoo.md has the measured time, memory, size and coverage.
@@ -8,7 +8,7 @@ this is a size that two CPU cores make in half an hour. docs/zoo.md has the meas
 
 from dataclasses import replace
 
-from configs import mnist4
+from configs import mnist4_base as mnist4
 from hyperforget_jax.config import ClassifierConfig, Config, DataConfig, TaskConfig, ZooConfig
 
 

@@ -1,6 +1,6 @@
 """The whole path in half a minute, for tests and to see that an installation works: four digits, bad networks.
 
-`python -m experiments.pipeline --config smoke_dihyfo2`
+`python -m hyperforget_jax.pipeline.end_to_end --config smoke_dihyfo2`
 
 Batches of 13 take one device of eight: programs for one compile faster.
 """

@@ -7,7 +7,7 @@ and `pictures` are the parts of the path.
 
 import sys
 
-from experiments import huge_pages
+from hyperforget_jax.cli import huge_pages
 
 if sys.argv[:1] == ["-m"]:  # Python is about to run one of them
     huge_pages.ask()

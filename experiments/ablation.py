@@ -16,13 +16,17 @@ from functools import partial
 import numpy as np
 
 from configs.ablation import Axes, Cell, sampled, trained
-from experiments import align, command, replies, stages
-from experiments.ablation_parts import measure
-from experiments.bench import machine
-from experiments.run import Run
-from hyperforget_jax import records, workdir
+from experiments.benchmarks import machine
+from hyperforget_jax.cli import arguments as command
+from hyperforget_jax.pipeline import alignment as align
+from hyperforget_jax.pipeline import training as stages
+from hyperforget_jax.pipeline import unlearning as replies
+from hyperforget_jax.pipeline import workdir
+from hyperforget_jax.pipeline.run import Run
+from hyperforget_jax.pipeline.sample_quality import measure
 from hyperforget_jax.report import ablation_figures, figures
-from hyperforget_jax.report.listing import listing
+from hyperforget_jax.report.console import listing
+from hyperforget_jax.runtime import artifacts as records
 
 
 def run(job: Run, axes: Axes) -> None:

@@ -15,22 +15,26 @@ import jax
 import numpy as np
 
 from configs import gpt
-from experiments import align, command, stages
-from experiments.align import Grid, Sweep
-from experiments.run import Run, on_device
-from experiments.tidy import context
-from hyperforget_jax import keys, records, workdir
+from hyperforget_jax.cli import arguments as command
 from hyperforget_jax.config import flatten
 from hyperforget_jax.data import Split
-from hyperforget_jax.diffusion.generator import Generator
+from hyperforget_jax.diffusion.hypernetwork import Generator
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.evaluate.rows import to_json
+from hyperforget_jax.evaluate.results import to_json
+from hyperforget_jax.pipeline import alignment as align
+from hyperforget_jax.pipeline import training as stages
+from hyperforget_jax.pipeline import workdir
+from hyperforget_jax.pipeline.alignment import Grid, Sweep
+from hyperforget_jax.pipeline.results import context
+from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.report import figures, gpt_figures, gpt_tables
+from hyperforget_jax.report.console import listing
 from hyperforget_jax.report.gpt_figures import Followed
-from hyperforget_jax.report.listing import listing
+from hyperforget_jax.runtime import artifacts as records
+from hyperforget_jax.runtime import prng as keys
 from hyperforget_jax.unlearn import prompts
 from hyperforget_jax.zoo import loader
-from hyperforget_jax.zoo.store import Zoo
+from hyperforget_jax.zoo.storage import Zoo
 
 OWN = ("hypernetwork.kind", "hypernetwork.metric", "loader.resample")  # fields that the experiment sets
 DRAWN = 64  # batches behind Figure 29

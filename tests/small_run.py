@@ -8,9 +8,9 @@ from pathlib import Path
 from rich.console import Console
 
 from configs import smoke_dihyfo2
-from experiments.run import Run, start
-from hyperforget_jax import workdir
 from hyperforget_jax.config import Config
+from hyperforget_jax.pipeline import workdir
+from hyperforget_jax.pipeline.run import Run, start
 
 
 def tiny(folder: Path, seed: int = 0) -> Config:

@@ -11,7 +11,7 @@ import numpy as np
 
 from hyperforget_jax.config import ZooConfig
 from hyperforget_jax.zoo import build, train
-from hyperforget_jax.zoo.protocol import NEVER, Hyperparameters
+from hyperforget_jax.zoo.hyperparameters import NEVER, Hyperparameters
 
 SIZES = (6, 8, 4)
 PIVOTS, FORGETTABLE = (0, 1), (2, 3)

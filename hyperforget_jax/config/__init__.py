@@ -186,7 +186,7 @@ class RequestConfig:
     best: int = 5
     """Networks selected on validation and averaged, as in Tables 1-4."""
     rounds: int = 3
-    """Times that `experiments.update` applies DiHyFo-1 to its own output, with the same prompt; the first is the answer."""
+    """Times that `hyperforget_jax.cli.update` applies DiHyFo-1 to its own output, with the same prompt; the first is the answer."""
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hyperforget_jax import records
-from hyperforget_jax.data.source import Labelled, Source
+from hyperforget_jax.data.registry import Labelled, Source
 from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.runtime import artifacts as records
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperforget_jax.config import DataConfig
-from hyperforget_jax.data import digits, idx, prepared
-from hyperforget_jax.data.source import Labelled, Source, hold_out
+from hyperforget_jax.data import digits, idx
+from hyperforget_jax.data import tfds as prepared
+from hyperforget_jax.data.registry import Labelled, Source, hold_out
 from hyperforget_jax.errors import HyperForgetError
 
 TRAINING_SIZES = {"digits": 1348, "mnist": 60_000, "fashion_mnist": 60_000}

@@ -11,14 +11,15 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from hyperforget_jax import mesh, records
-from hyperforget_jax.checkpoint import Checkpoints
 from hyperforget_jax.config import TrainingConfig
-from hyperforget_jax.curve import Curve
-from hyperforget_jax.diffusion import optimisation
+from hyperforget_jax.diffusion import train_step as optimisation
 from hyperforget_jax.diffusion.dit import Params
-from hyperforget_jax.diffusion.optimisation import Batch, Task
+from hyperforget_jax.diffusion.train_step import Batch, Task
 from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.runtime import artifacts as records
+from hyperforget_jax.runtime import sharding as mesh
+from hyperforget_jax.runtime.checkpoints import Checkpoints
+from hyperforget_jax.runtime.metric_writer import Curve
 
 
 class Watch(NamedTuple):

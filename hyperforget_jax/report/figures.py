@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from hyperforget_jax.records import writing_errors
 from hyperforget_jax.report.style import CLOUD, FAINT, INK, OURS, RC, REFERENCE, WIDTH, class_axes, styled
 from hyperforget_jax.report.tables import braces
+from hyperforget_jax.runtime.artifacts import writing_errors
 
 Array = NDArray[np.number]
 MOST_BARS = 32

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from hyperforget_jax import coverage
 from hyperforget_jax.report.figures import FEW_DIGITS, alignment_panel, learning_panel
 from hyperforget_jax.report.style import CLOUD, FAINT, INK, OURS, WIDTH, styled
+from hyperforget_jax.zoo import coverage
 
 Floats = NDArray[np.floating]
 Curve = Sequence[Mapping[str, Any]]

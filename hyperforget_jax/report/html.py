@@ -13,8 +13,8 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from hyperforget_jax.report import figures, tables
+from hyperforget_jax.report.summaries import percent, verdicts
 from hyperforget_jax.report.tables import Line, Row
-from hyperforget_jax.report.verdicts import percent, verdicts
 
 TEMPLATE = "page.html.j2"
 

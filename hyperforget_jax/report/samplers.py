@@ -1,4 +1,4 @@
-"""Samplers of one hypernetwork: the table and the figure of `experiments.samplers`.
+"""Samplers of one hypernetwork: the table and the figure of `experiments.sampling_steps`.
 
 A row is a sampler: "sampler", "steps"; `retain_2-3`, `forget_2-3`, … of forget set {2, 3}, medians of unselected networks;
 "networks_per_second"; "device". The first row is what the others are held against.

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
-from hyperforget_jax import coverage
 from hyperforget_jax.report.figures import MOST_BARS
 from hyperforget_jax.report.style import CLOUD, FAINT, INK, OURS, WIDTH, styled
+from hyperforget_jax.zoo import coverage
 
 Counts = NDArray[np.integer]
 Floats = NDArray[np.floating]

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperforget_jax import coverage
 from hyperforget_jax.config import ZooConfig
 from hyperforget_jax.report.tables import markdown
+from hyperforget_jax.zoo import coverage
 
 Row = dict[str, Any]
 TITLES = {

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from hyperforget_jax import coverage
 from hyperforget_jax.config import RequestConfig
 from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.zoo import coverage
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 UNSEEN = 0.005

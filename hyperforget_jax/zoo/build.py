@@ -11,12 +11,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hyperforget_jax import coverage, mesh
 from hyperforget_jax.config import ZooConfig
 from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.runtime import sharding as mesh
 from hyperforget_jax.weights.layout import num_weights
-from hyperforget_jax.zoo import protocol, selection, store, train
-from hyperforget_jax.zoo.store import Block
+from hyperforget_jax.zoo import coverage, selection, train
+from hyperforget_jax.zoo import hyperparameters as protocol
+from hyperforget_jax.zoo import storage as store
+from hyperforget_jax.zoo.storage import Block
 
 Numbers = np.ndarray[Any, Any]
 TRAINED, GOOD, KEPT = range(3)

@@ -11,11 +11,11 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import grain
 import numpy as np
 
-from hyperforget_jax import coverage
 from hyperforget_jax.config import LoaderConfig
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.zoo.rows import Rows
-from hyperforget_jax.zoo.store import Zoo
+from hyperforget_jax.zoo import coverage
+from hyperforget_jax.zoo.memmap import Rows
+from hyperforget_jax.zoo.storage import Zoo
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Places = np.ndarray[Any, np.dtype[np.int64]]

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hyperforget_jax import coverage
 from hyperforget_jax.config import ZooConfig
+from hyperforget_jax.zoo import coverage
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Floats = np.ndarray[Any, np.dtype[np.float32]]

@@ -18,11 +18,12 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, PartitionSpec
 
-from hyperforget_jax import classifier, mesh
+from hyperforget_jax import classifier
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.runtime import sharding as mesh
 from hyperforget_jax.weights.layout import flatten, unflatten
-from hyperforget_jax.zoo.protocol import Hyperparameters, keep_rates
+from hyperforget_jax.zoo.hyperparameters import Hyperparameters, keep_rates
 
 ADAM = optax.scale_by_adam()
 

@@ -1,0 +1,53 @@
+"""Prompt alignment on G.pt's grid: every family is asked for losses from that of learned networks to 0.9 times that of its own start.
+
+A family of DiHyFo-2 starts from no network; it gets the grid of the random network that DiHyFo-1 would start from with its key.
+`gpt_grid/` in the workdir.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from hyperforget_jax.evaluate.results import to_json
+from hyperforget_jax.pipeline import alignment as align
+from hyperforget_jax.pipeline import cache as once
+from hyperforget_jax.pipeline import training as stages
+from hyperforget_jax.pipeline.alignment import Grid
+from hyperforget_jax.pipeline.run import Run
+from hyperforget_jax.runtime import prng as keys
+from hyperforget_jax.unlearn.requests import Floats
+
+FOLDER = "gpt_grid"
+REACH = 0.9
+"""The highest target, as a share of the start's loss."""
+
+
+def rows(run: Run) -> list[dict[str, Any]]:
+    """Tidy rows `alignment_r2_gpt_grid` and `alignment_pearson_gpt_grid` of every forgettable class, made once."""
+    return once.rows(run, FOLDER, lambda: _measured(run), reach=REACH)
+
+
+def _measured(run: Run) -> list[dict[str, Any]]:
+    known, held_out = stages.split_zoo(run)
+    generate = stages.sampling(run, stages.train_hypernetwork(run, known, held_out))
+    families = jax.random.split(
+        keys.stream(run.config.seed, "alignment"), run.config.evaluation.alignment_families
+    )
+    losses = np.asarray(stages.random_start(run, families).losses)  # [F, K]
+    asked = {
+        label: Grid(of_starts(shared, column, losses[:, column]), shared.learned)
+        for label, (column, shared) in align.placed(run, align.grids(run, known)).items()
+    }
+    found = align.alignment_rows(run, align.followed(run, asked, generate))
+    return [to_json(replace(row, metric=f"{row.metric}_gpt_grid")) for row in found]
+
+
+def of_starts(shared: Grid, column: int, losses: Floats) -> Floats:
+    """Prompts [F, P, K] of families that start at losses [F]: the others of a shared grid's losses, and one that is swept."""
+    base, count = shared.prompts[0], len(shared.prompts)
+    targets = np.linspace(np.full(len(losses), shared.learned), REACH * losses, count, axis=1)  # [F, P]
+    prompts = np.tile(base, (len(losses), count, 1))  # [F, P, K]
+    prompts[..., column] = targets
+    return prompts.astype(np.float32)

@@ -1,0 +1,97 @@
+"""How quality falls with fewer pivots or none: more classes may be forgotten, and more combinations of losses must be learned.
+
+Paper, sections 6 and A.5. Both runs are DiHyFo-2; what one cannot be asked, since a pivot is never forgotten, is a dash.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from experiments import all_forget_sets as subsets
+from experiments.leaf import Leaf
+from experiments.made import Made, Runs
+from hyperforget_jax.evaluate.results import Row, to_json
+from hyperforget_jax.pipeline import alignment as align
+from hyperforget_jax.pipeline import cache as once
+from hyperforget_jax.pipeline import training as stages
+from hyperforget_jax.pipeline.run import Run
+from hyperforget_jax.pipeline.workdir import identity, zoo_place
+from hyperforget_jax.report import paper_figures
+from hyperforget_jax.report.tables import alignment_table, braces, markdown, number
+from hyperforget_jax.zoo import storage as store
+
+METHOD = "dihyfo2"
+FEWER = {"mnist4": "mnist4_nopivots", "mnist": "mnist_fewpivots"}
+"""Setting to that with fewer pivots."""
+FOLDER = "usual_grid"
+ACCURACIES = {"selected": "selected", "gap": "gap", "forget": "forget, all"}
+ALIGNMENT = {"r2_mean": "R²", "pearson_mean": "Pearson"}
+
+
+def fewer(setting: str, runs: Runs) -> Leaf:
+    """Accuracies of the forget sets that were asked, and prompt alignment of every class, with the usual pivots and with fewer."""
+    usual, less = (runs.one(name, METHOD) for name in (setting, FEWER[setting]))
+    found = {_pivots(made): subsets.of_rows(made.rows, METHOD) for made in (usual, less)}
+    measured = {_pivots(made): made.rows for made in (usual, less)}
+    measured[f"{_pivots(less)}, grid of the other"] = _on_grid_of(usual.run, less.run)
+    aligned = {name: {line.label: line for line in alignment_table(rows)} for name, rows in measured.items()}
+    fewest = found[_pivots(less)]
+    worst = subsets.worst(fewest)
+    accuracies: list[dict[str, Any]] = [
+        {"about": braces(forget)}
+        | {
+            f"{what}, {name}": getattr(each.get(forget), one, None)
+            for one, what in ACCURACIES.items()
+            for name, each in found.items()
+        }
+        for forget in fewest
+    ]
+    alignment: list[dict[str, Any]] = [
+        {"about": f"class {label}"}
+        | {
+            f"{what}, {name}": getattr(each.get(label), one, None)
+            for one, what in ALIGNMENT.items()
+            for name, each in aligned.items()
+        }
+        for label in less.labels
+    ]
+    words = (
+        f"DiHyFo-2, test images, strict; {_told(usual)}; {_told(less)}. Selected: mean retain accuracy of the selected networks; "
+        "gap: by how much they fall below the retrained ones' median; forget: mean forget accuracy of all samples. "
+        f"The worst with fewer pivots, of the {len(fewest)} that were asked, is {braces(worst)}: {number(fewest[worst].gap)}. "
+        "A grid ends at a quantile of the class's loss among checkpoints that know the other classes: fewer pivots leave fewer of these, "
+        "and a short grid makes R² small. The last columns follow the grid of the usual pivots.\n"
+    )
+    text = "\n".join((words, *map(_table, (accuracies, alignment))))
+    figure = paper_figures.subsets(fewest, worst)
+    return Leaf(f"Fewer pivots, {setting}", text, accuracies, {f"pivots-{setting}": figure})
+
+
+def _table(lines: Sequence[Mapping[str, Any]]) -> str:
+    heads = ["", *list(lines[0])[1:]]
+    body = [[line["about"], *map(number, list(line.values())[1:])] for line in lines]
+    return markdown(heads, "l" + (len(heads) - 1) * "r", body)
+
+
+def _on_grid_of(usual: Run, run: Run) -> list[dict[str, Any]]:
+    """Tidy rows of the run's prompt alignment on the grids of the usual one, made once: `usual_grid/` in its workdir."""
+    return once.rows(run, FOLDER, lambda: map(to_json, _measured(usual, run)), grid_of=identity(usual.config))
+
+
+def _measured(usual: Run, run: Run) -> Iterable[Row]:
+    generate = stages.sampling(run, stages.train_hypernetwork(run, *stages.split_zoo(run)))
+    grids = align.grids(usual, stages.split_zoo(usual)[0])
+    return align.alignment_rows(run, align.followed(run, grids, generate))
+
+
+def _pivots(made: Made) -> str:
+    pivots = made.run.config.task.pivots
+    return f"pivots {braces(pivots)}" if pivots else "no pivots"
+
+
+def _told(made: Made) -> str:
+    config = made.run.config
+    zoo, words = store.read_summary(zoo_place(config)), f"{config.training.steps:,} training steps"
+    if zoo is not None:  # a zoo may be deleted once its hypernetwork is trained
+        covered = sum(kept > 0 for kept in zoo["kept"])
+        words = f"{zoo['checkpoints']:,} checkpoints of {covered} combinations of losses, {words}"
+    return f"{_pivots(made)}: {words}"

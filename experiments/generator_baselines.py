@@ -1,0 +1,187 @@
+"""What a generator must beat, at the same prompts, and whether it only recites: `rivals/` in the workdir.
+
+Rivals: the checkpoints of the zoo nearest to a prompt (`retrieval`), the same with noise (`noise`), and averages of neighbours
+(`average`). Novelty: the distance of every network from the nearest of the training checkpoints closest to the prompt in losses, and the
+mistakes it shares with them, beside those of checkpoints of held-out runs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hyperforget_jax import classifier
+from hyperforget_jax.classifier import Params
+from hyperforget_jax.diffusion import conditioning
+from hyperforget_jax.diffusion.hypernetwork import Hypernetwork
+from hyperforget_jax.evaluate import novelty
+from hyperforget_jax.evaluate.results import Row, rows_of, to_json
+from hyperforget_jax.pipeline import alignment as align
+from hyperforget_jax.pipeline import cache as once
+from hyperforget_jax.pipeline import evaluation as measure
+from hyperforget_jax.pipeline import results as tidy
+from hyperforget_jax.pipeline import training as stages
+from hyperforget_jax.pipeline import unlearning as replies
+from hyperforget_jax.pipeline.alignment import Grid, Sweep
+from hyperforget_jax.pipeline.run import Run, on_device
+from hyperforget_jax.runtime import prng as keys
+from hyperforget_jax.runtime.progress import track
+from hyperforget_jax.unlearn import requests as request
+from hyperforget_jax.unlearn import retrieval
+from hyperforget_jax.unlearn.requests import Answer, Floats
+from hyperforget_jax.weights.codec import Functional
+from hyperforget_jax.weights.layout import unflatten_many
+from hyperforget_jax.zoo.storage import Zoo
+
+FOLDER = "rivals"
+NETWORKS = 64
+"""Of each rival, for each request."""
+NOISE = 0.05
+"""Deviation of the noise on a checkpoint, as a share of the root mean square of each tensor."""
+NEIGHBOURS = 5
+"""Checkpoints in an average."""
+FAILED = 0.05
+"""By how much a network's retain accuracy may fall below the retrained ones' median before it has failed."""
+MODELS = 20000
+"""Checkpoints nearest to the prompt, among which the nearest one in weights is looked for."""
+
+
+def rows(run: Run) -> list[dict[str, Any]]:
+    """Tidy rows of the rivals, made once: `rivals/` in the workdir."""
+    settings = {
+        "networks": NETWORKS,
+        "noise": NOISE,
+        "neighbours": NEIGHBOURS,
+        "failed": FAILED,
+        "models": MODELS,
+    }
+    return once.rows(run, FOLDER, lambda: map(to_json, _measured(run)), **settings)
+
+
+def _measured(run: Run) -> list[Row]:
+    known, held_out = stages.split_zoo(run)
+    hypernetwork = stages.train_hypernetwork(run, known, held_out)
+    generate = stages.sampling(run, hypernetwork)
+    answers = replies.answers(run, replies.candidates(run, known), generate)
+    cloud = replies.retrained_cloud(run)
+    found = list[Row]()
+    with track(run.console, "rivals", len(answers), "requests") as advance:
+        for index, answer in enumerate(answers):
+            labels, forget = run.config.task.forget_sets[index], run.forget_sets[index]
+            prompt = answer.candidates[answer.chosen]
+            theirs = jax.tree.map(lambda leaf, i=index: leaf[i], cloud)
+            reference = measure.outputs(theirs, run.dataset.test, run.dataset.train)
+            seen = {
+                name: measure.outputs(networks, run.dataset.test, run.dataset.train)
+                for name, networks in of_prompt(run, hypernetwork, known, prompt).items()
+            }
+            ours = classifier.class_scores_of_many(answer.networks, *on_device(run.dataset.test))[1]  # [N, K]
+            accuracies: dict[str, Floats] = {run.config.hypernetwork.kind: np.asarray(ours)}
+            accuracies |= {name: each.of_classes["class_accuracy"] for name, each in seen.items()}
+            for name, table in accuracies.items():
+                about = replace(tidy.context(run, name, labels), selection="pass1")
+                share = np.array([failed(run, forget, table, reference.of_classes["class_accuracy"])])
+                settings: dict[str, Any] = {"ideal": 0.0, **tidy.resampling(run)}
+                found += rows_of(share, about, metric="failed_networks", class_=None, **settings)
+            for name, each in seen.items():
+                about = replace(tidy.context(run, name, labels), selection="pass1")
+                found += tidy.expand(run, about, measure.measures(run, forget, each, reference, same=False))
+            found += _novelty(run, hypernetwork, known, held_out, labels, prompt, answer)
+            advance(1)
+    for label, sweep in _sweeps(run, hypernetwork, known, align.grids(run, known)).items():
+        first = replace(sweep, observed=sweep.observed[:1])
+        for name, families in (("nearest", first), ("retrieval", sweep)):
+            found += align.sweep_rows(run, tidy.context(run, name, ()), label, families)
+    return found
+
+
+def failed(run: Run, forget: tuple[int, ...], networks: Floats, cloud: Floats) -> float:
+    """Share of networks that remember more than `forget_tolerance`, or fall below the cloud's median by more than `FAILED`.
+
+    Args:
+      run: its test images say how classes weigh.
+      forget: output positions of the classes to forget.
+      networks: [N, K], class accuracies on test.
+      cloud: [M, K], those of the retrained networks.
+    """
+    retained, forgotten = request.shares(run.dataset.test.labels, forget, run.sizes[-1])
+    bad = networks @ retained < np.median(cloud @ retained) - FAILED
+    return float(np.mean(bad | (networks @ forgotten > run.config.request.forget_tolerance)))
+
+
+def of_prompt(run: Run, hypernetwork: Hypernetwork, known: Zoo, prompt: Floats) -> Mapping[str, Params]:
+    """Networks of every rival for one prompt [K]: leaves [N, …]."""
+    chosen = closest(hypernetwork, known, prompt[None], NETWORKS * NEIGHBOURS)[0]
+    neighbours = networks_of(run, known, chosen)
+    nearest = jax.tree.map(lambda leaf: leaf[:NETWORKS], neighbours)
+    groups = (
+        jax.tree.map(lambda leaf, g=group: leaf[g * NEIGHBOURS : (g + 1) * NEIGHBOURS], neighbours)
+        for group in range(len(chosen) // NEIGHBOURS)
+    )
+    return {
+        "retrieval": nearest,
+        "noise": retrieval.noisy(keys.stream(run.config.seed, "rivals/noise"), nearest, NOISE),
+        "average": jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(retrieval.averaged, groups)),
+    }
+
+
+def closest(hypernetwork: Hypernetwork, zoo: Zoo, prompts: Floats, count: int) -> Any:
+    """Rows [Q, count] of the checkpoints nearest to prompts [Q, K] in standardised log losses."""
+    asked, known = (
+        np.asarray(conditioning.standardise(hypernetwork.condition, jnp.asarray(losses)))
+        for losses in (prompts, zoo.losses)
+    )
+    return retrieval.nearest(known, asked, min(count, len(zoo)))
+
+
+def networks_of(run: Run, zoo: Zoo, chosen: Any) -> Params:
+    """Checkpoints of a zoo by their rows [N]: leaves [N, …]."""
+    return unflatten_many(np.asarray(zoo.take(chosen).weights, np.float32), run.sizes)
+
+
+def _novelty(
+    run: Run,
+    hypernetwork: Hypernetwork,
+    known: Zoo,
+    held_out: Zoo,
+    labels: tuple[int, ...],
+    prompt: Floats,
+    answer: Answer,
+) -> list[Row]:
+    """Distances and shared mistakes of samples and of held-out checkpoints, from and with the `MODELS` closest to the prompt."""
+    encode = hypernetwork.codec.first.encode if isinstance(hypernetwork.codec, Functional) else None
+    models, unseen = (
+        networks_of(run, zoo, closest(hypernetwork, zoo, prompt[None], count)[0])
+        for zoo, count in ((known, MODELS), (held_out, NETWORKS))
+    )
+    learned = novelty.canonical(models, encode)
+    found, test = list[Row](), run.dataset.test
+    retained = ~np.isin(test.labels, run.dataset.positions(labels))
+    nearest = measure.predictions(run, jax.tree.map(lambda leaf: leaf[: NETWORKS * NEIGHBOURS], models))
+    sampled = jax.tree.map(lambda leaf: leaf[:NETWORKS], answer.networks)
+    for name, networks in ((run.config.hypernetwork.kind, sampled), ("held_out", unseen)):
+        shared = novelty.shared_mistakes(measure.predictions(run, networks), nearest, test.labels, retained)
+        values = {
+            "novelty_distance": novelty.nearest_distance(novelty.canonical(networks, encode), learned),
+            "novelty_shared_mistakes": shared.max(1),
+        }
+        about = replace(tidy.context(run, name, labels), selection="pass1")
+        settings: dict[str, Any] = {"class_": None, "ideal": None, **tidy.resampling(run)}
+        for metric, column in values.items():
+            found += rows_of(column, about, metric=metric, **settings)
+    return found
+
+
+def _sweeps(run: Run, hypernetwork: Hypernetwork, known: Zoo, grids: Mapping[int, Grid]) -> dict[int, Sweep]:
+    """Prompt alignment of retrieval: family f is the f-th nearest checkpoint of every prompt."""
+    found, families = {}, run.config.evaluation.alignment_families
+    for label, (column, grid) in align.placed(run, grids).items():
+        chosen = closest(hypernetwork, known, grid.prompts, families)  # [P, F]
+        networks = networks_of(run, known, chosen.T.ravel())  # F * P of them
+        losses, _ = classifier.class_scores_of_many(networks, *on_device(run.dataset.test))  # [F * P, K]
+        observed = np.asarray(losses, np.float64)[:, column].reshape(chosen.T.shape)  # [F, P]
+        found[label] = Sweep(grid.prompts[:, column].astype(np.float64), observed, grid.learned)
+    return found

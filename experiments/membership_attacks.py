@@ -1,0 +1,82 @@
+"""Other membership attackers on the networks of a run, beside the retrained cloud: `attacks/` in the workdir.
+
+`mia_fit_on_test`      the paper's attacker, its members the retained test images
+`mia_without_forget`   the paper's attacker, its non-members the retained test images
+`mia_svm`              a support vector machine in place of the logistic regression
+`mia_auc`              forgotten training images against test images of the same classes, any threshold
+`mia_five_fold`        the same by logistic regression, balanced accuracy on held-out folds
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.made import Made
+from hyperforget_jax.evaluate import membership
+from hyperforget_jax.evaluate import membership_attacks as attacks
+from hyperforget_jax.evaluate.results import Row, Selection, to_json
+from hyperforget_jax.pipeline import cache as once
+from hyperforget_jax.pipeline import evaluation as measure
+from hyperforget_jax.pipeline import results as tidy
+from hyperforget_jax.pipeline.evaluation import Floats, Outputs
+from hyperforget_jax.pipeline.run import Run
+from hyperforget_jax.report.tables import CLOUD
+from hyperforget_jax.runtime.progress import track
+
+FOLDER = "attacks"
+NETWORKS = 64
+"""Of the unselected ones, for each request."""
+IMAGES = 1000
+"""Of either kind, that a support vector machine learns from: its time grows with their square."""
+NAMES = {
+    "mia_fit_on_test": "D_r-test against test",
+    "mia_without_forget": "D_r-train against D_r-test",
+    "mia_svm": "D_r-train against test, SVM",
+    "mia_auc": "D_f-train against D_f-test, AUC",
+    "mia_five_fold": "D_f-train against D_f-test, 5 folds",
+}
+
+
+def rows(made: Made) -> list[dict[str, Any]]:
+    """Tidy rows of every attacker, made once: `attacks/` in the workdir."""
+    return once.rows(
+        made.run, FOLDER, lambda: map(to_json, _measured(made)), networks=NETWORKS, images=IMAGES
+    )
+
+
+def _measured(made: Made) -> list[Row]:
+    run, found = made.run, list[Row]()
+    with track(run.console, "attackers", len(made.answers), "requests") as advance:
+        for index, answer in enumerate(made.answers):
+            about = tidy.context(run, run.config.hypernetwork.kind, run.config.task.forget_sets[index])
+            parts: dict[Selection, Any] = {"pass1": slice(NETWORKS), "best": jnp.asarray(answer.selected)}
+            for selection, kept in parts.items():
+                networks = jax.tree.map(lambda leaf, kept=kept: leaf[kept], answer.networks)
+                ours = measure.outputs(networks, run.dataset.test, run.dataset.train)
+                found += tidy.expand(run, replace(about, selection=selection), scores(run, index, ours))
+            theirs = measure.outputs(made.cloud_of(index), run.dataset.test, run.dataset.train)
+            found += tidy.expand(run, replace(about, method=CLOUD), scores(run, index, theirs))
+            advance(1)
+    return found
+
+
+def scores(run: Run, index: int, networks: Outputs) -> Mapping[str, Floats]:
+    """What every attacker finds in N networks that answer one request: [N] each."""
+    forget = run.forget_sets[index]
+    seen, test = networks.train_entropy, membership.entropy(networks.probabilities)  # [N, n'], [N, n]
+    forgotten_train, forgotten = (
+        np.isin(split.labels, forget) for split in (run.dataset.train, run.dataset.test)
+    )
+    retained, asked = test[:, ~forgotten], seen[:, forgotten_train]
+    learned, unseen = seen[:, ~forgotten_train], test[:, forgotten]
+    return {
+        "mia_fit_on_test": membership.membership_inference(retained, test, asked),
+        "mia_without_forget": membership.membership_inference(learned, retained, asked),
+        "mia_svm": attacks.kernel_membership(learned, test, asked, IMAGES),
+        "mia_auc": attacks.area_under_curve(asked, unseen),
+        "mia_five_fold": attacks.cross_validated(asked, unseen),
+    }

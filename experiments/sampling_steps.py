@@ -1,0 +1,81 @@
+"""How many sampling steps a hypernetwork needs: `python -m experiments.sampling_steps --config mnist4_dihyfo2 --data.dir DIR`.
+
+    --config NAME       a file of configs/
+
+Any other argument overrides a config field. Samples the workdir's hypernetwork, made if it is missing, with the paper's sampler and with
+shorter ones, from the same noise and the prompts that `hyperforget_jax.pipeline.end_to_end` chose on validation: median accuracies of
+`request.samples` unselected networks on test images, and networks a second. Each sampler is one row of `samplers.jsonl`, written when it
+is done, and reused. Leaves `samplers.md` and `figures/samplers.*` too.
+"""
+
+import sys
+from dataclasses import replace
+from functools import partial
+from typing import Literal
+
+import numpy as np
+
+from experiments.benchmarks import machine
+from hyperforget_jax.cli import arguments as command
+from hyperforget_jax.pipeline import alignment as align
+from hyperforget_jax.pipeline import training as stages
+from hyperforget_jax.pipeline import unlearning as replies
+from hyperforget_jax.pipeline.run import Run
+from hyperforget_jax.pipeline.sample_quality import measure
+from hyperforget_jax.report import figures, samplers
+from hyperforget_jax.report.console import listing
+from hyperforget_jax.runtime import artifacts as records
+
+Sampler = tuple[Literal["ddpm", "ddim"], int]
+SAMPLERS: tuple[Sampler, ...] = (
+    ("ddpm", 1000),
+    ("ddim", 100),
+    ("ddim", 50),
+    ("ddim", 25),
+    ("ddim", 10),
+    ("ddim", 5),
+)
+"""`sampling.sampler` and `sampling.steps`; the first is what the others are held against."""
+
+
+def run(job: Run, tried: tuple[Sampler, ...]) -> None:
+    """Samples with every sampler that has no row yet; then the table and the figure."""
+    known, held_out = stages.split_zoo(job)
+    candidates = replies.candidates(job, known)
+    hypernetwork = stages.train_hypernetwork(job, known, held_out, align.watch(job, align.grids(job, known)))
+    answers = replies.answers(job, candidates, stages.sampling(job, hypernetwork))
+    prompts = np.stack([answer.candidates[answer.chosen] for answer in answers])  # [S, K]
+    path = job.folder / "samplers.jsonl"
+    rows = {(row["sampler"], row["steps"]): row for row in (records.read_rows(path) if path.exists() else [])}
+    for sampler, steps in tried:
+        if (sampler, steps) in rows:
+            job.console.print(f"{sampler} {steps}: reused from {path}", highlight=False)
+            continue
+        asking = _asking(job, sampler, steps)
+        found = measure(asking, f"{sampler} {steps}", stages.sampling(asking, hypernetwork), {}, prompts)
+        rows[sampler, steps] = {"sampler": sampler, "steps": steps, **found, "device": machine.name()}
+        records.write_rows(path, rows.values())
+    table = [rows[sampler] for sampler in tried]
+    figures.save(samplers.cost(table), job.folder / "figures", "samplers")
+    records.write_text(job.folder / "samplers.md", samplers.page(table))
+    told = ("sampler", "most lost", *samplers.SPEEDS)
+    job.console.print(listing([{name: line[name] for name in told} for line in samplers.summary(table)]))
+    job.console.print(f"table and figure: {job.folder / 'samplers.md'}")
+
+
+def check(job: Run, tried: tuple[Sampler, ...]) -> None:
+    """Refuses a config that cannot serve every sampler, before any work."""
+    align.check(job)
+    for sampler, steps in tried:
+        command.check(_asking(job, sampler, steps).config)
+
+
+def _asking(job: Run, sampler: Literal["ddpm", "ddim"], steps: int) -> Run:
+    """The run with one of the samplers."""
+    sampling = replace(job.config.sampling, sampler=sampler, steps=steps)
+    return replace(job, config=replace(job.config, sampling=sampling))
+
+
+if __name__ == "__main__":
+    work, refuse = partial(run, tried=SAMPLERS), partial(check, tried=SAMPLERS)
+    sys.exit(command.main_of_config("samplers", work, sys.argv[1:], refuse))

@@ -1,0 +1,143 @@
+"""A trained hypernetwork as one function: keys and class losses in, classifiers out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+
+from hyperforget_jax.classifier import Params as Networks
+from hyperforget_jax.config import DiffusionConfig, SamplingConfig
+from hyperforget_jax.diffusion import conditioning, schedule
+from hyperforget_jax.diffusion import samplers as sampler
+from hyperforget_jax.diffusion.conditioning import Conditioning
+from hyperforget_jax.diffusion.dit import Params, Transformer
+from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.runtime import sharding as mesh
+from hyperforget_jax.weights.codec import Codec
+
+EMBEDS_A_START = "project_start"
+"""The parameter of a transformer that only DiHyFo-1 has."""
+
+
+@dataclass(frozen=True)
+class Hypernetwork:
+    """DiHyFo-1, p(theta* | theta, L*, L), or DiHyFo-2, p(theta* | L*) (section 3, Figure 1).
+
+    Attributes:
+      params: the transformer's averaged parameters.
+      transformer: how to apply them.
+      codec: tokens to weights.
+      condition: class losses to conditions.
+      diffusion: the process it was trained with.
+    """
+
+    params: Params
+    transformer: Transformer
+    codec: Codec
+    condition: Conditioning
+    diffusion: DiffusionConfig
+
+
+class Start(NamedTuple):
+    """Networks that DiHyFo-1 starts from: N stacked networks and their class losses [N, K] in nats."""
+
+    networks: Networks
+    losses: jax.Array
+
+
+class Generator(Protocol):
+    """N networks for N keys and prompts."""
+
+    def __call__(
+        self,
+        keys: jax.Array,
+        losses: jax.Array,
+        on_networks: Callable[[int], None],
+        start: Start | None = None,
+    ) -> Networks:
+        """Generates, or updates.
+
+        Args:
+          keys: [N].
+          losses: [N, K], class losses asked for, in nats; NaN is a class of which any loss will do.
+          on_networks: called with the number of networks just made.
+          start: what to update; None for DiHyFo-2.
+
+        Returns:
+          N stacked networks.
+
+        Raises:
+          HyperForgetError: DiHyFo-1 without a start.
+        """
+        ...
+
+
+def generator(hypernetwork: Hypernetwork, config: SamplingConfig) -> Generator:
+    """The function that samples a hypernetwork; build it once, since it holds the compiled program.
+
+    Args:
+      hypernetwork: what generates.
+      config: sampler, steps, guidance and batch.
+    """
+    return partial(generator_of_params(hypernetwork, config), hypernetwork.params)
+
+
+def generator_of_params(hypernetwork: Hypernetwork, config: SamplingConfig) -> Callable[..., Networks]:
+    """The same for parameters yet to come, its first argument: one compiled program serves a whole training.
+
+    One program of `batch_size` networks serves any N; this process's devices share its batch. A network depends on its own key, losses
+    and start.
+
+    Args:
+      hypernetwork: what generates; its own parameters do not matter.
+      config: sampler, steps, guidance and batch.
+    """
+    process = schedule.make(hypernetwork.diffusion)
+    devices = mesh.make_local(config.batch_size)
+    split, whole = mesh.batched(devices), mesh.replicated(devices)
+    codec, transformer = hypernetwork.codec, hypernetwork.transformer
+
+    def one_batch(params: Params, keys: jax.Array, losses: jax.Array, start: Start | None) -> Networks:
+        condition = conditioning.ask(hypernetwork.condition, losses)
+        if start is not None:
+            condition = condition._replace(
+                current=conditioning.standardise(hypernetwork.condition, start.losses),
+                start=jax.vmap(codec.encode)(start.networks),
+            )
+        free = conditioning.nothing_asked(condition)
+
+        def denoiser(noisy: jax.Array, timesteps: jax.Array) -> jax.Array:
+            asked = transformer.apply(params, noisy, timesteps, condition)
+            if config.guidance == 1.0:
+                return asked
+            unasked = transformer.apply(params, noisy, timesteps, free)
+            return unasked + config.guidance * (asked - unasked)
+
+        tokens = sampler.sample(denoiser, process, hypernetwork.diffusion, config, codec.layout, keys)
+        return jax.vmap(codec.decode)(tokens)
+
+    program = jax.jit(one_batch, in_shardings=(whole, split, split, split), out_shardings=whole)
+
+    def generate(
+        params: Params,
+        keys: jax.Array,
+        losses: jax.Array,
+        on_networks: Callable[[int], None],
+        start: Start | None = None,
+    ) -> Networks:
+        if start is None and EMBEDS_A_START in params:
+            raise HyperForgetError(
+                "DiHyFo-1 was asked for networks without any to start from: give it a start, networks and their losses"
+            )
+        count, parts = len(keys), []
+        for first in range(0, count, config.batch_size):
+            rows = jnp.clip(jnp.arange(first, first + config.batch_size), 0, count - 1)
+            begin = jax.tree.map(lambda leaf, rows=rows: leaf[rows], start)
+            parts.append(program(params, keys[rows], losses[rows], begin))
+            on_networks(min(config.batch_size, count - first))
+        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves)[:count], *parts)
+
+    return generate

@@ -1,0 +1,160 @@
+"""What DiHyFo-1 makes of a model, round by round: one call, its repetitions, a sweep of prompts; measured on test, as tidy rows."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hyperforget_jax import classifier
+from hyperforget_jax.classifier import Params
+from hyperforget_jax.diffusion.hypernetwork import Generator, Start
+from hyperforget_jax.evaluate.results import Selection, to_json
+from hyperforget_jax.pipeline import alignment as align
+from hyperforget_jax.pipeline import results as tidy
+from hyperforget_jax.pipeline import training as stages
+from hyperforget_jax.pipeline.alignment import Grid, Sweep
+from hyperforget_jax.pipeline.run import Run, on_device
+from hyperforget_jax.runtime import prng as keys
+from hyperforget_jax.runtime.progress import track
+from hyperforget_jax.unlearn import recursive as update
+from hyperforget_jax.unlearn import requests as request
+from hyperforget_jax.unlearn.recursive import Update
+from hyperforget_jax.unlearn.requests import Floats
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Round:
+    """Networks of one round.
+
+    Attributes:
+      networks: N of them, stacked.
+      selected: row of the one selected on validation.
+      losses: [N, K], nats, on the test images of every class.
+      accuracies: [N, K].
+    """
+
+    networks: Params
+    selected: int
+    losses: Floats
+    accuracies: Floats
+
+    @property
+    def chosen(self) -> Params:
+        """The selected network."""
+        return jax.tree.map(lambda leaf: leaf[self.selected], self.networks)
+
+
+def scored(run: Run, networks: Params, selected: int) -> Round:
+    """N stacked networks with their scores on test."""
+    scores = classifier.class_scores_of_many(networks, *on_device(run.dataset.test))  # [N, K] each
+    losses, accuracies = (np.asarray(score) for score in scores)
+    return Round(networks, selected, losses, accuracies)
+
+
+def call(
+    run: Run, name: str, generate: Generator, network: Params, tried: Floats, forget: tuple[int, ...]
+) -> list[Round]:
+    """One call from one network, with the best of the candidate prompts; then the same prompt for its output, again and again.
+
+    Args:
+      run: its config says how many networks and rounds.
+      name: of the stage.
+      generate: DiHyFo-1.
+      network: to start from.
+      tried: [C, K], candidate prompts.
+      forget: output positions; () asks for everything.
+    """
+    config, measure = run.config.request, partial(stages.observed, run)
+    key, again = jax.random.split(keys.stream(run.config.seed, f"update {name}"))
+    total = len(tried) * config.samples_per_candidate + config.rounds * config.samples
+    validation = on_device(run.dataset.validation)
+    with run.timed(f"update {name}", resumes=False), track(run.console, name, total, "networks") as advance:
+        step = stepping(generate, advance)
+        begin = update.starting(step, measure, network)
+        reply = request.answer(begin, tried, forget, validation, key, config)
+        if not reply.candidate_worth.any():
+            run.console.print(f"{name}: NO sample of any prompt has forgotten: train the hypernetwork longer")
+        draws = jax.random.split(again, config.samples)
+        prompt = jnp.tile(jnp.asarray(tried[reply.chosen])[None], (config.samples, 1))  # [N, K]
+        later = update.recursively(step, measure, draws, prompt, reply.networks, config.rounds - 1)
+    best = [reply.selected, *(request.select(each, forget, validation, config) for each in later)]
+    return [
+        scored(run, each, int(rows[0])) for each, rows in zip([reply.networks, *later], best, strict=True)
+    ]
+
+
+def stepping(generate: Generator, advance: Callable[[int], None]) -> Update:
+    """DiHyFo-1 as `unlearn.update` calls it, counted."""
+    return lambda draws, losses, networks, current: generate(draws, losses, advance, Start(networks, current))
+
+
+def told(run: Run, labels: tuple[int, ...], found: Mapping[str, list[Round]]) -> list[Row]:
+    """Rows of a forget set: the model before (round 0), and the rounds of each direction.
+
+    Args:
+      run: its config and its dataset.
+      labels: the forget set.
+      found: before, forget and back to their rounds.
+    """
+    return [
+        row | {"direction": direction, "round": place + (direction != "before")}
+        for direction, each in found.items()
+        for place, one in enumerate(each)
+        for row in _rows_of(run, labels, direction, one)
+    ]
+
+
+def _rows_of(run: Run, labels: tuple[int, ...], direction: str, found: Round) -> list[Row]:
+    """All samples, their worst, and the selected one; a single network has its values only."""
+    of_samples: dict[Selection, Any] = {"pass1": slice(None), "best": [found.selected]}
+    shares = request.shares(run.dataset.test.labels, run.dataset.positions(labels), run.sizes[-1])
+    retained, forgotten = (found.accuracies @ share for share in shares)  # [N] each
+    sets = {"retain_accuracy": retained, "forget_accuracy": forgotten}
+    classes = {"class_accuracy": found.accuracies, "class_loss": found.losses}
+    ideal = {"forget_accuracy": 0.0} if direction == "forget" else {}
+    about, rows = tidy.context(run, run.config.hypernetwork.kind, labels), list[Row]()
+    for selection, kept in ({None: slice(None)} if direction == "before" else of_samples).items():
+        ours = replace(about, selection=selection)
+        whole = tidy.expand(run, ours, {name: column[kept] for name, column in sets.items()})
+        parts = tidy.expand_classes(run, ours, {name: table[kept] for name, table in classes.items()})
+        rows += [to_json(row) for row in whole + parts]
+        medians = [row for row in whole if selection == "pass1" and row.statistic == "median"]
+        for row in medians:
+            column = sets[row.metric]
+            value = float(column.max() if row.metric in ideal else column.min())
+            rows.append(to_json(row) | {"statistic": "worst", "value": value, "low": None, "high": None})
+    return [row | {"ideal": ideal.get(row["metric"])} for row in rows]
+
+
+def sweeps(run: Run, asked: Mapping[int, Grid], generate: Generator, network: Params) -> list[Row]:
+    """Rows of the prompt alignment of one network's updates, after every round; losses are asked to climb and to fall."""
+    config, rounds = run.config, run.config.request.rounds
+    families = jax.random.split(
+        keys.stream(config.seed, "update alignment"), config.evaluation.alignment_families
+    )
+    count = len(families) * config.evaluation.alignment_prompts
+    found: dict[int, dict[int, Sweep]] = {number + 1: {} for number in range(rounds)}
+    total = len(asked) * rounds * count
+    timed = run.timed("update alignment", resumes=False)
+    with timed, track(run.console, "alignment", total, "networks") as advance:
+        for label, (column, grid) in align.placed(run, asked).items():
+            each = jnp.repeat(jax.random.clone(families), len(grid.prompts))  # [F * P]
+            tiled = jnp.tile(jnp.asarray(grid.prompts), (len(families), 1))  # [F * P, K]
+            start, measure = update.repeated(network, count), partial(stages.observed, run)
+            made = update.recursively(stepping(generate, advance), measure, each, tiled, start, rounds)
+            for number, networks in enumerate(made, 1):
+                losses = scored(run, networks, 0).losses[:, column].astype(np.float64)  # [F * P]
+                observed = losses.reshape(-1, len(grid.prompts))  # [F, P]
+                targets = grid.prompts[:, column].astype(np.float64)
+                found[number][label] = Sweep(targets, observed, grid.learned)
+    return [
+        to_json(row) | {"direction": "sweep", "round": number}
+        for number, of_labels in found.items()
+        for row in align.alignment_rows(run, of_labels)
+    ]

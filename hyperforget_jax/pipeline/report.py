@@ -1,0 +1,114 @@
+"""The pictures and the page of a run, from what was measured."""
+
+from pathlib import Path
+from typing import Any
+
+from hyperforget_jax.config import flatten
+from hyperforget_jax.pipeline.alignment import Sweep
+from hyperforget_jax.pipeline.evaluation import Evaluated
+from hyperforget_jax.pipeline.run import Run
+from hyperforget_jax.report import figures, html
+from hyperforget_jax.report import strip_plots as strips
+from hyperforget_jax.report.html import Content, Picture
+from hyperforget_jax.runtime import artifacts as records
+
+
+def draw(
+    run: Run,
+    counts: dict[str, int],
+    curve: list[dict[str, Any]],
+    evolution: list[dict[str, Any]],
+    evaluated: list[Evaluated],
+    sweeps: dict[int, Sweep],
+) -> list[Picture]:
+    """Draws every figure and saves it as PNG and SVG in `figures/`; alignment during training only if it was measured."""
+    requests = [
+        strips.Request(
+            one.forget_set,
+            one.generated["retain_accuracy"],
+            one.generated["forget_accuracy"],
+            one.selected,
+            one.retrained["retain_accuracy"],
+            one.retrained["forget_accuracy"],
+        )
+        for one in evaluated
+    ]
+    classes = run.dataset.classes
+    matrices = [
+        figures.Matrices(one.forget_set, classes, one.confusion_generated, one.confusion_retrained)
+        for one in evaluated
+    ]
+    pictures = {
+        "accuracies": Picture(
+            "Every network, none left out",
+            strips.accuracies(requests),
+            "One mark per network, on test images: all unselected samples, those selected on validation, and "
+            "networks retrained without the classes.",
+            "Strips of retain and forget accuracy of generated, selected and retrained networks per forget set",
+        ),
+        "alignment": Picture(
+            "Does it do what it is asked?",
+            figures.alignment(
+                {label: sweep.targets for label, sweep in sweeps.items()},
+                {label: sweep.observed for label, sweep in sweeps.items()},
+                {label: sweep.learned for label, sweep in sweeps.items()},
+            ),
+            "Observed against target loss for each forgettable class, the other classes at their good value; "
+            "a perfect hypernetwork lies on the identity line (paper, Figure 2). A family starts from the same "
+            "noise at every target.",
+            "Observed against target class loss with the identity line, one panel per class",
+        ),
+        "confusion": Picture(
+            "What they answer instead",
+            figures.confusion(matrices),
+            "True class by predicted class on test images, left of the networks selected on validation, right of "
+            "the retrained ones; the column of a forgotten class is empty where networks never learned it.",
+            "Confusion matrices of generated and retrained networks per forget set",
+        ),
+        "learning_curves": Picture(
+            "Training of the hypernetwork",
+            figures.learning_curves(curve),
+            "Denoising error on the checkpoints of training runs, and with the averaged parameters on those of "
+            "held-out runs.",
+            "Training and held-out loss against the training step",
+        ),
+        "coverage": Picture(
+            "What the zoo holds",
+            figures.coverage(counts),
+            "Checkpoints for every combination of learned (low loss) and not learned (high loss) classes.",
+            "Bars of checkpoint counts per combination of low and high losses",
+        ),
+    }
+    if evolution:
+        pictures["alignment_curve"] = Picture(
+            "How alignment grew",
+            figures.alignment_evolution(evolution),
+            "Prompt alignment of the averaged parameters on validation images during training (paper, Figures 9 to 18).",
+            "Mean R² and mean Pearson correlation per class against the training step",
+        )
+    folder = run.folder / "figures"
+    for name, picture in pictures.items():
+        figures.save(picture.figure, folder, name)
+    return list(pictures.values())
+
+
+def write_page(run: Run, rows: list[dict[str, Any]], pictures: list[Picture]) -> Path:
+    """Writes `report.html` and returns its path."""
+    config, made = run.config, records.provenance()
+    content = Content(
+        dataset=rows[0]["dataset"],
+        classifier=rows[0]["classifier"],
+        classes=config.data.classes,
+        pivots=config.task.pivots,
+        forget_sets=config.task.forget_sets,
+        rows=rows,
+        pictures=pictures,
+        cost=records.read_rows(run.folder / "costs.jsonl"),
+        command=run.command,
+        config=flatten(config),
+        versions=made["versions"],
+        git=made["git"],
+    )
+    path = run.folder / "report.html"
+    records.write_text(path, html.page(content))
+    return path

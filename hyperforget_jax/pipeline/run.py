@@ -1,0 +1,103 @@
+"""What every stage of an experiment needs: config, images, where to write and where to report."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax.numpy as jnp
+from rich.console import Console
+
+from hyperforget_jax import data
+from hyperforget_jax.config import Config
+from hyperforget_jax.data import Dataset, Split
+from hyperforget_jax.pipeline import workdir
+from hyperforget_jax.runtime import artifacts as records
+from hyperforget_jax.zoo.build import check_memory
+from hyperforget_jax.zoo.train import Images, check_batch
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of an experiment: its resolved config and what follows from it."""
+
+    config: Config
+    dataset: Dataset
+    folder: Path
+    console: Console
+    command: str
+
+    @property
+    def dataset_name(self) -> str:
+        """As people call it: mnist, mnist4 (classes 0 to 3), mnist-357."""
+        name, classes = self.config.data.name, self.config.data.classes
+        if len(classes) == 10:
+            return name
+        return (
+            f"{name}{len(classes)}"
+            if classes == tuple(range(len(classes)))
+            else f"{name}-" + "".join(map(str, classes))
+        )
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Width of every layer of the classifier."""
+        return (self.dataset.input_size, *self.config.classifier.hidden, self.dataset.num_classes)
+
+    @property
+    def forget_sets(self) -> list[tuple[int, ...]]:
+        """Output positions of every forget set."""
+        return [self.dataset.positions(forget) for forget in self.config.task.forget_sets]
+
+    @property
+    def forgettable(self) -> tuple[int, ...]:
+        """Output positions of the classes that are no pivots."""
+        pivots = self.dataset.positions(self.config.task.pivots)
+        return tuple(place for place in range(self.dataset.num_classes) if place not in pivots)
+
+    def reuses(self, stage: str, folder: Path) -> bool:
+        """Whether a finished artefact stands there; if so, verifies it and says so."""
+        if not records.is_complete(folder):
+            return False
+        records.verify(folder)
+        self.console.print(f"{stage}: reused from {folder}")
+        return True
+
+    @contextlib.contextmanager
+    def timed(self, stage: str, *, resumes: bool) -> Iterator[None]:
+        """Writes the stage's wall time to `costs.jsonl`, also when it is stopped.
+
+        Args:
+          stage: its name.
+          resumes: whether the stage goes on where it was stopped, so that times add up; else the last one counts.
+        """
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            path, seconds = self.folder / "costs.jsonl", time.monotonic() - begun
+            rows = records.read_rows(path) if path.exists() else []
+            before = sum(row["seconds"] for row in rows if row["stage"] == stage) if resumes else 0.0
+            others = [row for row in rows if row["stage"] != stage]
+            records.write_rows(path, [*others, {"stage": stage, "seconds": before + seconds}])
+
+
+def on_device(split: Split) -> Images:
+    """A split as jax arrays."""
+    return Images(jnp.asarray(split.images), jnp.asarray(split.labels))
+
+
+def start(config: Config, console: Console, command: str) -> Run:
+    """Loads the images and checks what depends on them; writes nothing.
+
+    Raises:
+      HyperForgetError: images missing or damaged, a minibatch larger than the training split, a block larger than memory.
+    """
+    dataset = data.load(config.data)
+    num_images = len(dataset.train.labels)
+    check_batch("zoo.batch_size", config.zoo.batch_size, num_images)
+    check_batch("reference.batch_size", config.reference.batch_size, num_images)
+    run = Run(config, dataset, workdir.place(config), console, command)
+    check_memory(config.zoo, run.sizes)
+    return run

@@ -1,0 +1,120 @@
+"""What a zoo holds: its combinations, its losses, what resampling makes of them, what rounded weights change; as tables and figures."""
+
+import json
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from hyperforget_jax import classifier
+from hyperforget_jax.classifier import Params
+from hyperforget_jax.pipeline.run import Run, on_device
+from hyperforget_jax.pipeline.workdir import zoo_place
+from hyperforget_jax.report import figures, zoo_figures, zoo_tables
+from hyperforget_jax.report.console import listing
+from hyperforget_jax.runtime import artifacts as records
+from hyperforget_jax.weights.layout import unflatten_many
+from hyperforget_jax.zoo import coverage
+from hyperforget_jax.zoo import storage as store
+from hyperforget_jax.zoo.storage import Zoo
+
+Floats = np.ndarray[Any, np.dtype[Any]]
+PRINTED = 16
+"""Combinations in the printed table, the rarest; the files have all."""
+ROUNDED = 2000
+"""Checkpoints whose weights are rounded."""
+TYPES = ("float32", "bfloat16", "float16")
+
+
+def report(run: Run, zoo: Zoo) -> None:
+    """Prints what a complete zoo covers; leaves `coverage.md`, `coverage.json` and `figures/` in the workdir."""
+    config, folder = run.config, run.folder / "figures"
+    summary = store.read_summary(zoo_place(config))
+    assert summary is not None  # a zoo that could be opened is complete
+    labels, edges = [run.dataset.classes[position] for position in run.forgettable], config.zoo.bin_edges
+    covered = zoo_tables.combinations(summary, labels, config.zoo)
+    histograms = dict(zip(run.dataset.classes, coverage.histograms(zoo.losses, edges), strict=True))
+    tables = {"combinations": covered, "losses": zoo_tables.losses(histograms, edges)}
+    pictures = {
+        "coverage": figures.coverage(
+            {name: row["kept"] for name, row in zip(zoo_figures.bar_names(labels), covered, strict=True)}
+        ),
+        "losses": zoo_figures.losses(histograms, edges, config.task.pivots),
+    }
+    if len(zoo):
+        levels = resampled(run, zoo)
+        tables["resampling"] = zoo_tables.resampling(*levels)
+        pictures["resampling"] = zoo_figures.resampling(*levels)
+    if len(zoo) and config.zoo.dtype == "float32":
+        tables["precision"] = precision(run, zoo)
+    for name, picture in pictures.items():
+        figures.save(picture, folder, name)
+    headline = zoo_tables.headline(covered)
+    numbers = {"checkpoints": len(zoo), "least_share": min(row["share"] for row in covered), **tables}
+    records.write_text(run.folder / "coverage.json", json.dumps(numbers, indent=1, allow_nan=False) + "\n")
+    records.write_text(run.folder / "coverage.md", zoo_tables.page(headline, tables))
+    show(run, tables)
+    run.console.print(f"{headline}\ncoverage: {run.folder / 'coverage.md'}")
+
+
+def show(run: Run, tables: dict[str, list[zoo_tables.Row]]) -> None:
+    """Prints the combinations (of many the rarest), why some are short, and what rounding changes."""
+    covered, say = tables["combinations"], run.console.print
+    rarest = sorted(covered, key=lambda row: row["kept"])
+    rows = covered if len(covered) <= PRINTED else rarest[:PRINTED]
+    say(listing([zoo_tables.texts(row, without="short_because") for row in rows]))
+    short: dict[str, list[str]] = {}
+    for row in rarest:
+        if row["short_because"]:
+            short.setdefault(row["short_because"], []).append(row["combination"])
+    for because, (first, *others) in list(short.items())[:PRINTED]:
+        say(f"short: {first}{f' and {len(others):,} others' if others else ''}: {because}")
+    if "precision" in tables:
+        say(listing([zoo_tables.texts(row, without="checkpoints") for row in tables["precision"]]))
+    else:
+        say(
+            f"rounded weights: not measured, that takes checkpoints of float32; zoo.dtype is {run.config.zoo.dtype}"
+        )
+
+
+def resampled(run: Run, zoo: Zoo) -> tuple[Floats, dict[str, Floats]]:
+    """Bounds [L + 1] of levels of the mean loss (nats), and the share [L] of the draws in each by `loader.resample`."""
+    count = run.config.loader.loss_levels
+    levels = coverage.loss_levels(zoo.losses, count)  # [n]
+    groups = {
+        "none": np.zeros_like(levels),
+        "combinations": coverage.combination(zoo.accuracies, run.forgettable),
+        "losses": levels,
+    }
+    shares = {name: np.bincount(levels, coverage.balanced(codes), count) for name, codes in groups.items()}
+    return coverage.level_bounds(zoo.losses, count), shares
+
+
+def changes(run: Run, some: Zoo, networks: Params) -> tuple[Floats, Floats]:
+    """|Δ log(loss + c)| and the accuracy lost, [n, K] each, where n networks take the places of a zoo's n checkpoints."""
+    floor = run.config.hypernetwork.loss_floor
+    scores = classifier.class_scores_of_many(networks, *on_device(run.dataset.validation))
+    losses, accuracies = (np.asarray(score, np.float64) for score in scores)  # [n, K]
+    change = np.abs(np.log(losses + floor) - np.log(some.losses.astype(np.float64) + floor))  # [n, K]
+    return change, some.accuracies - accuracies
+
+
+def precision(run: Run, zoo: Zoo) -> list[dict[str, Any]]:
+    """What rounding the weights of evenly spaced checkpoints changes, one row per type."""
+    some = zoo.spaced(ROUNDED)
+    weights, rows = np.asarray(some.weights), []  # [n, P]
+    for name in TYPES:
+        rounded = weights.astype(jnp.dtype(name)).astype(np.float32)  # [n, P]
+        change, lost = changes(run, some, unflatten_many(rounded, run.sizes))
+        rows.append(
+            {
+                "weights": name,
+                "checkpoints": len(some),
+                "log_loss_change_median": float(np.median(change)),
+                "log_loss_change_q95": float(np.quantile(change, 0.95)),
+                "log_loss_change_max": float(change.max()),
+                "accuracy_lost_mean": float(lost.mean()),
+                "accuracy_change_max": float(np.abs(lost).max()),
+            }
+        )
+    return rows

@@ -1,0 +1,106 @@
+"""DiHyFo-1 for a model in hand: the model's file, a start that every sample shares, and recursive prompting (G.pt, section A.6)."""
+
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hyperforget_jax.classifier import Params
+from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.unlearn.requests import Generate
+from hyperforget_jax.weights.layout import shapes
+
+Update = Callable[[jax.Array, jax.Array, Params, jax.Array], Params]
+"""(keys [N], class losses asked for [N, K], N stacked networks, their class losses [N, K]) -> N stacked networks: DiHyFo-1."""
+Measure = Callable[[Params], jax.Array]
+"""N stacked networks -> their class losses [N, K], in nats."""
+
+
+def recursively(
+    generate: Update, measure: Measure, keys: jax.Array, losses: jax.Array, start: Params, rounds: int
+) -> list[Params]:
+    """The hypernetwork applied to its own output, again and again with the same target (G.pt's recursive optimisation).
+
+    Args:
+      generate: the hypernetwork.
+      measure: what the networks have before each round.
+      keys: [N]; round r draws from fold_in(key, r).
+      losses: [N, K], the target, in nats; NaN is a class of which any loss will do.
+      start: N stacked networks.
+      rounds: how often.
+
+    Returns:
+      N stacked networks of every round, the first round first.
+    """
+    found, networks = [], start
+    for number in range(rounds):
+        draws = jax.vmap(partial(jax.random.fold_in, data=number))(keys)  # [N]
+        networks = generate(draws, losses, networks, measure(networks))
+        found.append(networks)
+    return found
+
+
+def starting(generate: Update, measure: Measure, network: Params) -> Generate:
+    """The hypernetwork as a generator all of whose samples start from one network."""
+    current = measure(repeated(network, 1))  # [1, K]
+
+    def begin(keys: jax.Array, losses: jax.Array) -> Params:
+        count = len(keys)
+        return generate(keys, losses, repeated(network, count), jnp.repeat(current, count, axis=0))
+
+    return begin
+
+
+def repeated(network: Params, count: int) -> Params:
+    """One network as `count` stacked ones."""
+    return jax.tree.map(lambda leaf: jnp.repeat(leaf[None], count, axis=0), network)
+
+
+def write(path: Path, network: Params) -> None:
+    """Writes one network as an `.npz` file: w0 [out, in], b0 [out], w1, b1, …"""
+    arrays: dict[str, Any] = {
+        f"{name}{place}": np.asarray(leaf)
+        for place, layer in enumerate(network)
+        for name, leaf in layer.items()
+    }
+    np.savez(path, **arrays)
+
+
+def read(path: Path, sizes: Sequence[int]) -> Params:
+    """Reads what `write` wrote, or anyone else.
+
+    Args:
+      path: an `.npz` file.
+      sizes: width of every layer of the classifier.
+
+    Raises:
+      HyperForgetError: no such file, no `.npz` or one with pickled objects; an array that is missing, too many, of another
+        shape or type, or not finite.
+    """
+    names = [f"{name}{place}" for place in range(len(sizes) - 1) for name in ("w", "b")]
+    wanted = dict(zip(names, shapes(sizes), strict=True))
+    listed = ", ".join(f"{name} {shape}" for name, shape in wanted.items())
+    remedy = f"give the float32 arrays {listed} of a {'-'.join(map(str, sizes))} classifier, by numpy.savez"
+    try:
+        with path.open("rb") as stream, np.lib.npyio.NpzFile(stream, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise HyperForgetError(f"cannot read the model {path} ({error}): {remedy}") from error
+    for name in [*wanted, *arrays]:
+        if name not in arrays:
+            raise HyperForgetError(f"the model {path} has no array {name}: {remedy}")
+        array = arrays[name]
+        if name not in wanted:
+            raise HyperForgetError(f"the model {path} has an array {name} too many: {remedy}")
+        if array.shape != wanted[name] or array.dtype != np.float32:
+            raise HyperForgetError(f"the model {path} has {name} {array.shape} in {array.dtype}: {remedy}")
+        if not np.isfinite(array).all():
+            raise HyperForgetError(f"the model {path} has numbers in {name} that are not finite: {remedy}")
+    tensors = [jnp.asarray(arrays[name]) for name in wanted]
+    return tuple({"w": w, "b": b} for w, b in zip(tensors[::2], tensors[1::2], strict=True))

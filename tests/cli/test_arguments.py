@@ -1,0 +1,254 @@
+"""The command line: overrides arrive typed, and whatever cannot run is refused in one line before any work."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from configs import digits4_dihyfo2 as quickstart_config
+from hyperforget_jax.cli import arguments as command
+from hyperforget_jax.cli import quickstart
+from hyperforget_jax.config import Config, flatten
+from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.pipeline import end_to_end as pipeline
+from hyperforget_jax.pipeline import workdir
+from hyperforget_jax.pipeline.run import Run
+
+DEFAULT = quickstart_config.get_config("four")
+Refused = Callable[..., str]
+
+
+def parse(*arguments: str) -> Config:
+    return command.parse(DEFAULT, arguments)
+
+
+def changes(config: Config) -> dict[str, object]:
+    """Flat names and values of what differs from the default."""
+    before, after = flatten(DEFAULT), flatten(config)
+    return {name: after[name] for name in after if after[name] != before[name]}
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Refused:
+    """Runs a command line that must be refused, and returns the one line that it prints."""
+
+    def run(*arguments: str) -> str:
+        def job(run: Run) -> None:
+            pytest.fail("work has begun")
+
+        status = command.main("quickstart", replace(DEFAULT, workdir=str(tmp_path / "run")), job, arguments)
+        out, error = capsys.readouterr()
+        assert status == 2
+        assert out == ""
+        assert error.startswith("error: ")
+        assert error.endswith("\n")
+        (line,) = error.splitlines()
+        return line
+
+    return run
+
+
+def test_without_arguments_the_default_stays() -> None:
+    assert parse() == DEFAULT
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("--zoo.runs 12", {"zoo.runs": 12}),
+        ("--zoo.learning-rate 1e-3 0.5", {"zoo.learning_rate": [1e-3, 0.5]}),
+        ("--zoo.runs_per_block 3", {"zoo.runs_per_block": 3}),
+        ("--task.forget-sets 2 2,3", {"task.forget_sets": [[2], [2, 3]]}),
+        ("--task.forget-sets 3,2", {"task.forget_sets": [[3, 2]]}),
+        ("--data.classes 4 5 6", {"data.classes": [4, 5, 6]}),
+        ("--data.dir some/folder", {"data.dir": "some/folder"}),
+        ("--classifier.hidden 8 4", {"classifier.hidden": [8, 4]}),
+        ("--codec.kind raw --sampling.sampler ddpm", {"codec.kind": "raw", "sampling.sampler": "ddpm"}),
+        ("--overwrite --seed 7", {"overwrite": True, "seed": 7}),
+    ],
+)
+def test_overrides_arrive_typed_and_alone(arguments: str, expected: dict[str, object]) -> None:
+    assert changes(parse(*arguments.split())) == expected
+
+
+@pytest.mark.parametrize(
+    ("typo", "field"),
+    [
+        ("--zoo.rnus", "--zoo.runs"),
+        ("--zoo.learning-rat", "--zoo.learning-rate"),
+        ("--zoo.learnin_rate", "--zoo.learning-rate"),
+        ("--training.stpes", "--training.steps"),
+        ("--wrkdir", "--workdir"),
+    ],
+)
+def test_an_unknown_field_suggests_the_nearest(typo: str, field: str) -> None:
+    with pytest.raises(HyperForgetError) as refusal:
+        parse(typo, "1")
+    assert str(refusal.value) == f"{typo} is no config field: did you mean {field}?"
+
+
+def test_a_field_like_no_other_points_to_help() -> None:
+    with pytest.raises(HyperForgetError, match=r"^--qqq is no config field: --help lists every field$"):
+        parse("--qqq", "1")
+
+
+def test_help_lists_every_field_and_ends_well(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        parse("--help")
+    assert not end.value.code
+    text = capsys.readouterr().out
+    assert [name for name in flatten(DEFAULT) if "--" + name.replace("_", "-") not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--task.forget-sets", "7"], ["class 7", "{0, 1, 2, 3}"]),
+        (["--task.pivots", "9"], ["pivots", "class 9"]),
+        (["--task.forget-sets", ""], ["forget set is empty"]),
+        (["--task.forget-sets"], ["task.forget-sets is empty"]),
+        (["--task.forget-sets", "0,1,2,3"], ["{0, 1, 2, 3}", "every class"]),
+        (["--task.forget-sets", "2", "0,2"], ["{0, 2}", "pivot 0", "never forgotten"]),
+        (["--task.forget-sets", "2,2"], ["{2, 2}", "twice"]),
+        (["--task.forget-sets", "two"], ["--task.forget-sets", "two"]),
+        (["--data.name", "minst"], ["'minst'", "did you mean mnist?"]),
+        (["--data.name", "fashion"], ["'fashion'", "did you mean fashion_mnist?"]),
+        (["--data.classes", "1", "11"], ["11", "0 to 9"]),
+        (["--data.dir", "somewhere"], ["data.dir somewhere", "digits"]),
+        (["--data.name", "mnist", "--data.dir", "no/such/folder"], ["no/such/folder"]),
+        (["--data.validation-size", "1348"], ["1348", "1 to 1347"]),
+        (["--zoo.rnus", "3"], ["--zoo.rnus", "did you mean --zoo.runs?"]),
+        (["stray"], ["stray"]),
+        (["--zoo.runs", "many"], ["--zoo.runs", "many"]),
+        (["--zoo.runs", "1.5"], ["--zoo.runs", "1.5"]),
+        (["--zoo.runs"], ["--zoo.runs"]),
+        (["--zoo.learning-rate", "0.1"], ["--zoo.learning-rate"]),
+        (["--codec.kind", "functoinal"], ["--codec.kind", "functoinal", "functional"]),
+        (["--zoo.runs", "0"], ["zoo.runs is 0", "at least 1"]),
+        (["--zoo.epochs", "nan"], ["zoo.epochs is nan", "finite"]),
+        (["--zoo.pivot-accuracy", "1.5"], ["zoo.pivot_accuracy is 1.5", "0 to 1"]),
+        (["--hypernetwork.heads", "5"], ["hypernetwork.heads 5", "width 192", "divisor"]),
+        (["--sampling.steps", "1001"], ["sampling.steps is 1001", "timesteps = 1000"]),
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_run_is_refused_in_one_line(
+    refused: Refused, arguments: list[str], words: list[str]
+) -> None:
+    line = refused(*arguments)
+    assert [word for word in words if word not in line] == []
+
+
+def test_the_workdir_of_another_config_is_refused_and_the_difference_named(
+    refused: Refused, tmp_path: Path
+) -> None:
+    workdir.claim(replace(DEFAULT, workdir=str(tmp_path / "run"), seed=4))
+    kept = (tmp_path / "run" / "config.json").read_bytes()
+    line = refused()
+    assert "seed: 4 there, 0 here" in line
+    assert "--workdir" in line
+    assert "--overwrite" in line
+    assert (tmp_path / "run" / "config.json").read_bytes() == kept
+
+
+def test_a_folder_that_is_no_run_is_refused(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    line = refused("--workdir", str(tmp_path), "--overwrite")
+    assert f"{tmp_path} is not empty and not a run" in line
+    assert (tmp_path / "thesis.txt").exists()
+
+
+@pytest.mark.parametrize("path", ["file", "file/below"])
+def test_a_workdir_that_cannot_be_made_is_refused(refused: Refused, tmp_path: Path, path: str) -> None:
+    (tmp_path / "file").touch()
+    line = refused("--workdir", str(tmp_path / path))
+    assert "file" in line
+    assert line.endswith("choose another --workdir")
+
+
+def test_a_disk_too_small_for_the_zoo_is_refused(refused: Refused) -> None:
+    line = refused("--zoo.runs", str(10**12))
+    assert "GB free" in line
+    assert "lower zoo.runs" in line
+
+
+def test_an_experiments_own_options_come_out_and_the_others_stay_in_order() -> None:
+    line = ["--seed", "3", "--shard=1/2", "--config", "my own", "--conf", "x", "--cluster"]
+    given, others = command.split(line, "config", "model", "shard", "cluster")
+    assert list(given.items()) == [("config", "my own"), ("shard", "1/2"), ("cluster", "")]
+    assert others == ["--seed", "3", "--conf", "x"]
+    assert command.told("make_zoo", given) == "make_zoo --config 'my own' --shard 1/2 --cluster ''"
+
+
+@pytest.mark.parametrize("arguments", [["--classes", "five"], ["--classes"]])
+def test_quickstart_refuses_other_settings(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    assert quickstart.main(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: --classes is ")
+    assert line.endswith("choose four or all")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "classes"),
+    [([], 4), (["--classes", "four"], 4), (["--classes", "all"], 10), (["--classes=all"], 10)],
+)
+def test_quickstart_chooses_the_setting_and_overrides_the_rest(
+    arguments: list[str], classes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs: list[Config] = []
+    monkeypatch.setattr(pipeline, "run", lambda run: jobs.append(run.config))
+    folder = tmp_path / "run"
+    assert quickstart.main(["--seed", "3", *arguments, "--workdir", str(folder)]) == 0
+    (config,) = jobs
+    assert (len(config.data.classes), config.seed, config.workdir) == (classes, 3, str(folder))
+    assert json.loads((folder / "config.json").read_text()) == workdir.identity(config)
+
+
+def test_a_remedy_can_be_followed_in_the_same_workdir(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """What is refused for its images or their number has not taken the workdir."""
+    default, done = replace(DEFAULT, workdir=str(tmp_path / "run")), []
+    assert command.main("quickstart", default, done.append, ["--zoo.batch-size", "10000"]) == 2
+    assert "zoo.batch_size is 10000, the training split has " in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+    assert command.main("quickstart", default, done.append, ["--zoo.batch-size", "32"]) == 0
+    assert [run.command for run in done] == ["python -m hyperforget_jax.cli.quickstart --zoo.batch-size 32"]
+
+
+def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    def job(run: Run) -> None:
+        raise KeyboardInterrupt
+
+    assert command.main("quickstart", replace(DEFAULT, workdir=str(tmp_path)), job, []) == 130
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "stopped: run the same command again to go on from here"
+
+
+def test_a_refusal_during_the_work_is_one_line_too(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def job(run: Run) -> None:
+        raise HyperForgetError("the loss is nan: lower it")
+
+    assert command.main("quickstart", replace(DEFAULT, workdir=str(tmp_path)), job, []) == 2
+    assert capsys.readouterr().err == "error: the loss is nan: lower it\n"
+
+
+def test_a_programming_error_is_not_hidden(tmp_path: Path) -> None:
+    def job(run: Run) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        command.main("quickstart", replace(DEFAULT, workdir=str(tmp_path)), job, [])
+
+
+def test_overwrite_keeps_what_the_same_config_left(tmp_path: Path) -> None:
+    """So that the same command line can be run again after a stop."""
+    config = replace(DEFAULT, workdir=str(tmp_path), overwrite=True)
+    workdir.claim(config)
+    (tmp_path / "work").touch()
+    workdir.claim(config)
+    assert (tmp_path / "work").exists()

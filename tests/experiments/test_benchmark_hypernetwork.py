@@ -1,0 +1,458 @@
+"""The benchmark of hypernetworks: its counts against the program itself, PyTorch is the same function, training and sampler as ours."""
+
+import importlib.util
+import io
+import json
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from rich.console import Console
+
+from experiments import benchmarks as bench
+from experiments.benchmarks import contest, flops, hypernet, hypernet_contest, machine, page
+from experiments.benchmarks import hypernetwork as bench_hypernet
+from experiments.benchmarks.clock import Timing
+from experiments.benchmarks.hypernet import Setting
+from experiments.benchmarks.hypernet_contest import Work
+from experiments.benchmarks.pieces import HypernetPieces
+from hyperforget_jax.cli import arguments as command
+from hyperforget_jax.config import (
+    ClassifierConfig,
+    CodecConfig,
+    Config,
+    HypernetworkConfig,
+    SamplingConfig,
+    TrainingConfig,
+)
+from hyperforget_jax.diffusion import samplers as sampler
+from hyperforget_jax.diffusion import schedule
+from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.pipeline.run import Run, start
+from hyperforget_jax.weights.layout import TokenLayout
+
+pytestmark = pytest.mark.usefixtures("haste")  # nothing here is timed
+needs_torch = pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None, reason="PyTorch is not installed: pip install -e '.[bench]'"
+)
+TINY = HypernetPieces(
+    rounds=1,
+    seconds=0.0,
+    cpu_products=(16, 32),
+    accelerator_products=(64,),
+    growth_rounds=1,
+    cpu_steps=2,
+    accelerator_steps=2,
+    networks=16,
+    growth_width=(8,),
+    growth_tokens=(3,),
+    growth_batch=(4, 2),
+    growth_from=(8, 3, 4),
+)
+FIGURES = {"per_second", "ms_each", "gflops_per_second", "share_of_peak", "spread"}
+
+
+def config_of(folder: Path) -> Config:
+    """Two blocks of width 8 for the tokens of 64-3-4 classifiers."""
+    return Config(
+        workdir=str(folder),
+        classifier=ClassifierConfig(hidden=(3,)),
+        codec=CodecConfig(basis_size=5),
+        hypernetwork=HypernetworkConfig(width=8, depth=2, heads=2, frequencies=3),
+        training=TrainingConfig(
+            steps=20, warmup_steps=1, batch_size=6, clip_norm=0.1, learning_rate=1e-2, weight_decay=5.0
+        ),
+        sampling=SamplingConfig(steps=4, batch_size=5),
+    )
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Run:
+    console = Console(file=io.StringIO(), width=300)
+    return start(config_of(tmp_path), console, "python -m experiments.benchmarks.hypernetwork")
+
+
+@pytest.fixture
+def setting(job: Run) -> Setting:
+    return hypernet.of(job, TINY.networks)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For PyTorch: more are slow where many processes share the cores."""
+    monkeypatch.setattr(machine, "cores", lambda: 1)
+
+
+# Counts.
+
+
+def products(jaxpr: Any) -> Iterator[int]:
+    """FLOPs of every matrix product in a program, inner programs included."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "dot_general":
+            (contracted, _), _ = equation.params["dimension_numbers"]
+            inner = math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
+            yield 2 * inner * math.prod(equation.outvars[0].aval.shape)
+        for part in jax.tree.leaves(
+            list(equation.params.values()),
+            is_leaf=lambda leaf: hasattr(leaf, "jaxpr") or hasattr(leaf, "eqns"),
+        ):
+            inner_program = getattr(part, "jaxpr", part)
+            if hasattr(inner_program, "eqns"):
+                yield from products(inner_program)
+
+
+@pytest.mark.parametrize("kind", ["dihyfo1", "dihyfo2"])
+@pytest.mark.parametrize("means", ["adaln", "tokens"])
+def test_flops_of_a_forward_pass_are_those_of_the_programs_products(
+    setting: Setting, kind: str, means: str
+) -> None:
+    sized = setting.changed(kind=kind, conditioning=means, mlp_ratio=3, depth=3, width=12)
+    noisy, condition = hypernet.batch(sized, 7)
+    params = jax.eval_shape(sized.transformer.init, jax.random.key(0))
+    program = jax.make_jaxpr(sized.transformer.apply)(params, noisy, jnp.zeros(7, jnp.int32), condition)
+    assert sum(products(program.jaxpr)) == 7 * hypernet_contest.forward(sized)
+
+
+def test_flops_of_a_forward_pass_by_hand() -> None:
+    config = HypernetworkConfig(width=256, depth=4, heads=4, frequencies=16)
+    layout = TokenLayout(np.ones((8, 138), np.bool_), (0,) * 7 + (1,), (0,) * 7 + (1,))
+    blocks = 4 * (8 * (24 * 256**2 + 4 * 8 * 256) + 12 * 256**2)
+    embedders = 2 * (256 * 256 + 256 * 256) + 2 * (340 * 256 + 256 * 256)
+    ends = 2 * 8 * 138 * 256 * 2 + 4 * 256**2
+    assert flops.transformer(config, layout, 10) == blocks + embedders + ends
+
+
+def test_contenders_count_their_own_work(setting: Setting) -> None:
+    one = hypernet_contest.forward(setting)
+    trained = hypernet_contest.training(hypernet, setting, TINY)
+    sampled = hypernet_contest.sampling(hypernet, setting)
+    guided = replace(
+        setting, config=replace(setting.config, sampling=SamplingConfig(steps=4, batch_size=5, guidance=2.0))
+    )
+    assert (trained.made, trained.flops) == (2, 2 * 6 * 3 * one)
+    assert (sampled.made, sampled.flops) == (5, 5 * 4 * one)
+    assert hypernet_contest.sampling(hypernet, guided).flops == 2 * sampled.flops
+
+
+def test_figures_by_hand() -> None:
+    told = hypernet_contest.figures(Work(object, 4, 8_000_000_000), Timing(0.5, 0.25), 32e9)
+    assert told == {
+        "per_second": 8.0,
+        "ms_each": 125.0,
+        "gflops_per_second": 16.0,
+        "share_of_peak": 0.5,
+        "spread": 0.25,
+    }
+    timings = {"ours": Timing(0.5, 0.0), "torch": Timing(2.0, 0.0)}
+    assert hypernet_contest.over(timings, "ours", "torch") == 4.0
+    assert hypernet_contest.over(timings, "ours", "nobody") is None
+
+
+def test_the_peak_is_that_of_products_in_the_transformers_type(setting: Setting) -> None:
+    field = hypernet_contest.products(setting.changed(dtype="bfloat16"), TINY)
+    assert {name: work.flops for name, work in field.items()} == {
+        "product_16": 2 * 16**3,
+        "product_32": 2 * 32**3,
+    }
+    result: Any = field["product_16"].piece()
+    assert (result.dtype, result.shape) == (jnp.bfloat16, (16, 16))
+    assert contest.peak_of(field, {"product_16": Timing(1.0, 0.0), "product_32": Timing(2.0, 0.0)}) == 32**3
+
+
+# Ours.
+
+
+def test_a_piece_of_training_goes_on_where_it_was(setting: Setting) -> None:
+    piece: Any = hypernet.training(setting, 3)
+    assert int(piece().step) == 3
+    state = piece()
+    assert int(state.step) == 6
+    begun = hypernet.start(setting)
+    assert any(
+        not np.array_equal(*pair)
+        for pair in zip(jax.tree.leaves(state.params), jax.tree.leaves(begun.params), strict=True)
+    )
+
+
+@pytest.mark.parametrize("kind", ["dihyfo1", "dihyfo2"])
+def test_a_piece_of_sampling_makes_classifiers(setting: Setting, kind: str) -> None:
+    networks: Any = hypernet.sampling(setting.changed(kind=kind))()
+    shapes = [layer["w"].shape for layer in networks]
+    assert shapes == [(5, 3, 64), (5, 4, 3)]
+    assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(networks))
+
+
+def test_the_default_setting_is_the_ten_class_classifier_in_25_steps() -> None:
+    config = bench_hypernet.get_config()
+    command.check(config)
+    assert (config.classifier.hidden, len(config.data.classes)) == ((7,), 10)
+    assert (config.sampling.sampler, config.sampling.steps) == ("ddim", 25)
+
+
+def test_only_one_size_is_varied_at_a_time_around_the_default(setting: Setting) -> None:
+    tables = hypernet_contest.sizes(HypernetPieces())
+    assert {name: [getattr(size, name) for size in table] for name, table in tables.items()} == {
+        "width": [256, 384, 512],
+        "tokens": [3, 8, 16],
+        "batch_size": [64, 256, 1024],
+    }
+    assert all((256, 8, 256) in table for table in tables.values())
+    resized = hypernet_contest.resized(setting, tables["tokens"][2])
+    assert (resized.layout.num_tokens, resized.layout.width, resized.layout.kinds[-2:]) == (16, 5 + 4, (0, 1))
+    assert resized.layout.mask[-1].sum() == 4
+    assert (resized.config.hypernetwork.width, resized.config.training.batch_size) == (256, 256)
+
+
+# PyTorch.
+
+
+@needs_torch
+def test_with_our_parameters_pytorch_is_the_same_function(setting: Setting) -> None:
+    from experiments.benchmarks import torch_hypernet
+
+    assert torch_hypernet.difference(setting, 8) < 1e-4
+    params = hypernet.shaken(setting)
+    assert all(float(jnp.abs(leaf).max()) > 0.0 for leaf in jax.tree.leaves(params))
+    model = torch_hypernet.model(setting, params)
+    ours = sum(leaf.size for leaf in jax.tree.leaves(params))
+    theirs = sum(each.numel() for each in model.parameters())
+    assert ours == theirs == hypernet.describe(setting)["parameters"]
+
+
+@needs_torch
+def test_the_agreement_is_not_that_of_outputs_near_zero(setting: Setting) -> None:
+    import torch
+
+    from experiments.benchmarks import torch_hypernet
+
+    params = jax.tree.map(lambda leaf: 10.0 * leaf, hypernet.shaken(setting))
+    noisy, condition = hypernet.batch(setting, 8)
+    times = jnp.arange(8) * 120
+    expected = jax.jit(setting.transformer.apply)(params, noisy, times, condition)
+    with torch.inference_mode():
+        found = torch_hypernet.model(setting, params)(
+            *map(torch_hypernet.tensor, (noisy, times, condition.target))
+        )
+    assert float(jnp.abs(expected).max()) > 1.0
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-3, atol=1e-3)
+
+
+@needs_torch
+def test_parameters_of_another_size_are_refused(setting: Setting) -> None:
+    from experiments.benchmarks import torch_hypernet
+
+    params = hypernet.shaken(setting)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        torch_hypernet.model(setting.changed(mlp_ratio=2), params)
+    with pytest.raises(RuntimeError, match="Missing key"):
+        torch_hypernet.model(setting.changed(depth=3), params)
+
+
+def draws(setting: Setting, key: jax.Array, step: int, count: int) -> tuple[jax.Array, jax.Array]:
+    """Timesteps [B] and noise [B, T, W] of one of our training steps."""
+    (part_key,) = jax.random.split(jax.random.fold_in(key, step), 1)
+    _, _, noise_key = jax.random.split(part_key, 3)
+    time_key, normal_key = jax.random.split(noise_key)
+    shape = (count, *setting.layout.mask.shape)
+    noise = jnp.where(setting.layout.mask[None], jax.random.normal(normal_key, shape), 0.0)
+    return jax.random.randint(time_key, (count,), 0, setting.config.diffusion.timesteps), noise
+
+
+@needs_torch
+def test_pytorch_trains_to_the_same_parameters_and_averages(setting: Setting) -> None:
+    """Objective, clipping, decay of matrices, warm-up, cosine and moving average are those of ours."""
+    from experiments.benchmarks import torch_hypernet
+
+    params, key = hypernet.shaken(setting), jax.random.key(3)
+    step, examples = hypernet.stepper(setting), hypernet.batch(setting, 6)
+    trainer = torch_hypernet.Trainer(setting, params)
+    state = hypernet.start(setting)._replace(params=params, ema=jax.tree.map(jnp.copy, params))
+    tensors = [torch_hypernet.tensor(values) for values in (examples[0], examples[1].target)]
+    before = jax.device_get(params)
+    for index in range(6):
+        theirs = trainer.step(*tensors, *map(torch_hypernet.tensor, draws(setting, key, index, 6)))
+        state, loss = step(state, examples, key)
+        assert float(theirs) == pytest.approx(float(loss), rel=1e-4)
+    for ours, found in [(state.params, trainer.model.parameters()), (state.ema, trainer.averages)]:
+        expected = torch_hypernet.model(setting, without_key_bias(ours))
+        for (name, wanted), values in zip(expected.named_parameters(), found, strict=True):
+            got = values.detach().clone()
+            if name.endswith("qkv.bias"):
+                got[8:16] = 0.0
+            np.testing.assert_allclose(got.numpy(), wanted.detach().numpy(), atol=3e-4, err_msg=name)
+    moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), before, jax.device_get(state.params))
+    assert min(jax.tree.leaves(moved)) > 5e-3
+
+
+def without_key_bias(params: Any) -> Any:
+    """Parameters with zero biases of the attention's keys: a softmax does not see them, so that Adam follows their rounding errors."""
+    found = jax.tree.map(lambda leaf: leaf, params)
+    for name in ("block_0", "block_1"):
+        found[name]["qkv"]["bias"] = found[name]["qkv"]["bias"].at[8:16].set(0.0)
+    return found
+
+
+@needs_torch
+def test_pytorch_samples_the_same_tokens_from_the_same_noise(setting: Setting) -> None:
+    from experiments.benchmarks import torch_hypernet
+
+    params, config = hypernet.shaken(setting), setting.config
+    _, condition = hypernet.batch(setting, 5)
+    keys = jax.random.split(jax.random.key(7), 5)
+
+    def ours(keys: jax.Array) -> jax.Array:
+        return sampler.sample(
+            lambda noisy, times: setting.transformer.apply(params, noisy, times, condition),
+            schedule.make(config.diffusion),
+            config.diffusion,
+            config.sampling,
+            setting.layout,
+            keys,
+        )
+
+    expected = jax.jit(ours)(keys)
+    starts = jax.vmap(lambda key: jax.random.fold_in(key, config.sampling.steps))(jax.random.clone(keys))
+    noise = jax.vmap(lambda key: jax.random.normal(key, setting.layout.mask.shape))(starts)
+    network = torch_hypernet.model(setting, params)
+    found = torch_hypernet.sample(setting, network, *map(torch_hypernet.tensor, (noise, condition.target)))
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-4)
+
+
+@needs_torch
+def test_in_bfloat16_pytorch_is_near_ours_in_float32(setting: Setting) -> None:
+    import torch
+
+    from experiments.benchmarks import torch_hypernet
+
+    half = setting.changed(dtype="bfloat16")
+    params = hypernet.shaken(setting)
+    noisy, condition = hypernet.batch(setting, 8)
+    inputs = [torch_hypernet.tensor(values) for values in (noisy, jnp.arange(8), condition.target)]
+    network = torch_hypernet.model(half, params)
+    with torch.inference_mode():
+        exact = network(*inputs)
+        with torch_hypernet.autocast(setting):
+            assert torch.equal(network(*inputs), exact)
+        with torch_hypernet.autocast(half):
+            rounded = network(*inputs).float()
+    error = float((rounded - exact).abs().max() / exact.abs().max())
+    assert 1e-5 < error < 0.05
+
+
+@needs_torch
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("--hypernetwork.conditioning=tokens", "hypernetwork.conditioning adaln, this config tokens"),
+        ("--hypernetwork.kind=dihyfo1", "hypernetwork.kind dihyfo2, this config dihyfo1"),
+        ("--diffusion.prediction=v", "diffusion.prediction x0, this config v"),
+        ("--sampling.sampler=ddpm", "sampling.sampler ddim, this config ddpm"),
+    ],
+)
+def test_a_setting_that_pytorch_does_not_know_is_measured_without_it(
+    job: Run, override: str, words: str
+) -> None:
+    changed = replace(job, config=command.parse(job.config, [override]))
+    assert bench_hypernet.load_torch(changed) is None
+    assert f"PyTorch is left out: its transformer has {words}" in printed(job)
+
+
+@needs_torch
+def test_different_functions_are_refused(job: Run, setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    from experiments.benchmarks import torch_hypernet
+
+    assert bench_hypernet.compare(job, setting, torch_hypernet) < 1e-4
+    monkeypatch.setattr(torch_hypernet, "difference", lambda setting, networks: 0.5)
+    with pytest.raises(HyperForgetError, match=r"differ by 5\.0e-01 with equal parameters, at most 0\.0001"):
+        bench_hypernet.compare(job, setting, torch_hypernet)
+
+
+# The whole.
+
+
+@pytest.fixture
+def shallow(job: Run) -> Run:
+    """With one block: compiling takes the time."""
+    return replace(job, config=replace(job.config, hypernetwork=replace(job.config.hypernetwork, depth=1)))
+
+
+def printed(job: Run) -> list[str]:
+    """Lines on the console so far."""
+    assert isinstance(job.console.file, io.StringIO)
+    return job.console.file.getvalue().splitlines()
+
+
+def test_the_last_line_is_json_with_the_promised_figures(shallow: Run) -> None:
+    bench_hypernet.run(shallow, TINY)
+    lines = printed(shallow)
+    result = json.loads(lines[-1])
+    assert json.loads((shallow.folder / "bench_hypernet.json").read_text()) == result
+    assert {"date", "device", "cpu", "cores", "load_at_start", "jax", "torch", "git"} <= result.keys()
+    size = {"width": 8, "depth": 1, "heads": 2, "tokens": 4, "token_width": 9, "losses": 4, "batch_size": 6}
+    assert size.items() <= result.items()
+    rows, has_torch = result["contenders"], importlib.util.find_spec("torch") is not None
+    names = ["ours_training", "ours_sampling"] + ["torch_training", "torch_sampling"] * has_torch
+    assert set(rows) == {*names, "product_16", "product_32"}
+    assert all(set(row) == FIGURES and row["gflops_per_second"] > 0 for row in rows.values())
+    best = max(rows[f"product_{side}"]["gflops_per_second"] for side in TINY.cpu_products)
+    assert result["peak_gflops_per_second"] == pytest.approx(best)
+    assert result["training_share_of_peak"] == pytest.approx(
+        rows["ours_training"]["gflops_per_second"] / best
+    )
+    for what in ("training", "sampling"):
+        if has_torch:
+            ratio = rows[f"ours_{what}"]["per_second"] / rows[f"torch_{what}"]["per_second"]
+            assert result[f"{what}_ours_over_torch"] == pytest.approx(ratio)
+        else:
+            assert result[f"{what}_ours_over_torch"] is None
+    if has_torch:
+        assert result["torch_output_difference"] < 1e-4
+    for name, values in {"width": [8], "tokens": [3], "batch_size": [4, 2]}.items():
+        table = result["growth"][name]
+        assert [row[name] for row in table] == values
+        assert all(row["ours_ms_per_step"] > 0 and ("torch_ms_per_step" in row) == has_torch for row in table)
+    text = (shallow.folder / "bench_hypernet.md").read_text()
+    assert text.startswith("# What a hypernetwork costs\n")
+    assert all(told in text for told in (result["date"], result["device"], "| ours training |"))
+
+
+def test_without_pytorch_the_rest_is_measured_and_a_line_says_so(
+    shallow: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for name in ("torch_hypernet", "torch_transformer"):
+        monkeypatch.delitem(sys.modules, f"experiments.benchmarks.{name}", raising=False)
+        monkeypatch.delattr(bench, name, raising=False)
+    bench_hypernet.run(shallow, TINY)
+    lines = printed(shallow)
+    assert "PyTorch is not installed, it is left out: pip install -e '.[bench]'" in lines
+    result = json.loads(lines[-1])
+    assert result["torch"] is result["training_ours_over_torch"] is result["torch_output_difference"] is None
+    assert set(result["contenders"]) == {"ours_training", "ours_sampling", "product_16", "product_32"}
+    assert not any(name.startswith("torch") for row in result["growth"]["width"] for name in row)
+
+
+def test_heads_that_do_not_divide_a_width_of_the_table_are_refused(job: Run) -> None:
+    odd = replace(job.config, hypernetwork=replace(job.config.hypernetwork, width=9, heads=3))
+    with pytest.raises(
+        HyperForgetError, match=r"hypernetwork\.heads 3 do not divide 8, a width in the table"
+    ):
+        bench_hypernet.run(replace(job, config=odd), TINY)
+
+
+def test_a_markdown_table_by_hand() -> None:
+    rows = [
+        {"what_it_is": "ours", "each": 1234.5678, "count": 12345},
+        {"what_it_is": "b", "each": 0.5, "count": 1},
+    ]
+    assert page.table(rows) == (
+        "| what it is | each | count |\n| --- | ---: | ---: |\n| ours | 1235 | 12,345 |\n| b | 0.5 | 1 |\n"
+    )

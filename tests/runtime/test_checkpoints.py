@@ -1,0 +1,127 @@
+"""Saved states come back as they were, meshes divide the batch, and progress tells rate and time left."""
+
+import io
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from rich.console import Console
+
+from hyperforget_jax.runtime import progress
+from hyperforget_jax.runtime import sharding as mesh
+from hyperforget_jax.runtime.checkpoints import Checkpoints
+
+
+class State(NamedTuple):
+    params: dict[str, jax.Array]
+    step: jax.Array
+
+
+def state(step: int) -> State:
+    return State({"w": jnp.arange(6.0).reshape(2, 3) + step, "b": jnp.full(3, 0.1)}, jnp.int32(step))
+
+
+def like() -> State:
+    return jax.tree.map(jnp.zeros_like, state(0))
+
+
+def test_a_state_comes_back_bit_for_bit(tmp_path: Path) -> None:
+    with Checkpoints(tmp_path) as states:
+        states.save(7, state(7))
+        found = states.restore(7, like())
+    assert isinstance(found, State)
+    for ours, saved in zip(jax.tree.leaves(found), jax.tree.leaves(state(7)), strict=True):
+        assert ours.dtype == saved.dtype
+        assert np.array_equal(ours, saved)
+
+
+def test_an_empty_folder_has_no_state(tmp_path: Path) -> None:
+    with Checkpoints(tmp_path / "new") as states:
+        assert states.latest() is None
+
+
+def test_only_the_last_state_is_kept_and_found_again(tmp_path: Path) -> None:
+    with Checkpoints(tmp_path) as states:
+        for step in (4, 20, 100):
+            states.save(step, state(step))
+    assert [path.name for path in tmp_path.iterdir()] == ["00000100"]
+    with Checkpoints(tmp_path) as again:
+        assert again.latest() == 100
+        assert int(again.restore(100, like()).step) == 100
+
+
+def test_a_state_comes_back_to_the_devices_it_is_wanted_on(tmp_path: Path) -> None:
+    everywhere = mesh.replicated(mesh.make(8))
+    with Checkpoints(tmp_path) as states:
+        states.save(1, state(1))
+        found = states.restore(1, jax.device_put(like(), everywhere))
+    assert found.params["w"].sharding == everywhere
+
+
+@pytest.mark.parametrize(("batch", "devices"), [(1, 1), (7, 7), (8, 8), (11, 1), (12, 6), (15, 5), (256, 8)])
+def test_a_mesh_has_as_many_devices_as_divide_the_batch(batch: int, devices: int) -> None:
+    assert jax.device_count() == 8
+    found = mesh.make(batch)
+    assert found.shape == {mesh.DATA: devices}
+    assert found.axis_types == (jax.sharding.AxisType.Auto,)
+
+
+def test_a_batch_is_split_over_the_devices_and_parameters_are_not() -> None:
+    rows = jnp.arange(12.0)
+    devices = mesh.make(12)
+    split = jax.device_put(rows, mesh.batched(devices)).addressable_shards
+    assert [shard.data.tolist() for shard in split] == [[2.0 * i, 2.0 * i + 1] for i in range(6)]
+    whole = jax.device_put(rows, mesh.replicated(devices)).addressable_shards
+    assert all(np.array_equal(shard.data, rows) for shard in whole)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time that it is; tests set it."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
+
+
+def console(**settings: Any) -> tuple[Console, io.StringIO]:
+    paper = io.StringIO()
+    return Console(file=paper, width=120, **settings), paper
+
+
+def test_a_log_gets_a_line_now_and_then_and_one_at_the_end(clock: list[float]) -> None:
+    log, paper = console(force_terminal=False)
+    with progress.track(log, "zoo", 8, "runs") as advance:
+        for seconds, count in ((4.0, 2), (12.0, 2), (15.0, 1), (20.0, 3)):
+            clock[0] = 100.0 + seconds
+            advance(count)
+    assert paper.getvalue().splitlines() == [
+        "zoo: 4/8 runs · 0.3333 runs/s · 12 s left",
+        "zoo: 8/8 runs · 0.4 runs/s · 0 s left",
+    ]
+
+
+def test_work_that_takes_no_time_is_told_too(clock: list[float]) -> None:
+    log, paper = console(force_terminal=False)
+    with progress.track(log, "evaluation", 1, "requests") as advance:
+        advance(1)
+    (line,) = paper.getvalue().splitlines()
+    assert line.startswith("evaluation: 1/1 requests · ")
+    assert line.endswith(" requests/s · 0 s left")
+
+
+def test_a_terminal_gets_a_bar() -> None:
+    terminal, paper = console(force_terminal=True)
+    with progress.track(terminal, "zoo", 4, "runs") as advance:
+        advance(4)
+    assert "4/4" in paper.getvalue()
+    assert "runs/s" in paper.getvalue()
+
+
+def test_an_exception_passes_through() -> None:
+    log, _ = console(force_terminal=False)
+    with pytest.raises(KeyboardInterrupt), progress.track(log, "zoo", 2, "runs"):
+        raise KeyboardInterrupt
