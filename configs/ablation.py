@@ -21,7 +21,7 @@ from hyperforget_jax.config import (
     SamplingConfig,
     TrainingConfig,
 )
-from hyperforget_jax.pipeline.workdir import place, zoo_place
+from hyperforget_jax.pipeline.workdir import workdir_path, zoo_path
 
 Tokens = Literal["functional", "raw"]
 Objective = Literal["x0", "v"]
@@ -51,7 +51,7 @@ class Axes:
     objectives: tuple[Objective, ...] = ("x0", "v")
     """x0: predicted under equal weights (the paper's). v: predicted under min-SNR weights."""
     guidance: tuple[float, ...] = (1.0, 1.5)
-    """`sampling.guidance`; 1 is none."""
+    """`sampling.guidance_scale`; 1 is none."""
     samplers: tuple[tuple[Sampler, int], ...] = (("ddpm", 1000), ("ddim", 100), ("ddim", 25), ("ddim", 10))
     """`sampling.sampler` and `sampling.steps`."""
 
@@ -67,7 +67,7 @@ def get_config() -> Config:
         mnist4.get_config(),
         workdir="runs/ablation",
         codec=CodecConfig(basis_size=128, chunk_size=157),
-        hypernetwork=HypernetworkConfig(width=192, depth=4),
+        hypernetwork=HypernetworkConfig(hidden_size=192, depth=4),
         diffusion=DiffusionConfig(class_dropout=0.1, full_dropout=0.1),
         training=TrainingConfig(steps=1500, batch_size=256),
         sampling=SamplingConfig(batch_size=60, temperature=1.0),
@@ -81,8 +81,8 @@ def trained(base: Config, cell: Cell) -> Config:
     weighting: Literal["uniform", "min_snr"] = "uniform" if cell.objective == "x0" else "min_snr"
     return replace(
         base,
-        workdir=str(place(base) / f"{cell.tokens}-{cell.objective}"),
-        zoo=replace(base.zoo, folder=str(zoo_place(base))),
+        workdir=str(workdir_path(base) / f"{cell.tokens}-{cell.objective}"),
+        zoo=replace(base.zoo, folder=str(zoo_path(base))),
         codec=replace(base.codec, kind=cell.tokens),
         diffusion=replace(base.diffusion, prediction=cell.objective, weighting=weighting),
     )
@@ -90,5 +90,7 @@ def trained(base: Config, cell: Cell) -> Config:
 
 def sampled(base: Config, cell: Cell) -> Config:
     """The setting of a cell: that of its training with its sampler."""
-    sampling = replace(base.sampling, sampler=cell.sampler, steps=cell.steps, guidance=cell.guidance)
+    sampling = replace(
+        base.sampling, sampler=cell.sampler, steps=cell.steps, guidance_scale=cell.guidance
+    )
     return replace(trained(base, cell), sampling=sampling)

@@ -1,6 +1,6 @@
 """Digits: classes {0, 1, 2, 3}, a 64-3-4 classifier, pivots {0, 1}; or all ten digits, forgettable {0..4}.
 
-`python -m hyperforget_jax.cli.quickstart` takes 3 minutes on two CPU cores and 1.5 GB; `python -m hyperforget_jax.cli.quickstart --classes all`
+`hyperforget quickstart` takes 3 minutes on two CPU cores and 1.5 GB; `hyperforget quickstart --classes all`
 (64-8-10, 3,072 runs) takes 8 minutes.
 
 Expect of 256 unselected networks per forget set (four classes): mean forget accuracy at most 0.005, median retain accuracy within 0.02 of
@@ -37,7 +37,7 @@ def get_config(classes: str = "four") -> Config:
             learning_rate=(3e-3, 2e-2),
         ),
         codec=CodecConfig(basis_size=48),
-        hypernetwork=HypernetworkConfig(width=192, depth=4),
+        hypernetwork=HypernetworkConfig(hidden_size=192, depth=4),
         training=TrainingConfig(steps=800, batch_size=256),
         reference=ReferenceConfig(epochs=200.0, batch_size=32, learning_rate=3e-3),
     )

@@ -5,21 +5,21 @@
 
 from dataclasses import replace
 
-from configs import digits4_dihyfo2 as quickstart
+from configs import digits4_dihyfo2
 from hyperforget_jax.config import Config, HypernetworkConfig, LoaderConfig, TrainingConfig
-from hyperforget_jax.pipeline.workdir import place, zoo_place
+from hyperforget_jax.pipeline.workdir import workdir_path, zoo_path
 
 
 def get_config() -> Config:
     """What the four have in common; of the fields that `variants` sets, the last one's values."""
-    base = quickstart.get_config("four")
+    base = digits4_dihyfo2.get_config("four")
     return replace(
         base,
         workdir="runs/gpt",
         zoo=replace(base.zoo, runs=1024),
         loader=LoaderConfig(resample="none"),
         hypernetwork=HypernetworkConfig(
-            kind="dihyfo1", metric="one_loss", metric_class=2, width=128, depth=3
+            kind="dihyfo1", metric="one_loss", metric_class=2, hidden_size=128, depth=3
         ),
         sampling=replace(base.sampling, temperature=1.0),
         training=TrainingConfig(steps=800, batch_size=256, alignment_every=100),
@@ -28,7 +28,7 @@ def get_config() -> Config:
 
 def variants(base: Config) -> dict[str, Config]:
     """The four by their folders in the workdir: they share its zoo, and differ in metric and re-balancing (`loader.resample`) alone."""
-    zoo = replace(base.zoo, folder=str(zoo_place(base)))
+    zoo = replace(base.zoo, folder=str(zoo_path(base)))
     mean_loss = replace(base.hypernetwork, metric="mean_loss")
     changes = {
         "mean_loss": replace(base, hypernetwork=mean_loss),
@@ -39,6 +39,6 @@ def variants(base: Config) -> dict[str, Config]:
         "one_loss": base,
     }
     return {
-        folder: replace(config, workdir=str(place(base) / folder), zoo=zoo)
+        folder: replace(config, workdir=str(workdir_path(base) / folder), zoo=zoo)
         for folder, config in changes.items()
     }

@@ -1,7 +1,7 @@
 """DiHyFo-1 on MNIST-4: the learned optimiser and de-optimiser, a 784-2-4 classifier, forgettable {2, 3}.
 
-`python -m hyperforget_jax.pipeline.end_to_end --config mnist4_dihyfo1 --data.dir DIR` starts it from random weights;
-`python -m hyperforget_jax.cli.update --config mnist4_dihyfo1 --data.dir DIR` gives it a trained model to forget, and to learn back.
+`hyperforget run --config mnist4_dihyfo1 --data.dir DIR` starts it from random weights;
+`hyperforget update --config mnist4_dihyfo1 --data.dir DIR` gives it a trained model to forget, and to learn back.
 The first takes 20 minutes on two CPU cores beside other jobs, the second 2 more.
 
 Expect prompt alignment from random weights with a mean R^2 of at least 0.85 on classes 2 and 3, and of a trained model a median accuracy of
@@ -30,5 +30,5 @@ def get_config() -> Config:
         hypernetwork=replace(base.hypernetwork, kind="dihyfo1"),
         training=replace(base.training, untrained_share=1 / 3, unrelated_share=1 / 3),
         sampling=replace(base.sampling, temperature=1.0),
-        request=replace(base.request, worth_tolerance=0.004),
+        request=replace(base.request, score_tolerance=0.004),
     )

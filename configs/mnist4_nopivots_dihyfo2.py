@@ -1,6 +1,6 @@
 """DiHyFo-2 on MNIST-4 without pivots: any of the four classes may be forgotten, 14 forget sets (paper, sections 6 and A.5).
 
-`python -m hyperforget_jax.pipeline.end_to_end --config mnist4_nopivots_dihyfo2 --data.dir DIR` takes 40 minutes on two CPU cores beside other jobs.
+`hyperforget run --config mnist4_nopivots_dihyfo2 --data.dir DIR` takes 40 minutes on two CPU cores beside other jobs.
 
 A checkpoint is kept if it is good on one class at least, whichever. Expect of the selected networks for every forget set a mean retain
 accuracy within 0.01 of the retrained cloud's median, and prompt alignment with a mean R^2 of at least 0.8 on every class.

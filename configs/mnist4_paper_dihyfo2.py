@@ -1,6 +1,6 @@
 """The paper's DiHyFo-2 on MNIST-4: 1536 wide, 12 layers, 16 heads, raw tokens, condition tokens, DDPM (sections 3 and 4).
 
-`python -m hyperforget_jax.pipeline.end_to_end --config paper_mnist4 --data.dir DIR` (DiHyFo-1: `--hypernetwork.kind dihyfo1`)
+`hyperforget run --config paper_mnist4 --data.dir DIR` (DiHyFo-1: `--hypernetwork.kind dihyfo1`)
 
 Where the paper is silent the numbers are those of its parent, G.pt (arXiv 2209.12892); bfloat16 activations and the logarithm of
 losses are ours. 361 million parameters (369 for DiHyFo-1): it needs a GPU and has not been trained here, so there are neither hours nor
@@ -30,9 +30,9 @@ def get_config() -> Config:
         codec=CodecConfig(kind="raw", chunk_size=1000),
         hypernetwork=HypernetworkConfig(
             conditioning="tokens",
-            width=1536,
+            hidden_size=1536,
             depth=12,
-            heads=16,
+            num_heads=16,
             frequencies=128,
             max_frequency=2.0**14,
             dtype="bfloat16",

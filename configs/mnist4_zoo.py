@@ -1,6 +1,6 @@
 """The MNIST-4 zoo at the paper's scale: 1.9 M checkpoints, 25 epochs and 150 snapshots a run (section 4).
 
-`python -m hyperforget_jax.cli.zoo --config mnist4_zoo --data.dir DIR`
+`hyperforget zoo --config mnist4_zoo --data.dir DIR`
 
 Classes {0, 1, 2, 3}, a 784-2-4 classifier (1,582 weights), pivots {0, 1}. The paper keeps all 150 checkpoints of a run; here chance keeps
 fewer of more runs, so that there are more solutions to learn from. docs/zoo.md has the measured time, memory, size and coverage.

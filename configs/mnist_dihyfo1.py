@@ -1,6 +1,6 @@
 """DiHyFo-1 on MNIST: the learned optimiser and de-optimiser, a 784-7-10 classifier, forgettable {0, ..., 4}.
 
-`python -m hyperforget_jax.pipeline.end_to_end --config mnist_dihyfo1 --data.dir DIR` takes about 75 minutes on two CPU cores beside other jobs: 33 for the
+`hyperforget run --config mnist_dihyfo1 --data.dir DIR` takes about 75 minutes on two CPU cores beside other jobs: 33 for the
 zoo (that of mnist_dihyfo2; `--zoo.folder` shares one), 36 for training.
 
 Expect of 256 unselected networks for {2}, {2, 3, 4} and {0, ..., 4}: mean forget accuracy at most 0.005, median retain accuracy within

@@ -1,6 +1,6 @@
 """DiHyFo-2 on MNIST: the conditioned generator, a 784-7-10 classifier, forgettable {0, ..., 4}.
 
-`python -m hyperforget_jax.pipeline.end_to_end --config mnist_dihyfo2 --data.dir DIR` takes about 95 minutes on two CPU cores beside other jobs: a third
+`hyperforget run --config mnist_dihyfo2 --data.dir DIR` takes about 95 minutes on two CPU cores beside other jobs: a third
 for the zoo (that of mnist_zoo; `--zoo.folder` shares one), the rest for training.
 
 Expect of 256 unselected networks for {2}, {2, 3, 4} and {0, ..., 4}: mean forget accuracy at most 0.005, median retain accuracy within

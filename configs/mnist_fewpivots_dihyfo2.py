@@ -1,6 +1,6 @@
 """DiHyFo-2 on MNIST with three pivots instead of five: any of {0, ..., 6} may be forgotten, 127 forget sets (paper, sections 6 and A.5).
 
-`python -m hyperforget_jax.pipeline.end_to_end --config mnist_fewpivots_dihyfo2 --data.dir DIR` takes 80 minutes on two CPU cores beside other jobs.
+`hyperforget run --config mnist_fewpivots_dihyfo2 --data.dir DIR` takes 80 minutes on two CPU cores beside other jobs.
 
 128 combinations of high and low losses instead of 32, from half as many runs, and half the training: as far as two CPU cores carry. Expect
 of the selected networks a mean retain accuracy within 0.03 of the retrained cloud's median.

@@ -1,6 +1,6 @@
 """The paper's DiHyFo-2 on MNIST: that of paper_mnist4 on a zoo of 46,000 runs, 784-7-10, forgettable {0, ..., 4}.
 
-`python -m hyperforget_jax.pipeline.end_to_end --config paper_mnist --data.dir DIR` (DiHyFo-1: `--hypernetwork.kind dihyfo1`)
+`hyperforget run --config paper_mnist --data.dir DIR` (DiHyFo-1: `--hypernetwork.kind dihyfo1`)
 
 About 3.7 million checkpoints, 82 GB on disk, and the transformer of paper_mnist4: 373 million parameters with
 this classifier's tokens. Not trained here.

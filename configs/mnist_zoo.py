@@ -1,6 +1,6 @@
 """The MNIST zoo: all ten classes, forgettable {0, ..., 4}, 25 epochs and 200 snapshots a run (section 4).
 
-`python -m hyperforget_jax.cli.zoo --config mnist_zoo --data.dir DIR`
+`hyperforget zoo --config mnist_zoo --data.dir DIR`
 
 A 784-7-10 classifier (5,575 weights), pivots {5, ..., 9}, 32 combinations of high and low losses. The paper has 3.7 M checkpoints, 82 GB;
 this is a size that two CPU cores make in half an hour. docs/zoo.md has the measured time, memory, size and coverage.

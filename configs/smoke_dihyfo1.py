@@ -1,4 +1,4 @@
-"""smoke_dihyfo2 with DiHyFo-1: `python -m hyperforget_jax.pipeline.end_to_end --config smoke_dihyfo1`."""
+"""smoke_dihyfo2 with DiHyFo-1: `hyperforget run --config smoke_dihyfo1`."""
 
 from dataclasses import replace
 

@@ -1,6 +1,6 @@
 """The whole path in half a minute, for tests and to see that an installation works: four digits, bad networks.
 
-`python -m hyperforget_jax.pipeline.end_to_end --config smoke_dihyfo2`
+`hyperforget run --config smoke_dihyfo2`
 
 Batches of 13 take one device of eight: programs for one compile faster.
 """
@@ -33,7 +33,7 @@ def get_config() -> Config:
         ),
         codec=CodecConfig(basis_size=8),
         hypernetwork=HypernetworkConfig(
-            kind="dihyfo2", width=32, depth=1, heads=2, mlp_ratio=1, frequencies=4
+            kind="dihyfo2", hidden_size=32, depth=1, num_heads=2, mlp_ratio=1, frequencies=4
         ),
         training=TrainingConfig(
             steps=4,
@@ -46,7 +46,7 @@ def get_config() -> Config:
         ),
         sampling=SamplingConfig(steps=3, batch_size=13),
         request=RequestConfig(
-            samples=8, forget_levels=2, retain_quantiles=(0.5,), samples_per_candidate=2, best=2
+            samples=8, forget_levels=2, retain_quantiles=(0.5,), samples_per_candidate=2, num_selected=2
         ),
         reference=ReferenceConfig(seeds=3, epochs=10.0, batch_size=64, learning_rate=1e-2),
         evaluation=EvaluationConfig(alignment_prompts=4, alignment_families=3, bootstrap=20),

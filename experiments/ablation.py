@@ -18,45 +18,42 @@ import numpy as np
 from configs.ablation import Axes, Cell, sampled, trained
 from experiments.benchmarks import machine
 from hyperforget_jax.cli import arguments as command
-from hyperforget_jax.pipeline import alignment as align
-from hyperforget_jax.pipeline import training as stages
-from hyperforget_jax.pipeline import unlearning as replies
-from hyperforget_jax.pipeline import workdir
+from hyperforget_jax.pipeline import alignment, training, unlearning, workdir
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.pipeline.sample_quality import measure
 from hyperforget_jax.report import ablation_figures, figures
 from hyperforget_jax.report.console import listing
-from hyperforget_jax.runtime import artifacts as records
+from hyperforget_jax.runtime import artifacts
 
 
 def run(job: Run, axes: Axes) -> None:
     """Trains what is not trained, makes the cells that have no row yet; then the table and the figure."""
-    known, held_out = stages.split_zoo(job)
-    grids, candidates = align.grids(job, known), replies.candidates(job, known)
+    known, held_out = training.split_zoo(job)
+    grids, candidates = alignment.grids(job, known), unlearning.candidates(job, known)
     prompts = np.stack(
         [tried[len(tried) // 2] for tried in candidates]
     )  # [S, K], the middle ones: no selection
     path = job.folder / "ablation.jsonl"
-    stored = records.read_rows(path) if path.exists() else []
+    stored = artifacts.read_rows(path) if path.exists() else []
     rows = {Cell(*(row[name] for name in Cell._fields)): row for row in stored}
     for _, cells in itertools.groupby(axes.cells(), lambda cell: (cell.tokens, cell.objective)):
         first, *others = cells
         config = trained(job.config, first)
-        workdir.claim(config)
-        each = replace(job, config=config, folder=workdir.place(config))
-        hypernetwork = stages.train_hypernetwork(each, known, held_out)
+        workdir.acquire_workdir(config)
+        each = replace(job, config=config, folder=workdir.workdir_path(config))
+        hypernetwork = training.train_hypernetwork(each, known, held_out)
         for cell in (first, *others):
             if cell in rows:
                 job.console.print(f"{cell}: reused from {path}", highlight=False)
                 continue
             asking = replace(each, config=sampled(job.config, cell))
             with job.timed(str(cell), resumes=False):
-                found = measure(asking, str(cell), stages.sampling(asking, hypernetwork), grids, prompts)
+                found = measure(asking, str(cell), training.sampling(asking, hypernetwork), grids, prompts)
             rows[cell] = {**cell._asdict(), **found, "device": machine.name()}
-            records.write_rows(path, rows.values())
+            artifacts.write_rows(path, rows.values())
     table, pictures = [rows[cell] for cell in axes.cells()], job.folder / "figures"
     figures.save(ablation_figures.tradeoff(table), pictures, "ablation")
-    records.write_text(job.folder / "ablation.md", ablation_figures.page(table))
+    artifacts.write_text(job.folder / "ablation.md", ablation_figures.page(table))
     lines = ({"cell": str(cell), **ablation_figures.summary(rows[cell])} for cell in axes.cells())
     job.console.print(listing([*lines]))
     job.console.print(f"table and figure: {job.folder / 'ablation.md'}")
@@ -64,7 +61,7 @@ def run(job: Run, axes: Axes) -> None:
 
 def check(job: Run, axes: Axes) -> None:
     """Refuses a config that cannot serve every cell, before any work."""
-    align.check(job)
+    alignment.validate_metric(job)
     for cell in axes.cells():
         command.check(sampled(job.config, cell))
 

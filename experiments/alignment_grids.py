@@ -11,12 +11,10 @@ import jax
 import numpy as np
 
 from hyperforget_jax.evaluate.results import to_json
-from hyperforget_jax.pipeline import alignment as align
-from hyperforget_jax.pipeline import cache as once
-from hyperforget_jax.pipeline import training as stages
+from hyperforget_jax.pipeline import alignment, cache, training
 from hyperforget_jax.pipeline.alignment import Grid
 from hyperforget_jax.pipeline.run import Run
-from hyperforget_jax.runtime import prng as keys
+from hyperforget_jax.runtime import prng
 from hyperforget_jax.unlearn.requests import Floats
 
 FOLDER = "gpt_grid"
@@ -26,21 +24,21 @@ REACH = 0.9
 
 def rows(run: Run) -> list[dict[str, Any]]:
     """Tidy rows `alignment_r2_gpt_grid` and `alignment_pearson_gpt_grid` of every forgettable class, made once."""
-    return once.rows(run, FOLDER, lambda: _measured(run), reach=REACH)
+    return cache.rows(run, FOLDER, lambda: _measured(run), reach=REACH)
 
 
 def _measured(run: Run) -> list[dict[str, Any]]:
-    known, held_out = stages.split_zoo(run)
-    generate = stages.sampling(run, stages.train_hypernetwork(run, known, held_out))
+    known, held_out = training.split_zoo(run)
+    generate = training.sampling(run, training.train_hypernetwork(run, known, held_out))
     families = jax.random.split(
-        keys.stream(run.config.seed, "alignment"), run.config.evaluation.alignment_families
+        prng.stream(run.config.seed, "alignment"), run.config.evaluation.alignment_families
     )
-    losses = np.asarray(stages.random_start(run, families).losses)  # [F, K]
+    losses = np.asarray(training.random_start(run, families).losses)  # [F, K]
     asked = {
         label: Grid(of_starts(shared, column, losses[:, column]), shared.learned)
-        for label, (column, shared) in align.placed(run, align.grids(run, known)).items()
+        for label, (column, shared) in alignment.by_position(run, alignment.grids(run, known)).items()
     }
-    found = align.alignment_rows(run, align.followed(run, asked, generate))
+    found = alignment.alignment_rows(run, alignment.followed(run, asked, generate))
     return [to_json(replace(row, metric=f"{row.metric}_gpt_grid")) for row in found]
 
 

@@ -12,17 +12,12 @@ import numpy as np
 
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.evaluate.results import Row, to_json
-from hyperforget_jax.pipeline import cache as once
-from hyperforget_jax.pipeline import evaluation as measure
-from hyperforget_jax.pipeline import results as tidy
-from hyperforget_jax.pipeline import training as stages
-from hyperforget_jax.pipeline import unlearning as replies
+from hyperforget_jax.pipeline import cache, evaluation, results, training, unlearning
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.pipeline.workdir import identity
 from hyperforget_jax.report.paper_figures import Subset
 from hyperforget_jax.report.tables import CLOUD, select
-from hyperforget_jax.runtime import artifacts as records
-from hyperforget_jax.runtime import prng as keys
+from hyperforget_jax.runtime import artifacts, prng
 from hyperforget_jax.runtime.progress import track
 from hyperforget_jax.unlearn.reference import retrain
 from hyperforget_jax.weights.layout import flatten, unflatten
@@ -45,7 +40,7 @@ def rows(run: Run) -> list[dict[str, Any]]:
     """Tidy rows of every forget set, strict, made once: `subsets/` in the workdir."""
     task = replace(run.config.task, forget_sets=tuple(every(run)))
     asking = replace(run, config=replace(run.config, task=task), folder=run.folder / FOLDER)
-    return once.rows(run, FOLDER, lambda: map(to_json, _measured(run, asking)), forget_sets=task.forget_sets)
+    return cache.rows(run, FOLDER, lambda: map(to_json, _measured(run, asking)), forget_sets=task.forget_sets)
 
 
 def of_rows(rows: Sequence[Mapping[str, Any]], method: str) -> dict[tuple[int, ...], Subset]:
@@ -69,15 +64,15 @@ def worst(found: Mapping[tuple[int, ...], Subset]) -> tuple[int, ...]:
 
 
 def _measured(run: Run, asking: Run) -> list[Row]:
-    known, held_out = stages.split_zoo(run)
-    candidates = replies.candidates(asking, known)
-    hypernetwork = stages.train_hypernetwork(run, known, held_out)
-    answers = replies.answers(asking, candidates, stages.sampling(run, hypernetwork))
-    return tidy.unlearning_rows(asking, measure.evaluate(asking, answers, clouds(asking)))
+    known, held_out = training.split_zoo(run)
+    candidates = unlearning.candidates(asking, known)
+    hypernetwork = training.train_hypernetwork(run, known, held_out)
+    answers = unlearning.answers(asking, candidates, training.sampling(run, hypernetwork))
+    return results.unlearning_rows(asking, evaluation.evaluate(asking, answers, clouds(asking)))
 
 
 def clouds(run: Run) -> Params:
-    """Networks retrained without each forget set, leaves [F, M, …]; a few sets at a time, each an artefact."""
+    """Networks retrained without each forget set, leaves [F, M, …]; a few sets at a time, each an artifact."""
     groups = list(_groups(run.forget_sets))
     with (
         run.timed("retrained clouds", resumes=True),
@@ -96,11 +91,11 @@ def _groups(sets: list[tuple[int, ...]]) -> Iterator[list[tuple[int, ...]]]:
 def _cloud(run: Run, number: int, group: list[tuple[int, ...]], advance: Any) -> Any:
     labels = ([run.dataset.classes[position] for position in each] for each in group)
     folder = run.folder / "reference" / "_".join("-".join(map(str, each)) for each in labels)
-    if not records.is_complete(folder):
-        key = keys.stream(run.config.seed, f"{FOLDER}/reference/{number}")
+    if not artifacts.is_complete(folder):
+        key = prng.stream(run.config.seed, f"{FOLDER}/reference/{number}")
         networks = retrain(key, on_device(run.dataset.train), group, run.sizes, run.config.reference)
-        with records.new_artefact(folder, identity(run.config)) as place:
+        with artifacts.new_artifact(folder, identity(run.config)) as place:
             np.save(place / "weights.npy", np.asarray(jax.vmap(jax.vmap(flatten))(networks)))
     advance(len(group))
-    records.verify(folder)
+    artifacts.verify(folder)
     return np.load(folder / "weights.npy", allow_pickle=False)  # [G, M, P]

@@ -4,14 +4,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from experiments import alignment_grids as grids
-from experiments import all_forget_sets as subsets
+from experiments import alignment_grids, all_forget_sets, generator_baselines, membership_attacks
 from experiments import cost as costs
-from experiments import generator_baselines as rivals
-from experiments import membership_attacks as attacks
 from experiments.leaf import Leaf
 from experiments.made import Runs
-from hyperforget_jax.pipeline import training as stages
+from hyperforget_jax.pipeline import training
 from hyperforget_jax.report import paper_figures
 from hyperforget_jax.report.paper_tables import METHODS
 from hyperforget_jax.report.tables import CLOUD, Row, braces, interval, markdown, number, place_of, select
@@ -33,8 +30,8 @@ SEEDED = (
 
 def every_subset(setting: str, method: str, runs: Runs) -> Leaf:
     """Retain and forget accuracy of every forget set, beside networks retrained for each; the worst named."""
-    found = subsets.of_rows(subsets.rows(runs.one(setting, method).run), method)
-    worst = subsets.worst(found)
+    found = all_forget_sets.of_rows(all_forget_sets.rows(runs.one(setting, method).run), method)
+    worst = all_forget_sets.worst(found)
     lines: list[dict[str, Any]] = [
         {
             "forget_set": "-".join(map(str, forget)),
@@ -70,7 +67,7 @@ def every_subset(setting: str, method: str, runs: Runs) -> Leaf:
 def against_rivals(setting: str, method: str, runs: Runs) -> Leaf:
     """The generator beside retrieval, noise and averages at the same prompts; alignment and novelty."""
     made = runs.one(setting, method)
-    rows = [*made.rows, *rivals.rows(made.run)]
+    rows = [*made.rows, *generator_baselines.rows(made.run)]
     by_method = {name: select(rows, (name,), "pass1") for name in (method, *RIVALS, "held_out")}
     by_method[CLOUD] = select(rows, (CLOUD,), None)
     lines: list[dict[str, Any]] = [
@@ -106,12 +103,12 @@ def against_rivals(setting: str, method: str, runs: Runs) -> Leaf:
     words = (
         f"{METHODS[method]}, {setting}, test images, medians of unselected networks at the prompt that was chosen on validation. "
         f"Failed: share with forget accuracy above {made.run.config.request.forget_tolerance:g}, or "
-        f"{rivals.FAILED:g} below the retrained ones' median. "
+        f"{generator_baselines.FAILED:g} below the retrained ones' median. "
         f"Retrieval: the checkpoints of the zoo nearest to the prompt in standardised log losses; noise: these with Gaussian noise of "
-        f"{rivals.NOISE:g} times each tensor's root mean square; average: {rivals.NEIGHBOURS} neighbours, aligned. "
-        f"Distance: from the nearest of the {rivals.MODELS:,} training checkpoints closest to the prompt in losses, free of symmetries; "
+        f"{generator_baselines.NOISE:g} times each tensor's root mean square; average: {generator_baselines.NEIGHBOURS} neighbours, aligned. "
+        f"Distance: from the nearest of the {generator_baselines.MODELS:,} training checkpoints closest to the prompt in losses, free of symmetries; "
         "held out: checkpoints of runs it never saw. Shared mistakes: of the retained test images that a network or a checkpoint gets "
-        f"wrong, the greatest share that both do, with any of the {rivals.NETWORKS * rivals.NEIGHBOURS} checkpoints nearest to the prompt. "
+        f"wrong, the greatest share that both do, with any of the {generator_baselines.NETWORKS * generator_baselines.NEIGHBOURS} checkpoints nearest to the prompt. "
         "Alignment: the families of retrieval are the nearest checkpoint of every prompt, the second nearest, and so on; nearest: the "
         "first alone.\n"
     )
@@ -125,14 +122,14 @@ def against_rivals(setting: str, method: str, runs: Runs) -> Leaf:
 def attackers(setting: str, method: str, runs: Runs) -> Leaf:
     """What other membership attackers find, beside what they find in retrained networks."""
     made = runs.one(setting, method)
-    rows = attacks.rows(made)
+    rows = membership_attacks.rows(made)
     best, unselected, cloud = (
         select(rows, (name,), selection)
         for name, selection in ((method, "best"), (method, "pass1"), (CLOUD, None))
     )
     lines: list[dict[str, Any]] = []
     for forget in made.run.config.task.forget_sets:
-        for metric in attacks.NAMES:
+        for metric in membership_attacks.NAMES:
             mean, low, high = (cloud[forget, metric, name]["value"] for name in ("mean", "q05", "q95"))
             ours = best[forget, metric, "mean"]["value"]
             lines.append(
@@ -152,7 +149,7 @@ def attackers(setting: str, method: str, runs: Runs) -> Leaf:
     body = [
         [
             _braced(line),
-            attacks.NAMES[line["metric"]],
+            membership_attacks.NAMES[line["metric"]],
             *(number(line[name]) for name in ("selected_mean", "all_median", "cloud_mean")),
             interval(line["cloud_low"], line["cloud_high"]),
             line["place"],
@@ -162,7 +159,7 @@ def attackers(setting: str, method: str, runs: Runs) -> Leaf:
     words = (
         f"{METHODS[method]}, {setting}, strict. The first three tell how many forgotten training images an attacker takes for members, who "
         "learned from what is named; the last two how well one tells them from test images of the same classes: 0.5 is not at all. "
-        f"Best: the selected networks; all: {attacks.NETWORKS} unselected ones. The SVM has C = 3, an RBF kernel and {attacks.IMAGES} "
+        f"Best: the selected networks; all: {membership_attacks.NETWORKS} unselected ones. The SVM has C = 3, an RBF kernel and {membership_attacks.IMAGES} "
         "images of either kind.\n"
     )
     title = f"Other membership attackers, {METHODS[method]}, {setting}"
@@ -203,7 +200,7 @@ def _called(method: str) -> str:
 def over_seeds(setting: str, method: str, runs: Runs) -> Leaf:
     """How far trainings of the hypernetwork differ: the same zoo and requests, other seeds."""
     first = runs.one(setting, method)
-    further = [seed for seed in SEEDS if seed != stages.training_seed(first.run.config)]
+    further = [seed for seed in SEEDS if seed != training.training_seed(first.run.config)]
     trained = [first, *(runs.one(setting, method, seed) for seed in further)]
     tables = [
         (select(made.rows, (method,), "pass1"), select(made.rows, (method,), "best")) for made in trained
@@ -226,7 +223,7 @@ def over_seeds(setting: str, method: str, runs: Runs) -> Leaf:
         "Mean",
         "Least",
         "Greatest",
-        *(f"Seed {stages.training_seed(made.run.config)}" for made in trained),
+        *(f"Seed {training.training_seed(made.run.config)}" for made in trained),
     )
     body = [[line["about"], *map(number, list(line.values())[1:])] for line in lines]
     words = f"{METHODS[method]}, {setting}: {len(trained)} trainings on one zoo, test images, strict.\n"
@@ -247,7 +244,7 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 def grids_compared(setting: str, method: str, runs: Runs) -> Leaf:
     """Prompt alignment on the shared grid, and on G.pt's."""
     made = runs.one(setting, method)
-    means = _aligned([*made.rows, *grids.rows(made.run)])
+    means = _aligned([*made.rows, *alignment_grids.rows(made.run)])
     columns = [f"alignment_{name}{grid}" for grid in ("", "_gpt_grid") for name in ("r2", "pearson")]
     lines: list[dict[str, Any]] = [
         {"class": label, **{name: means[label, method, name] for name in columns}} for label in made.labels
@@ -256,7 +253,7 @@ def grids_compared(setting: str, method: str, runs: Runs) -> Leaf:
     body = [[str(line["class"]), *map(number, list(line.values())[1:])] for line in lines]
     words = (
         f"{METHODS[method]}, {setting}, means over families, test images. The shared grid has the zoo's quantiles as its ends; G.pt's goes "
-        f"from the loss of learned networks to {grids.REACH:g} times that of the random network that a family starts from.\n"
+        f"from the loss of learned networks to {alignment_grids.REACH:g} times that of the random network that a family starts from.\n"
     )
     title = f"Prompt alignment on two grids, {METHODS[method]}, {setting}"
     return Leaf(title, f"{words}\n{markdown(heads, 'rrrrr', body)}", lines, {})

@@ -12,12 +12,11 @@ import jax
 import numpy as np
 
 from configs import mnist4_base as mnist4
-from hyperforget_jax.cli import arguments as command
-from hyperforget_jax.pipeline import training as stages
-from hyperforget_jax.pipeline import zoo_report as census
+from hyperforget_jax.cli import arguments
+from hyperforget_jax.pipeline import training, zoo_report
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.report.console import listing
-from hyperforget_jax.runtime import artifacts as records
+from hyperforget_jax.runtime import artifacts
 from hyperforget_jax.weights.layout import unflatten_many
 
 BASIS_SIZES = (32, 64, 96, 128, 192, 256)
@@ -27,14 +26,14 @@ CHECKPOINTS = 2000
 def run(job: Run) -> None:
     """Measures |Δ log(loss + c)| per class and the loss of accuracy over held-out checkpoints."""
     config = job.config
-    known, held_out = stages.make_zoo(job).split(config.zoo.runs, config.zoo.validation_share)
+    known, held_out = training.make_zoo(job).split(config.zoo.runs, config.zoo.validation_share)
     some = held_out.spaced(CHECKPOINTS)
     networks = unflatten_many(np.asarray(some.weights), job.sizes)
     rows = []
     for size in BASIS_SIZES:
-        coder = stages.fit_codec(job, known, replace(config.codec, kind="functional", basis_size=size))
+        coder = training.fit_codec(job, known, replace(config.codec, kind="functional", basis_size=size))
         back = jax.jit(jax.vmap(lambda params, coder=coder: coder.decode(coder.encode(params))))(networks)
-        change, lost = census.changes(job, some, back)
+        change, lost = zoo_report.changes(job, some, back)
         rows.append(
             {
                 "basis_size": size,
@@ -44,9 +43,9 @@ def run(job: Run) -> None:
                 "accuracy_lost": float(lost.mean()),
             }
         )
-    records.write_rows(job.folder / "roundtrip.jsonl", rows)
+    artifacts.write_rows(job.folder / "roundtrip.jsonl", rows)
     job.console.print(listing(rows))
 
 
 if __name__ == "__main__":
-    sys.exit(command.main("roundtrip", mnist4.get_config(), run, sys.argv[1:]))
+    sys.exit(arguments.main("roundtrip", mnist4.get_config(), run, sys.argv[1:]))

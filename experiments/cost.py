@@ -12,11 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from hyperforget_jax.pipeline import training as stages
-from hyperforget_jax.pipeline import unlearning as replies
+from hyperforget_jax.pipeline import unlearning
 from hyperforget_jax.pipeline.run import Run, on_device
-from hyperforget_jax.pipeline.workdir import zoo_place
-from hyperforget_jax.runtime import artifacts as records
-from hyperforget_jax.runtime import prng as keys
+from hyperforget_jax.pipeline.workdir import zoo_path
+from hyperforget_jax.runtime import artifacts, prng
 from hyperforget_jax.unlearn.reference import retrain
 
 FILE = "cost.json"
@@ -28,7 +27,7 @@ def of(run: Run) -> dict[str, float | None]:
     a prompt and the selection, which make up most of a request, are not in it: they are no part of retraining either.
     """
     seconds = _stages(run.folder)
-    zoo = _stages(zoo_place(run.config).parent).get("zoo", seconds.get("zoo"))  # of the run that made it
+    zoo = _stages(zoo_path(run.config).parent).get("zoo", seconds.get("zoo"))  # of the run that made it
     requests = [value for stage, value in seconds.items() if stage.startswith("forget-")]
     sample, retraining = _alone(run)
     fixed = (zoo or 0.0) + seconds["hypernetwork"]
@@ -45,7 +44,7 @@ def of(run: Run) -> dict[str, float | None]:
 def _stages(folder: Path) -> dict[str, float]:
     """Seconds of every stage of a run; nothing if it told none."""
     path = folder / "costs.jsonl"
-    return {row["stage"]: row["seconds"] for row in records.read_rows(path)} if path.exists() else {}
+    return {row["stage"]: row["seconds"] for row in artifacts.read_rows(path)} if path.exists() else {}
 
 
 def _alone(run: Run) -> tuple[float, float]:
@@ -56,7 +55,7 @@ def _alone(run: Run) -> tuple[float, float]:
         single = replace(run.config, sampling=replace(run.config.sampling, batch_size=1))
         hypernetwork = stages.train_hypernetwork(run, known, held_out)
         generate = stages.sampling(replace(run, config=single), hypernetwork)
-        answer = replies.stored(run, run.config.task.forget_sets[0])
+        answer = unlearning.stored(run, run.config.task.forget_sets[0])
         prompt = jnp.asarray(answer.candidates[answer.chosen])[None]  # [1, K]
         training, alone = on_device(run.dataset.train), replace(run.config.reference, seeds=1)
 
@@ -67,7 +66,7 @@ def _alone(run: Run) -> tuple[float, float]:
             return retrain(key, training, run.forget_sets[:1], run.sizes, alone)
 
         sampling, retraining = _seconds(run, sample, 5), _seconds(run, again, 1)
-        records.write_text(path, json.dumps({"sample": sampling, "retraining": retraining}) + "\n")
+        artifacts.write_text(path, json.dumps({"sample": sampling, "retraining": retraining}) + "\n")
     told = json.loads(path.read_text(encoding="utf-8"))
     return told["sample"], told["retraining"]
 
@@ -75,7 +74,7 @@ def _alone(run: Run) -> tuple[float, float]:
 def _seconds(run: Run, work: Callable[[jax.Array], Any], turns: int) -> float:
     """The median of some turns, after one that compiles."""
     times = []
-    for key in jax.random.split(keys.stream(run.config.seed, "cost"), turns + 1):
+    for key in jax.random.split(prng.stream(run.config.seed, "cost"), turns + 1):
         begun = time.monotonic()
         jax.block_until_ready(work(key))
         times.append(time.monotonic() - begun)

@@ -6,18 +6,17 @@ Paper, sections 6 and A.5. Both runs are DiHyFo-2; what one cannot be asked, sin
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from experiments import all_forget_sets as subsets
+from experiments import all_forget_sets
 from experiments.leaf import Leaf
 from experiments.made import Made, Runs
 from hyperforget_jax.evaluate.results import Row, to_json
 from hyperforget_jax.pipeline import alignment as align
-from hyperforget_jax.pipeline import cache as once
-from hyperforget_jax.pipeline import training as stages
+from hyperforget_jax.pipeline import cache, training
 from hyperforget_jax.pipeline.run import Run
-from hyperforget_jax.pipeline.workdir import identity, zoo_place
+from hyperforget_jax.pipeline.workdir import identity, zoo_path
 from hyperforget_jax.report import paper_figures
 from hyperforget_jax.report.tables import alignment_table, braces, markdown, number
-from hyperforget_jax.zoo import storage as store
+from hyperforget_jax.zoo import storage
 
 METHOD = "dihyfo2"
 FEWER = {"mnist4": "mnist4_nopivots", "mnist": "mnist_fewpivots"}
@@ -30,12 +29,12 @@ ALIGNMENT = {"r2_mean": "R²", "pearson_mean": "Pearson"}
 def fewer(setting: str, runs: Runs) -> Leaf:
     """Accuracies of the forget sets that were asked, and prompt alignment of every class, with the usual pivots and with fewer."""
     usual, less = (runs.one(name, METHOD) for name in (setting, FEWER[setting]))
-    found = {_pivots(made): subsets.of_rows(made.rows, METHOD) for made in (usual, less)}
+    found = {_pivots(made): all_forget_sets.of_rows(made.rows, METHOD) for made in (usual, less)}
     measured = {_pivots(made): made.rows for made in (usual, less)}
     measured[f"{_pivots(less)}, grid of the other"] = _on_grid_of(usual.run, less.run)
     aligned = {name: {line.label: line for line in alignment_table(rows)} for name, rows in measured.items()}
     fewest = found[_pivots(less)]
-    worst = subsets.worst(fewest)
+    worst = all_forget_sets.worst(fewest)
     accuracies: list[dict[str, Any]] = [
         {"about": braces(forget)}
         | {
@@ -74,12 +73,14 @@ def _table(lines: Sequence[Mapping[str, Any]]) -> str:
 
 def _on_grid_of(usual: Run, run: Run) -> list[dict[str, Any]]:
     """Tidy rows of the run's prompt alignment on the grids of the usual one, made once: `usual_grid/` in its workdir."""
-    return once.rows(run, FOLDER, lambda: map(to_json, _measured(usual, run)), grid_of=identity(usual.config))
+    return cache.rows(
+        run, FOLDER, lambda: map(to_json, _measured(usual, run)), grid_of=identity(usual.config)
+    )
 
 
 def _measured(usual: Run, run: Run) -> Iterable[Row]:
-    generate = stages.sampling(run, stages.train_hypernetwork(run, *stages.split_zoo(run)))
-    grids = align.grids(usual, stages.split_zoo(usual)[0])
+    generate = training.sampling(run, training.train_hypernetwork(run, *training.split_zoo(run)))
+    grids = align.grids(usual, training.split_zoo(usual)[0])
     return align.alignment_rows(run, align.followed(run, grids, generate))
 
 
@@ -90,7 +91,7 @@ def _pivots(made: Made) -> str:
 
 def _told(made: Made) -> str:
     config = made.run.config
-    zoo, words = store.read_summary(zoo_place(config)), f"{config.training.steps:,} training steps"
+    zoo, words = storage.read_summary(zoo_path(config)), f"{config.training.steps:,} training steps"
     if zoo is not None:  # a zoo may be deleted once its hypernetwork is trained
         covered = sum(kept > 0 for kept in zoo["kept"])
         words = f"{zoo['checkpoints']:,} checkpoints of {covered} combinations of losses, {words}"

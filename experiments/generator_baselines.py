@@ -19,18 +19,12 @@ from hyperforget_jax.diffusion import conditioning
 from hyperforget_jax.diffusion.hypernetwork import Hypernetwork
 from hyperforget_jax.evaluate import novelty
 from hyperforget_jax.evaluate.results import Row, rows_of, to_json
-from hyperforget_jax.pipeline import alignment as align
-from hyperforget_jax.pipeline import cache as once
-from hyperforget_jax.pipeline import evaluation as measure
-from hyperforget_jax.pipeline import results as tidy
-from hyperforget_jax.pipeline import training as stages
-from hyperforget_jax.pipeline import unlearning as replies
+from hyperforget_jax.pipeline import alignment, cache, evaluation, results, training, unlearning
 from hyperforget_jax.pipeline.alignment import Grid, Sweep
 from hyperforget_jax.pipeline.run import Run, on_device
-from hyperforget_jax.runtime import prng as keys
+from hyperforget_jax.runtime import prng
 from hyperforget_jax.runtime.progress import track
-from hyperforget_jax.unlearn import requests as request
-from hyperforget_jax.unlearn import retrieval
+from hyperforget_jax.unlearn import requests, retrieval
 from hyperforget_jax.unlearn.requests import Answer, Floats
 from hyperforget_jax.weights.codec import Functional
 from hyperforget_jax.weights.layout import unflatten_many
@@ -58,43 +52,45 @@ def rows(run: Run) -> list[dict[str, Any]]:
         "failed": FAILED,
         "models": MODELS,
     }
-    return once.rows(run, FOLDER, lambda: map(to_json, _measured(run)), **settings)
+    return cache.rows(run, FOLDER, lambda: map(to_json, _measured(run)), **settings)
 
 
 def _measured(run: Run) -> list[Row]:
-    known, held_out = stages.split_zoo(run)
-    hypernetwork = stages.train_hypernetwork(run, known, held_out)
-    generate = stages.sampling(run, hypernetwork)
-    answers = replies.answers(run, replies.candidates(run, known), generate)
-    cloud = replies.retrained_cloud(run)
+    known, held_out = training.split_zoo(run)
+    hypernetwork = training.train_hypernetwork(run, known, held_out)
+    generate = training.sampling(run, hypernetwork)
+    answers = unlearning.answers(run, unlearning.candidates(run, known), generate)
+    cloud = unlearning.reference_models(run)
     found = list[Row]()
     with track(run.console, "rivals", len(answers), "requests") as advance:
         for index, answer in enumerate(answers):
             labels, forget = run.config.task.forget_sets[index], run.forget_sets[index]
             prompt = answer.candidates[answer.chosen]
             theirs = jax.tree.map(lambda leaf, i=index: leaf[i], cloud)
-            reference = measure.outputs(theirs, run.dataset.test, run.dataset.train)
+            reference = evaluation.outputs(theirs, run.dataset.test, run.dataset.train)
             seen = {
-                name: measure.outputs(networks, run.dataset.test, run.dataset.train)
+                name: evaluation.outputs(networks, run.dataset.test, run.dataset.train)
                 for name, networks in of_prompt(run, hypernetwork, known, prompt).items()
             }
             ours = classifier.class_scores_of_many(answer.networks, *on_device(run.dataset.test))[1]  # [N, K]
             accuracies: dict[str, Floats] = {run.config.hypernetwork.kind: np.asarray(ours)}
             accuracies |= {name: each.of_classes["class_accuracy"] for name, each in seen.items()}
             for name, table in accuracies.items():
-                about = replace(tidy.context(run, name, labels), selection="pass1")
+                about = replace(results.context(run, name, labels), selection="pass1")
                 share = np.array([failed(run, forget, table, reference.of_classes["class_accuracy"])])
-                settings: dict[str, Any] = {"ideal": 0.0, **tidy.resampling(run)}
+                settings: dict[str, Any] = {"ideal": 0.0, **results.resampling(run)}
                 found += rows_of(share, about, metric="failed_networks", class_=None, **settings)
             for name, each in seen.items():
-                about = replace(tidy.context(run, name, labels), selection="pass1")
-                found += tidy.expand(run, about, measure.measures(run, forget, each, reference, same=False))
+                about = replace(results.context(run, name, labels), selection="pass1")
+                found += results.expand(
+                    run, about, evaluation.measures(run, forget, each, reference, same=False)
+                )
             found += _novelty(run, hypernetwork, known, held_out, labels, prompt, answer)
             advance(1)
-    for label, sweep in _sweeps(run, hypernetwork, known, align.grids(run, known)).items():
+    for label, sweep in _sweeps(run, hypernetwork, known, alignment.grids(run, known)).items():
         first = replace(sweep, observed=sweep.observed[:1])
         for name, families in (("nearest", first), ("retrieval", sweep)):
-            found += align.sweep_rows(run, tidy.context(run, name, ()), label, families)
+            found += alignment.sweep_rows(run, results.context(run, name, ()), label, families)
     return found
 
 
@@ -107,7 +103,7 @@ def failed(run: Run, forget: tuple[int, ...], networks: Floats, cloud: Floats) -
       networks: [N, K], class accuracies on test.
       cloud: [M, K], those of the retrained networks.
     """
-    retained, forgotten = request.shares(run.dataset.test.labels, forget, run.sizes[-1])
+    retained, forgotten = requests.shares(run.dataset.test.labels, forget, run.sizes[-1])
     bad = networks @ retained < np.median(cloud @ retained) - FAILED
     return float(np.mean(bad | (networks @ forgotten > run.config.request.forget_tolerance)))
 
@@ -123,7 +119,7 @@ def of_prompt(run: Run, hypernetwork: Hypernetwork, known: Zoo, prompt: Floats) 
     )
     return {
         "retrieval": nearest,
-        "noise": retrieval.noisy(keys.stream(run.config.seed, "rivals/noise"), nearest, NOISE),
+        "noise": retrieval.noisy(prng.stream(run.config.seed, "rivals/noise"), nearest, NOISE),
         "average": jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(retrieval.averaged, groups)),
     }
 
@@ -160,16 +156,18 @@ def _novelty(
     learned = novelty.canonical(models, encode)
     found, test = list[Row](), run.dataset.test
     retained = ~np.isin(test.labels, run.dataset.positions(labels))
-    nearest = measure.predictions(run, jax.tree.map(lambda leaf: leaf[: NETWORKS * NEIGHBOURS], models))
+    nearest = evaluation.predictions(run, jax.tree.map(lambda leaf: leaf[: NETWORKS * NEIGHBOURS], models))
     sampled = jax.tree.map(lambda leaf: leaf[:NETWORKS], answer.networks)
     for name, networks in ((run.config.hypernetwork.kind, sampled), ("held_out", unseen)):
-        shared = novelty.shared_mistakes(measure.predictions(run, networks), nearest, test.labels, retained)
+        shared = novelty.shared_mistakes(
+            evaluation.predictions(run, networks), nearest, test.labels, retained
+        )
         values = {
             "novelty_distance": novelty.nearest_distance(novelty.canonical(networks, encode), learned),
             "novelty_shared_mistakes": shared.max(1),
         }
-        about = replace(tidy.context(run, name, labels), selection="pass1")
-        settings: dict[str, Any] = {"class_": None, "ideal": None, **tidy.resampling(run)}
+        about = replace(results.context(run, name, labels), selection="pass1")
+        settings: dict[str, Any] = {"class_": None, "ideal": None, **results.resampling(run)}
         for metric, column in values.items():
             found += rows_of(column, about, metric=metric, **settings)
     return found
@@ -178,7 +176,7 @@ def _novelty(
 def _sweeps(run: Run, hypernetwork: Hypernetwork, known: Zoo, grids: Mapping[int, Grid]) -> dict[int, Sweep]:
     """Prompt alignment of retrieval: family f is the f-th nearest checkpoint of every prompt."""
     found, families = {}, run.config.evaluation.alignment_families
-    for label, (column, grid) in align.placed(run, grids).items():
+    for label, (column, grid) in alignment.by_position(run, grids).items():
         chosen = closest(hypernetwork, known, grid.prompts, families)  # [P, F]
         networks = networks_of(run, known, chosen.T.ravel())  # F * P of them
         losses, _ = classifier.class_scores_of_many(networks, *on_device(run.dataset.test))  # [F * P, K]

@@ -15,23 +15,20 @@ import jax
 import numpy as np
 
 from configs import gpt
-from hyperforget_jax.cli import arguments as command
+from hyperforget_jax.cli import arguments
 from hyperforget_jax.config import flatten
 from hyperforget_jax.data import Split
 from hyperforget_jax.diffusion.hypernetwork import Generator
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.evaluate.results import to_json
-from hyperforget_jax.pipeline import alignment as align
-from hyperforget_jax.pipeline import training as stages
-from hyperforget_jax.pipeline import workdir
+from hyperforget_jax.pipeline import alignment, training, workdir
 from hyperforget_jax.pipeline.alignment import Grid, Sweep
 from hyperforget_jax.pipeline.results import context
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.report import figures, gpt_figures, gpt_tables
 from hyperforget_jax.report.console import listing
 from hyperforget_jax.report.gpt_figures import Followed
-from hyperforget_jax.runtime import artifacts as records
-from hyperforget_jax.runtime import prng as keys
+from hyperforget_jax.runtime import artifacts, prng
 from hyperforget_jax.unlearn import prompts
 from hyperforget_jax.zoo import loader
 from hyperforget_jax.zoo.storage import Zoo
@@ -42,7 +39,7 @@ DRAWN = 64  # batches behind Figure 29
 
 def run(job: Run) -> None:
     """Trains, sweeps and observes every hypernetwork, reusing what is done; then the table and the figures."""
-    known, held_out = stages.split_zoo(job)
+    known, held_out = training.split_zoo(job)
     found, rows, pictures = dict[str, Followed](), list[dict[str, Any]](), job.folder / "figures"
     for folder in gpt.variants(job.config):
         found[folder], each = one(job, folder, known, held_out)
@@ -50,8 +47,8 @@ def run(job: Run) -> None:
     for name, picture in gpt_figures.draw(found, job.config.loader.loss_levels).items():
         figures.save(picture, pictures, name)
     table = gpt_tables.table(rows)
-    records.write_rows(job.folder / "gpt.jsonl", rows)
-    records.write_text(job.folder / "gpt.md", gpt_tables.page(table))
+    artifacts.write_rows(job.folder / "gpt.jsonl", rows)
+    artifacts.write_text(job.folder / "gpt.md", gpt_tables.page(table))
     job.console.print(listing(table), f"table and figures: {job.folder / 'gpt.md'}")
 
 
@@ -66,11 +63,11 @@ def one(job: Run, folder: str, known: Zoo, held_out: Zoo) -> One:
     """Trains, sweeps and observes the hypernetwork of one folder, reusing what is done."""
     job.console.print(f"{folder}:")
     config = gpt.variants(job.config)[folder]
-    workdir.claim(config)
-    each = replace(job, config=config, folder=workdir.place(config))
+    workdir.acquire_workdir(config)
+    each = replace(job, config=config, folder=workdir.workdir_path(config))
     sweep = observe(each, grid_of(each, known), known, held_out)
     label = job.dataset.classes[config.hypernetwork.metric_class] if folder == "one_loss" else None
-    rows = [to_json(row) for row in align.sweep_rows(each, context(each, folder, ()), label, sweep)]
+    rows = [to_json(row) for row in alignment.sweep_rows(each, context(each, folder, ()), label, sweep)]
     return One(followed(each, gpt_tables.NAMES[folder], label, sweep, known), rows)
 
 
@@ -89,7 +86,7 @@ def check(job: Run) -> None:
 
 def grid_of(run: Run, known: Zoo) -> Grid:
     """A regular grid [P, 1] of what is asked for, between quantiles of the zoo's training part."""
-    config, stored = run.config.evaluation, stages.asked_of(run, known).losses
+    config, stored = run.config.evaluation, training.asked_of(run, known).losses
     low, high = np.quantile(stored.astype(np.float64), config.alignment_quantiles)
     targets = np.linspace(low, high, config.alignment_prompts, dtype=np.float32)[:, None]  # [P, 1]
     return Grid(targets, float(prompts.learned(stored, config.learned_share)[0]))
@@ -100,23 +97,25 @@ def observe(run: Run, grid: Grid, known: Zoo, held_out: Zoo) -> Sweep:
     config = run.config
 
     def follow(generate: Generator, stream: str, count: int, split: Split) -> Sweep:
-        families = jax.random.split(keys.stream(config.seed, stream), count)
-        return align.follow(run, grid, 0, generate, families, on_device(split), lambda made: None)
+        families = jax.random.split(prng.stream(config.seed, stream), count)
+        return alignment.follow(run, grid, 0, generate, families, on_device(split), lambda made: None)
 
     def measure(generate: Generator) -> dict[str, float]:
         count = config.training.alignment_families
-        return align.means(run, follow(generate, "alignment during training", count, run.dataset.validation))
+        return alignment.means(
+            run, follow(generate, "alignment during training", count, run.dataset.validation)
+        )
 
-    generate = stages.sampling(run, stages.train_hypernetwork(run, known, held_out, measure))
+    generate = training.sampling(run, training.train_hypernetwork(run, known, held_out, measure))
     with run.timed("alignment", resumes=False):
         return follow(generate, "alignment", config.evaluation.alignment_families, run.dataset.test)
 
 
 def followed(run: Run, name: tuple[str, str], label: int | None, sweep: Sweep, known: Zoo) -> Followed:
     """A sweep beside what the training drew first and its curves."""
-    config, asked, curves = run.config, stages.asked_of(run, known), run.folder / "training"
+    config, asked, curves = run.config, training.asked_of(run, known), run.folder / "training"
     size = config.training.batch_size
-    source = loader.pairs(asked, run.forgettable, size, stages.training_seed(config), config.loader)
+    source = loader.pairs(asked, run.forgettable, size, training.training_seed(config), config.loader)
     pairs = [(pair.current.losses, pair.target.losses) for pair in (source[step] for step in range(DRAWN))]
     return Followed(
         name=name[0].format(label),
@@ -126,10 +125,10 @@ def followed(run: Run, name: tuple[str, str], label: int | None, sweep: Sweep, k
         learned=sweep.learned,
         trained_on=asked.losses[:, 0],
         drawn=np.concatenate(pairs, axis=1)[..., 0],  # [2, m]
-        learning=records.read_rows(curves / "learning_curve.jsonl"),
-        alignment=align.evolution(curves),
+        learning=artifacts.read_rows(curves / "learning_curve.jsonl"),
+        alignment=alignment.evolution(curves),
     )
 
 
 if __name__ == "__main__":
-    sys.exit(command.main("gpt", gpt.get_config(), run, sys.argv[1:], check))
+    sys.exit(arguments.main("gpt", gpt.get_config(), run, sys.argv[1:], check))

@@ -18,17 +18,15 @@ from configs import (
     mnist_fewpivots_dihyfo2,
 )
 from hyperforget_jax.classifier import Params
-from hyperforget_jax.cli import arguments as command
+from hyperforget_jax.cli import arguments
 from hyperforget_jax.config import Config
-from hyperforget_jax.pipeline import alignment as align
-from hyperforget_jax.pipeline import end_to_end as pipeline
-from hyperforget_jax.pipeline import unlearning as replies
+from hyperforget_jax.pipeline import alignment, end_to_end, unlearning
 from hyperforget_jax.pipeline.alignment import Sweep
 from hyperforget_jax.pipeline.run import Run, start
-from hyperforget_jax.pipeline.workdir import claim
-from hyperforget_jax.runtime import artifacts as records
+from hyperforget_jax.pipeline.workdir import acquire_workdir
+from hyperforget_jax.runtime import artifacts
 from hyperforget_jax.unlearn.requests import Answer
-from hyperforget_jax.zoo import storage as store
+from hyperforget_jax.zoo import storage
 
 Configs = Mapping[str, Mapping[str, Callable[[], Config]]]
 SETTINGS: Configs = {
@@ -49,7 +47,7 @@ class Made:
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
         """Its tidy rows, strict."""
-        return records.read_rows(self.run.folder / "results.jsonl")
+        return artifacts.read_rows(self.run.folder / "results.jsonl")
 
     @property
     def training(self) -> Path:
@@ -59,14 +57,14 @@ class Made:
     @cached_property
     def answers(self) -> list[Answer]:
         """Its networks, per request."""
-        return [replies.stored(self.run, labels) for labels in self.run.config.task.forget_sets]
+        return [unlearning.stored(self.run, labels) for labels in self.run.config.task.forget_sets]
 
     @cached_property
     def cloud(self) -> Params:
         """Its retrained networks: leaves [F, M, …]."""
-        return replies.retrained_cloud(self.run)
+        return unlearning.reference_models(self.run)
 
-    def cloud_of(self, index: int) -> Params:
+    def reference_of(self, index: int) -> Params:
         """The retrained networks of one request: leaves [M, …]."""
         return jax.tree.map(lambda leaf: leaf[index], self.cloud)
 
@@ -78,7 +76,7 @@ class Made:
     @cached_property
     def sweeps(self) -> Mapping[int, Sweep]:
         """Its prompt sweeps, by label."""
-        return align.stored(self.run, self.labels)
+        return alignment.stored(self.run, self.labels)
 
 
 class Runs:
@@ -91,7 +89,7 @@ class Runs:
         self._folder, self._settings, self._console, self._asked = folder, settings, console, asked
         self._overrides = overrides
         self._configs = {
-            (setting, method): self._placed(f"{setting}_{method}", command.parse(config(), overrides))
+            (setting, method): self._placed(f"{setting}_{method}", arguments.parse(config(), overrides))
             for setting, methods in settings.items()
             for method, config in methods.items()
         }
@@ -99,14 +97,14 @@ class Runs:
 
     def other(self, name: str, config: Config, check: Callable[[Run], None]) -> Run:
         """A run in `folder/NAME` that is no pipeline and keeps its own data; `check` refuses it before anything is written."""
-        config = replace(command.parse(config, self._overrides), data=config.data)
+        config = replace(arguments.parse(config, self._overrides), data=config.data)
         run = start(self._placed(name, config), self._console, self._asked)
         check(run)
-        claim(run.config)
+        acquire_workdir(run.config)
         return run
 
     def _placed(self, name: str, config: Config) -> Config:
-        command.check(config)
+        arguments.check(config)
         return replace(config, workdir=str(self._folder / name))
 
     def of(self, setting: str) -> dict[str, Made]:
@@ -118,11 +116,11 @@ class Runs:
         if (setting, method, seed) not in self._made:
             config = self._sharing(setting, _trained_again(self._configs[setting, method], seed))
             run = start(config, self._console, self._asked)
-            align.check(run)
-            claim(config)
+            alignment.validate_metric(run)
+            acquire_workdir(config)
             if not _finished(run):
                 self._console.print(f"{run.folder.name}: not there yet, made in {run.folder}")
-                pipeline.run(run)
+                end_to_end.run(run)
             self._made[setting, method, seed] = Made(run)
         return self._made[setting, method, seed]
 
@@ -134,7 +132,7 @@ class Runs:
             Path(config.workdir),
             *(Path(self._configs[setting, each].workdir) for each in self._settings[setting]),
         ]
-        complete = [folder for folder in folders if store.read_summary(folder / "zoo") is not None]
+        complete = [folder for folder in folders if storage.read_summary(folder / "zoo") is not None]
         return replace(config, zoo=replace(config.zoo, folder=str((complete or folders)[0] / "zoo")))
 
 
@@ -148,4 +146,4 @@ def _trained_again(config: Config, seed: int | None) -> Config:
 
 def _finished(run: Run) -> bool:
     """Whether a pipeline has left all that tables and figures read: the page is written after all of that."""
-    return records.is_complete(run.folder / "alignment") and (run.folder / "report.html").exists()
+    return artifacts.is_complete(run.folder / "alignment") and (run.folder / "report.html").exists()

@@ -16,12 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.made import Made
-from hyperforget_jax.evaluate import membership
-from hyperforget_jax.evaluate import membership_attacks as attacks
+from hyperforget_jax.evaluate import membership, membership_attacks
 from hyperforget_jax.evaluate.results import Row, Selection, to_json
-from hyperforget_jax.pipeline import cache as once
-from hyperforget_jax.pipeline import evaluation as measure
-from hyperforget_jax.pipeline import results as tidy
+from hyperforget_jax.pipeline import cache, evaluation, results
 from hyperforget_jax.pipeline.evaluation import Floats, Outputs
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.report.tables import CLOUD
@@ -43,7 +40,7 @@ NAMES = {
 
 def rows(made: Made) -> list[dict[str, Any]]:
     """Tidy rows of every attacker, made once: `attacks/` in the workdir."""
-    return once.rows(
+    return cache.rows(
         made.run, FOLDER, lambda: map(to_json, _measured(made)), networks=NETWORKS, images=IMAGES
     )
 
@@ -52,14 +49,14 @@ def _measured(made: Made) -> list[Row]:
     run, found = made.run, list[Row]()
     with track(run.console, "attackers", len(made.answers), "requests") as advance:
         for index, answer in enumerate(made.answers):
-            about = tidy.context(run, run.config.hypernetwork.kind, run.config.task.forget_sets[index])
+            about = results.context(run, run.config.hypernetwork.kind, run.config.task.forget_sets[index])
             parts: dict[Selection, Any] = {"pass1": slice(NETWORKS), "best": jnp.asarray(answer.selected)}
             for selection, kept in parts.items():
                 networks = jax.tree.map(lambda leaf, kept=kept: leaf[kept], answer.networks)
-                ours = measure.outputs(networks, run.dataset.test, run.dataset.train)
-                found += tidy.expand(run, replace(about, selection=selection), scores(run, index, ours))
-            theirs = measure.outputs(made.cloud_of(index), run.dataset.test, run.dataset.train)
-            found += tidy.expand(run, replace(about, method=CLOUD), scores(run, index, theirs))
+                ours = evaluation.outputs(networks, run.dataset.test, run.dataset.train)
+                found += results.expand(run, replace(about, selection=selection), scores(run, index, ours))
+            theirs = evaluation.outputs(made.reference_of(index), run.dataset.test, run.dataset.train)
+            found += results.expand(run, replace(about, method=CLOUD), scores(run, index, theirs))
             advance(1)
     return found
 
@@ -76,7 +73,7 @@ def scores(run: Run, index: int, networks: Outputs) -> Mapping[str, Floats]:
     return {
         "mia_fit_on_test": membership.membership_inference(retained, test, asked),
         "mia_without_forget": membership.membership_inference(learned, retained, asked),
-        "mia_svm": attacks.kernel_membership(learned, test, asked, IMAGES),
-        "mia_auc": attacks.area_under_curve(asked, unseen),
-        "mia_five_fold": attacks.cross_validated(asked, unseen),
+        "mia_svm": membership_attacks.kernel_membership(learned, test, asked, IMAGES),
+        "mia_auc": membership_attacks.area_under_curve(asked, unseen),
+        "mia_five_fold": membership_attacks.cross_validated(asked, unseen),
     }

@@ -11,14 +11,11 @@ from experiments.leaf import Leaf
 from experiments.made import Made, Runs
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.evaluate import accuracy
-from hyperforget_jax.pipeline import alignment as align
-from hyperforget_jax.pipeline import evaluation as measure
-from hyperforget_jax.pipeline import training as stages
+from hyperforget_jax.pipeline import alignment, evaluation, training
 from hyperforget_jax.pipeline.alignment import Sweep
-from hyperforget_jax.report import figures, gpt_figures, paper_figures, paper_tables
-from hyperforget_jax.report import strip_plots as strips
+from hyperforget_jax.report import figures, gpt_figures, paper_figures, paper_tables, strip_plots
 from hyperforget_jax.report.paper_figures import Agreement
-from hyperforget_jax.runtime import artifacts as records
+from hyperforget_jax.runtime import artifacts
 
 
 def fig2(runs: Runs) -> Leaf:
@@ -35,7 +32,7 @@ def fig2(runs: Runs) -> Leaf:
 def selection(number: int, setting: str, runs: Runs) -> Leaf:
     """Figures 3 and 4: every sampled network, and those selected."""
     drawn = {
-        method: strips.accuracies([_request(made, index) for index in range(len(made.answers))])
+        method: strip_plots.accuracies([_request(made, index) for index in range(len(made.answers))])
         for method, made in runs.of(setting).items()
     }
     return _picture(number, f"Selection of sampled networks, {setting}", drawn)
@@ -52,7 +49,7 @@ def agreement(number: int, setting: str, method: str, runs: Runs) -> Leaf:
 def curves(number: int, setting: str, runs: Runs) -> Leaf:
     """Figures 9 and 10: learning curves."""
     drawn = {
-        method: figures.learning_curves(records.read_rows(made.training / "learning_curve.jsonl"))
+        method: figures.learning_curves(artifacts.read_rows(made.training / "learning_curve.jsonl"))
         for method, made in runs.of(setting).items()
     }
     return _picture(number, f"Learning curves, {setting}", drawn)
@@ -72,7 +69,7 @@ def comparison(number: int, setting: str, method: str, runs: Runs) -> Leaf:
 
 def evolution(number: int, setting: str, method: str, runs: Runs) -> Leaf:
     """Figures 12, 14, 16 and 18: prompt alignment and correlation during training."""
-    rows = align.evolution(runs.one(setting, method).training)
+    rows = alignment.evolution(runs.one(setting, method).training)
     if not rows:
         raise HyperForgetError(
             f"fig{number} shows alignment during training, and none was measured: set training.alignment_every, and name other --runs"
@@ -85,7 +82,7 @@ def evolution(number: int, setting: str, method: str, runs: Runs) -> Leaf:
 def fig31(runs: Runs) -> Leaf:
     """Figure 31: G.pt asked for the loss of one class, on digits; `experiments.gpt` draws the others of it."""
     job = runs.other("gpt", configs.gpt.get_config(), gpt.check)
-    known, held_out = stages.split_zoo(job)
+    known, held_out = training.split_zoo(job)
     drawn = gpt_figures.one_class(gpt.one(job, "one_loss", known, held_out).followed)
     return _picture(31, "G.pt asked for the loss of one class, digits", {"": drawn})
 
@@ -99,27 +96,27 @@ def _sweep(sweep: Sweep) -> tuple[np.ndarray, np.ndarray, float]:
     return sweep.targets, sweep.observed, sweep.learned
 
 
-def _request(made: Made, index: int) -> strips.Request:
+def _request(made: Made, index: int) -> strip_plots.Request:
     """Accuracies of every network that answers one request, and of the retrained ones."""
     answer, labels = made.answers[index], made.run.dataset.test.labels
     forgotten = np.isin(labels, made.run.forget_sets[index])
     (retain, forget), (cloud_retain, cloud_forget) = (
         [accuracy.accuracy(answers, labels, member) for member in (~forgotten, forgotten)]
         for answers in (
-            measure.predictions(made.run, answer.networks),
-            measure.predictions(made.run, made.cloud_of(index)),
+            evaluation.predictions(made.run, answer.networks),
+            evaluation.predictions(made.run, made.reference_of(index)),
         )
     )
     forget_set = made.run.config.task.forget_sets[index]
-    return strips.Request(forget_set, retain, forget, answer.selected, cloud_retain, cloud_forget)
+    return strip_plots.Request(forget_set, retain, forget, answer.selected, cloud_retain, cloud_forget)
 
 
 def _agreement(made: Made, index: int) -> Agreement:
     """The best unlearned network beside the retrained one of median accuracy on the retain set."""
     answer, labels, size = made.answers[index], made.run.dataset.test.labels, made.run.sizes[-1]
-    ours = measure.predictions(made.run, answer.networks)[answer.selected[0]]  # [n]
+    ours = evaluation.predictions(made.run, answer.networks)[answer.selected[0]]  # [n]
     retained = ~np.isin(labels, made.run.forget_sets[index])
-    retrained = measure.predictions(made.run, made.cloud_of(index))  # [M, n]
+    retrained = evaluation.predictions(made.run, made.reference_of(index))  # [M, n]
     ranked = np.argsort(accuracy.accuracy(retrained, labels, retained), kind="stable")  # [M]
     theirs = retrained[ranked[len(ranked) // 2]]  # [n]
     test, retain = (

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from experiments import paper_values as printed
+from experiments import paper_values
 from experiments.leaf import Leaf
 from experiments.made import Runs
 from hyperforget_jax.evaluate import alignment
-from hyperforget_jax.pipeline import paper_protocol as protocols
+from hyperforget_jax.pipeline import paper_protocol
 from hyperforget_jax.report import paper_figures, paper_tables
 from hyperforget_jax.report.tables import markdown, number
 
@@ -28,15 +28,15 @@ def table(which: int, runs: Runs) -> Leaf:
     """Tables 1 to 4."""
     setting, title = TABLES[which]
     made = runs.of(setting)
-    theirs = printed.table(which)
+    theirs = paper_values.table(which)
     lines = paper_tables.lines(
         theirs,
         {method: each.rows for method, each in made.items()},
-        {method: protocols.rows(each.run) for method, each in made.items()},
+        {method: paper_protocol.rows(each.run) for method, each in made.items()},
     )
     config = next(iter(made.values())).run.config
     words = PROTOCOL.format(
-        best=config.request.best, samples=config.request.samples, seeds=config.reference.seeds
+        best=config.request.num_selected, samples=config.request.samples, seeds=config.reference.seeds
     )
     words += AGREEMENT if which in (2, 4) else ""
     return Leaf(
@@ -57,7 +57,9 @@ def table5(runs: Runs) -> Leaf:
     }
     theirs: dict[str, Any] = {
         metric: [
-            row["value"] for row in printed.table(5) if row["metric"] == metric and row["family"] is not None
+            row["value"]
+            for row in paper_values.table(5)
+            if row["metric"] == metric and row["family"] is not None
         ]
         for metric in ours
     }

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from hyperforget_jax.runtime import artifacts as records
+from hyperforget_jax.runtime import artifacts
 
 PLACE = Path(__file__).with_name("paper_values.jsonl")
 
@@ -14,4 +14,4 @@ def table(number: int) -> list[dict[str, Any]]:
     Tables 1 to 4 have a "forget_set"; their unlearning score stands as `phi_badt`, since several of its values are impossible for a true
     Jensen-Shannon divergence. Table 5 has a "class" and a "family", None for the average.
     """
-    return [row for row in records.read_rows(PLACE) if row["table"] == number]
+    return [row for row in artifacts.read_rows(PLACE) if row["table"] == number]

@@ -15,12 +15,11 @@ import numpy as np
 
 from configs import mnist4_base as mnist4
 from hyperforget_jax import classifier
-from hyperforget_jax.cli import arguments as command
+from hyperforget_jax.cli import arguments
 from hyperforget_jax.evaluate.accuracy import accuracy
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.report.console import listing
-from hyperforget_jax.runtime import artifacts as records
-from hyperforget_jax.runtime import prng as keys
+from hyperforget_jax.runtime import artifacts, prng
 from hyperforget_jax.runtime.progress import track
 from hyperforget_jax.unlearn.reference import retrain
 
@@ -37,7 +36,7 @@ def run(job: Run) -> None:
     with track(job.console, "clouds", len(settings), "settings") as advance:
         for epochs, batch_size, rate in settings:
             setting = replace(config.reference, epochs=epochs, batch_size=batch_size, learning_rate=rate)
-            key = keys.stream(config.seed, "tune_reference")
+            key = prng.stream(config.seed, "tune_reference")
             cloud = retrain(key, on_device(job.dataset.train), job.forget_sets, job.sizes, setting)
             for index, forget in enumerate(job.forget_sets):
                 networks = jax.tree.map(lambda leaf, index=index: leaf[index], cloud)
@@ -48,9 +47,9 @@ def run(job: Run) -> None:
                 asked = {"forget_set": list(config.task.forget_sets[index])}
                 rows.append({**about, **asked, "q05": low, "median": median, "q95": high})
             advance(1)
-    records.write_rows(job.folder / "tune_reference.jsonl", rows)
+    artifacts.write_rows(job.folder / "tune_reference.jsonl", rows)
     job.console.print(listing(rows))
 
 
 if __name__ == "__main__":
-    sys.exit(command.main("tune_reference", mnist4.get_config(), run, sys.argv[1:]))
+    sys.exit(arguments.main("tune_reference", mnist4.get_config(), run, sys.argv[1:]))

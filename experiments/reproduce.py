@@ -25,10 +25,10 @@ from experiments.targets import TARGETS
 from hyperforget_jax.cli import arguments as command
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.report import figures
-from hyperforget_jax.runtime import artifacts as records
+from hyperforget_jax.runtime import artifacts
 
 
-@command.in_one_line
+@command.cli_errors
 def main(arguments: Sequence[str], settings: Configs = SETTINGS) -> int:
     """Makes what is named; exit status 0, 2 after bad input, or 130 after Ctrl-C."""
     given, others = command.split(arguments, "runs", "workdir")
@@ -74,11 +74,11 @@ def _choice() -> str:
 
 def write(leaf: Leaf, folder: Path, name: str) -> None:
     """Writes the Markdown with its figures, the CSV if there are rows, and the figures."""
-    with records.writing_errors(folder):
+    with artifacts.writing_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     pictures = (f"![{leaf.title}]({each}.png)\n" for each in leaf.figures)
     parts = filter(None, (f"# {leaf.title}\n", leaf.text, *pictures))
-    records.write_text(folder / f"{name}.md", "\n".join(parts))
+    artifacts.write_text(folder / f"{name}.md", "\n".join(parts))
     for each, figure in leaf.figures.items():
         figures.save(figure, folder, each)
     if leaf.rows:
@@ -86,7 +86,7 @@ def write(leaf: Leaf, folder: Path, name: str) -> None:
         writer = csv.DictWriter(text, list(leaf.rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(leaf.rows)
-        records.write_text(folder / f"{name}.csv", text.getvalue())
+        artifacts.write_text(folder / f"{name}.csv", text.getvalue())
 
 
 if __name__ == "__main__":

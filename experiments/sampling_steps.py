@@ -16,15 +16,13 @@ from typing import Literal
 import numpy as np
 
 from experiments.benchmarks import machine
-from hyperforget_jax.cli import arguments as command
-from hyperforget_jax.pipeline import alignment as align
-from hyperforget_jax.pipeline import training as stages
-from hyperforget_jax.pipeline import unlearning as replies
+from hyperforget_jax.cli import arguments
+from hyperforget_jax.pipeline import alignment, training, unlearning
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.pipeline.sample_quality import measure
 from hyperforget_jax.report import figures, samplers
 from hyperforget_jax.report.console import listing
-from hyperforget_jax.runtime import artifacts as records
+from hyperforget_jax.runtime import artifacts
 
 Sampler = tuple[Literal["ddpm", "ddim"], int]
 SAMPLERS: tuple[Sampler, ...] = (
@@ -40,24 +38,28 @@ SAMPLERS: tuple[Sampler, ...] = (
 
 def run(job: Run, tried: tuple[Sampler, ...]) -> None:
     """Samples with every sampler that has no row yet; then the table and the figure."""
-    known, held_out = stages.split_zoo(job)
-    candidates = replies.candidates(job, known)
-    hypernetwork = stages.train_hypernetwork(job, known, held_out, align.watch(job, align.grids(job, known)))
-    answers = replies.answers(job, candidates, stages.sampling(job, hypernetwork))
+    known, held_out = training.split_zoo(job)
+    candidates = unlearning.candidates(job, known)
+    hypernetwork = training.train_hypernetwork(
+        job, known, held_out, alignment.watch(job, alignment.grids(job, known))
+    )
+    answers = unlearning.answers(job, candidates, training.sampling(job, hypernetwork))
     prompts = np.stack([answer.candidates[answer.chosen] for answer in answers])  # [S, K]
     path = job.folder / "samplers.jsonl"
-    rows = {(row["sampler"], row["steps"]): row for row in (records.read_rows(path) if path.exists() else [])}
+    rows = {
+        (row["sampler"], row["steps"]): row for row in (artifacts.read_rows(path) if path.exists() else [])
+    }
     for sampler, steps in tried:
         if (sampler, steps) in rows:
             job.console.print(f"{sampler} {steps}: reused from {path}", highlight=False)
             continue
         asking = _asking(job, sampler, steps)
-        found = measure(asking, f"{sampler} {steps}", stages.sampling(asking, hypernetwork), {}, prompts)
+        found = measure(asking, f"{sampler} {steps}", training.sampling(asking, hypernetwork), {}, prompts)
         rows[sampler, steps] = {"sampler": sampler, "steps": steps, **found, "device": machine.name()}
-        records.write_rows(path, rows.values())
+        artifacts.write_rows(path, rows.values())
     table = [rows[sampler] for sampler in tried]
     figures.save(samplers.cost(table), job.folder / "figures", "samplers")
-    records.write_text(job.folder / "samplers.md", samplers.page(table))
+    artifacts.write_text(job.folder / "samplers.md", samplers.page(table))
     told = ("sampler", "most lost", *samplers.SPEEDS)
     job.console.print(listing([{name: line[name] for name in told} for line in samplers.summary(table)]))
     job.console.print(f"table and figure: {job.folder / 'samplers.md'}")
@@ -65,9 +67,9 @@ def run(job: Run, tried: tuple[Sampler, ...]) -> None:
 
 def check(job: Run, tried: tuple[Sampler, ...]) -> None:
     """Refuses a config that cannot serve every sampler, before any work."""
-    align.check(job)
+    alignment.validate_metric(job)
     for sampler, steps in tried:
-        command.check(_asking(job, sampler, steps).config)
+        arguments.check(_asking(job, sampler, steps).config)
 
 
 def _asking(job: Run, sampler: Literal["ddpm", "ddim"], steps: int) -> Run:
@@ -78,4 +80,4 @@ def _asking(job: Run, sampler: Literal["ddpm", "ddim"], steps: int) -> Run:
 
 if __name__ == "__main__":
     work, refuse = partial(run, tried=SAMPLERS), partial(check, tried=SAMPLERS)
-    sys.exit(command.main_of_config("samplers", work, sys.argv[1:], refuse))
+    sys.exit(arguments.main_of_config("samplers", work, sys.argv[1:], refuse))

@@ -24,7 +24,7 @@ if DEVICES not in os.environ.get("XLA_FLAGS", ""):  # read when the first comput
 
 
 @pytest.fixture(scope="module")
-def haste() -> Iterator[None]:
+def fast_compile() -> Iterator[None]:
     """Programs of the module are compiled in a third of the time and run slower: for programs that run once on little."""
     name = "jax_disable_most_optimizations"
     before = jax.config.values[name]
@@ -35,7 +35,7 @@ def haste() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """Programs of the module are compiled in haste, once: the first run that needs one keeps it, the others read it back."""
+    """Programs of the module are compiled in fast_compile, once: the first run that needs one keeps it, the others read it back."""
     with compile_cache(tmp_path_factory.mktemp("programs")) as settings:
         yield settings
 

@@ -26,7 +26,7 @@ def on_paper(config: Config) -> Run:
 def printed(config: Config, job: Callable[[Run], None]) -> str:
     """Claims the workdir, works, and returns what it printed."""
     run = on_paper(config)
-    workdir.claim(config)
+    workdir.acquire_workdir(config)
     job(run)
     paper = run.console.file
     assert isinstance(paper, io.StringIO)

@@ -46,7 +46,7 @@ def transformer(config: HypernetworkConfig, layout: TokenLayout, num_losses: int
         timestep, and the start's T for DiHyFo-1.
       num_losses: K, losses in a condition; DiHyFo-1 sees 3 K: targets, current ones, differences.
     """
-    width, updates, adaln = config.width, config.kind == "dihyfo1", config.conditioning == "adaln"
+    width, updates, adaln = config.hidden_size, config.kind == "dihyfo1", config.conditioning == "adaln"
     weights, told = (1 + updates) * layout.num_tokens, (1 + 2 * updates) * num_losses
     features = 2 * config.frequencies + 2
     tokens = layout.num_tokens if adaln else weights + told + 1

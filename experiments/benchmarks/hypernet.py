@@ -12,15 +12,13 @@ import jax.numpy as jnp
 from experiments.benchmarks.clock import Piece
 from hyperforget_jax import classifier
 from hyperforget_jax.config import Config
-from hyperforget_jax.diffusion import conditioning, dit
-from hyperforget_jax.diffusion import targets as metric
-from hyperforget_jax.diffusion import train_step as optimisation
+from hyperforget_jax.diffusion import conditioning, dit, targets, train_step
 from hyperforget_jax.diffusion.conditioning import Condition
 from hyperforget_jax.diffusion.dit import Params, Transformer
 from hyperforget_jax.diffusion.hypernetwork import Hypernetwork, Start, generator
 from hyperforget_jax.diffusion.train_step import State
 from hyperforget_jax.pipeline.run import Run
-from hyperforget_jax.runtime import prng as keys
+from hyperforget_jax.runtime import prng
 from hyperforget_jax.weights import codec
 from hyperforget_jax.weights.codec import Codec
 from hyperforget_jax.weights.layout import TokenLayout
@@ -57,7 +55,7 @@ class Setting:
 
     def key(self, name: str) -> jax.Array:
         """Key of one of the things that are random."""
-        return keys.stream(self.config.seed, f"bench_hypernet/{name}")
+        return prng.stream(self.config.seed, f"bench_hypernet/{name}")
 
     def changed(self, **fields: Any) -> "Setting":
         """The same with other fields of the hypernetwork's config."""
@@ -67,10 +65,10 @@ class Setting:
 
 def of(job: Run, networks: int) -> Setting:
     """The setting of a run, its codec fitted on some random classifiers and the training images."""
-    draws = jax.random.split(keys.stream(job.config.seed, "bench_hypernet/codec"), networks)
+    draws = jax.random.split(prng.stream(job.config.seed, "bench_hypernet/codec"), networks)
     random = jax.jit(jax.vmap(partial(classifier.init, sizes=job.sizes)))(draws)
     coder = codec.fit(job.config.codec, job.sizes, random, job.dataset.train.images)
-    return Setting(job.config, coder, metric.width(job.config.hypernetwork, job.sizes[-1]))
+    return Setting(job.config, coder, targets.width(job.config.hypernetwork, job.sizes[-1]))
 
 
 def describe(setting: Setting) -> dict[str, Any]:
@@ -80,9 +78,9 @@ def describe(setting: Setting) -> dict[str, Any]:
     return {
         "kind": config.hypernetwork.kind,
         "conditioning": config.hypernetwork.conditioning,
-        "width": config.hypernetwork.width,
+        "width": config.hypernetwork.hidden_size,
         "depth": config.hypernetwork.depth,
-        "heads": config.hypernetwork.heads,
+        "heads": config.hypernetwork.num_heads,
         "dtype": config.hypernetwork.dtype,
         "parameters": sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)),
         "tokens": layout.num_tokens,
@@ -106,31 +104,31 @@ def batch(setting: Setting, size: int) -> Batch:
     return tokens, condition
 
 
-def task(setting: Setting) -> optimisation.Task:
+def task(setting: Setting) -> train_step.Task:
     """What is learned: batches are tokens already, so that PyTorch gets the same."""
 
     def as_they_are(key: jax.Array, batch: Batch) -> Batch:
         del key
         return batch
 
-    return optimisation.Task(setting.transformer, setting.layout, as_they_are, setting.config.diffusion)
+    return train_step.Task(setting.transformer, setting.layout, as_they_are, setting.config.diffusion)
 
 
 def stepper(setting: Setting) -> Callable[[State, Batch, jax.Array], tuple[State, jax.Array]]:
     """The jitted step; it takes the state's memory for that of its result."""
-    step = partial(optimisation.step, task=task(setting), config=setting.config.training)
+    step = partial(train_step.step, task=task(setting), config=setting.config.training)
     return jax.jit(step, donate_argnums=0)
 
 
 def start(setting: Setting) -> State:
     """The state before the first step."""
-    init = partial(optimisation.init, task=task(setting), config=setting.config.training)
+    init = partial(train_step.init, task=task(setting), config=setting.config.training)
     return jax.jit(init)(setting.key("init"))
 
 
-def shaken(setting: Setting) -> Params:
+def perturbed(setting: Setting) -> Params:
     """Parameters after a small random push, so that none is zero as adaLN-Zero is at its start."""
-    start_key, push_key = jax.random.split(setting.key("shaken"))
+    start_key, push_key = jax.random.split(setting.key("perturbed"))
 
     leaves, tree = jax.tree.flatten(jax.jit(setting.transformer.init)(start_key))
     pairs = zip(jax.random.split(push_key, len(leaves)), leaves, strict=True)
@@ -160,7 +158,7 @@ def sampling(setting: Setting) -> Piece:
     losses = jnp.exp(jax.random.normal(loss_key, (count, num_losses)))  # nats
     statistics = conditioning.fit(jax.device_get(losses), config.hypernetwork.loss_floor)
     generate = generator(
-        Hypernetwork(shaken(setting), setting.transformer, setting.codec, statistics, config.diffusion),
+        Hypernetwork(perturbed(setting), setting.transformer, setting.codec, statistics, config.diffusion),
         config.sampling,
     )
     draws, begin = jax.random.split(noise_key, count), None

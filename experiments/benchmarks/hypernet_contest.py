@@ -76,7 +76,7 @@ def training(side: ModuleType, setting: Setting, pieces: HypernetPieces) -> Work
 def sampling(side: ModuleType, setting: Setting) -> Work:
     """A batch of sampled networks of one side; guidance takes two passes a step."""
     config = setting.config.sampling
-    passes = config.steps * (1 if config.guidance == 1.0 else 2)
+    passes = config.steps * (1 if config.guidance_scale == 1.0 else 2)
     return Work(side.sampling(setting), config.batch_size, config.batch_size * passes * forward(setting))
 
 
@@ -171,7 +171,7 @@ def resized(setting: Setting, size: Size) -> Setting:
     coder = Functional((1, size.tokens - 1, classes), Basis(blank, blank.T), blank[:1, :1], blank[:1, :1])
     resized = replace(
         config,
-        hypernetwork=replace(config.hypernetwork, width=size.width),
-        training=replace(config.training, batch_size=size.batch_size, accumulate=1),
+        hypernetwork=replace(config.hypernetwork, hidden_size=size.width),
+        training=replace(config.training, batch_size=size.batch_size, grad_accum_steps=1),
     )
     return replace(setting, config=resized, codec=coder)

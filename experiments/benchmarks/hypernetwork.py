@@ -20,12 +20,12 @@ from configs import mnist_zoo
 from experiments.benchmarks import hypernet, hypernet_contest, machine, page
 from experiments.benchmarks.hypernet import Setting
 from experiments.benchmarks.pieces import HypernetPieces
-from hyperforget_jax.cli import arguments as command
+from hyperforget_jax.cli import arguments
 from hyperforget_jax.config import Config
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.report.console import listing
-from hyperforget_jax.runtime import artifacts as records
+from hyperforget_jax.runtime import artifacts
 from hyperforget_jax.runtime.progress import track
 
 CHECKED, TOLERANCE = 8, 1e-4
@@ -64,20 +64,20 @@ def run(job: Run, pieces: HypernetPieces) -> None:
     told |= {"torch": torch.VERSION if torch else None, "torch_output_difference": same}
     line = json.dumps({**told, **size, **found, "growth": grown}, allow_nan=False)
     headline = f"# What a hypernetwork costs\n\n{told['date']}, {title}; jax {told['jax']}, PyTorch {told['torch']}.\n"
-    records.write_text(
+    artifacts.write_text(
         job.folder / "bench_hypernet.md", "\n".join([headline, *map(page.table, [[size], *tables])])
     )
-    records.write_text(job.folder / "bench_hypernet.json", line + "\n")
+    artifacts.write_text(job.folder / "bench_hypernet.json", line + "\n")
     job.console.out(line, highlight=False)
 
 
 def check(config: Config, pieces: HypernetPieces) -> None:
     """Refuses heads that do not divide every width of the table of growth."""
-    heads = config.hypernetwork.heads
+    heads = config.hypernetwork.num_heads
     for width in pieces.growth_width:
         if width % heads:
             raise HyperForgetError(
-                f"hypernetwork.heads {heads} do not divide {width}, a width in the table of growth: choose a divisor"
+                f"hypernetwork.num_heads {heads} do not divide {width}, a width in the table of growth: choose a divisor"
             )
 
 
@@ -115,5 +115,5 @@ def compare(job: Run, setting: Setting, torch: ModuleType) -> float:
 
 if __name__ == "__main__":
     sys.exit(
-        command.main("bench_hypernet", get_config(), partial(run, pieces=HypernetPieces()), sys.argv[1:])
+        arguments.main("bench_hypernet", get_config(), partial(run, pieces=HypernetPieces()), sys.argv[1:])
     )

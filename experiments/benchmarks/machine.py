@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from experiments.benchmarks.clock import Piece
 from experiments.benchmarks.pieces import Timed
-from hyperforget_jax.runtime import artifacts as records
+from hyperforget_jax.runtime import artifacts
 
 CPUINFO = Path("/proc/cpuinfo")
 
@@ -59,7 +59,7 @@ def about() -> dict[str, Any]:
         "load_at_start": os.getloadavg()[0],
         "jax": jax.__version__,
         "matmul_precision": jax.config.values["jax_default_matmul_precision"] or "default",
-        "git": records.provenance()["git"],
+        "git": artifacts.provenance()["git"],
     }
 
 

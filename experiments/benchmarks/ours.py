@@ -6,7 +6,7 @@ import jax
 
 from experiments.benchmarks.task import Task
 from hyperforget_jax import classifier
-from hyperforget_jax.runtime import sharding as mesh
+from hyperforget_jax.runtime import sharding
 from hyperforget_jax.zoo import train
 
 ONE_DEVICE = 1
@@ -21,7 +21,7 @@ def block(task: Task, snapshots: int) -> Callable[[], train.Snapshots]:
             task.plans,
             task.varying,
             task.validation,
-            devices=mesh.make_local(ONE_DEVICE),
+            devices=sharding.make_local(ONE_DEVICE),
             **task.shape(snapshots),
         )
 

@@ -8,9 +8,8 @@ import numpy as np
 
 from hyperforget_jax.config import ZooConfig
 from hyperforget_jax.pipeline.run import Run, on_device
-from hyperforget_jax.runtime import prng as keys
-from hyperforget_jax.zoo import hyperparameters as protocol
-from hyperforget_jax.zoo import train
+from hyperforget_jax.runtime import prng
+from hyperforget_jax.zoo import hyperparameters, train
 from hyperforget_jax.zoo.hyperparameters import Hyperparameters
 from hyperforget_jax.zoo.train import Images
 
@@ -93,7 +92,7 @@ def make(
       forgettable: output positions of the classes that may be forgotten.
     """
     plan_key, run_key, order_key = jax.random.split(key, 3)
-    plans = jax.vmap(lambda each: protocol.draw(each, config, forgettable, sizes[-1]))(
+    plans = jax.vmap(lambda each: hyperparameters.draw(each, config, forgettable, sizes[-1]))(
         jax.random.split(plan_key, config.runs_per_block)
     )
     return Task(
@@ -111,6 +110,6 @@ def make(
 
 def of(run: Run) -> Task:
     """One block of a setting, at the setting's own size."""
-    key = keys.stream(run.config.seed, "bench_zoo")
+    key = prng.stream(run.config.seed, "bench_zoo")
     splits = on_device(run.dataset.train), on_device(run.dataset.validation)
     return make(key, run.config.zoo, *splits, run.sizes, run.forgettable)

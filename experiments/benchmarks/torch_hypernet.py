@@ -12,23 +12,22 @@ from experiments.benchmarks.clock import Piece
 from experiments.benchmarks.hypernet import Setting
 from experiments.benchmarks.torch_transformer import Transformer, load
 from hyperforget_jax.config import Config, flatten
-from hyperforget_jax.diffusion import samplers as sampler
-from hyperforget_jax.diffusion import schedule
+from hyperforget_jax.diffusion import samplers, schedule
 from hyperforget_jax.diffusion.dit import Params
 
 VERSION: str = torch.__version__
 ONLY = {
     "hypernetwork.kind": "dihyfo2",
     "hypernetwork.conditioning": "adaln",
-    "hypernetwork.rematerialise": False,
+    "hypernetwork.remat": False,
     "diffusion.prediction": "x0",
     "diffusion.weighting": "uniform",
     "diffusion.class_dropout": 0.0,
     "diffusion.full_dropout": 0.0,
-    "training.accumulate": 1,
+    "training.grad_accum_steps": 1,
     "sampling.sampler": "ddim",
     "sampling.eta": 0.0,
-    "sampling.guidance": 1.0,
+    "sampling.guidance_scale": 1.0,
 }
 """What of a config this contender knows; ours knows the rest too."""
 
@@ -133,7 +132,7 @@ def training(setting: Setting, steps: int) -> Piece:
 
 def sampling(setting: Setting) -> Piece:
     """Samples one batch, up to its tokens: decoding, which ours does too, is a thousandth of the work."""
-    network = model(setting, hypernet.shaken(setting))
+    network = model(setting, hypernet.perturbed(setting))
     clean, condition = hypernet.batch(setting, setting.config.sampling.batch_size)
     like, losses = tensor(clean), tensor(condition.target)
 
@@ -147,7 +146,7 @@ def sampling(setting: Setting) -> Piece:
 def sample(setting: Setting, network: Transformer, noise: torch.Tensor, losses: torch.Tensor) -> torch.Tensor:
     """Tokens [N, T, W] from noise [N, T, W] and standardised losses [N, K] by deterministic DDIM, as `sampler.sample`."""
     levels = alpha_bar(setting).tolist()
-    visited = sampler.visited(setting.config.diffusion.timesteps, setting.config.sampling.steps).tolist()
+    visited = samplers.visited(setting.config.diffusion.timesteps, setting.config.sampling.steps).tolist()
     following = [levels[timestep] for timestep in visited[1:]] + [1.0]
     with torch.inference_mode(), autocast(setting):
         noisy = torch.where(network.mask, noise, 0.0)
@@ -163,7 +162,7 @@ def sample(setting: Setting, network: Transformer, noise: torch.Tensor, losses: 
 def difference(setting: Setting, networks: int) -> float:
     """Largest difference between outputs of ours and PyTorch's with the same parameters, on some noisy networks, in full float32."""
     exact = setting.changed(dtype="float32")
-    params = hypernet.shaken(exact)
+    params = hypernet.perturbed(exact)
     noisy, condition = hypernet.batch(exact, networks)
     times = jax.random.randint(exact.key("times"), (networks,), 0, exact.config.diffusion.timesteps)
     with jax.default_matmul_precision("highest"):

@@ -19,7 +19,7 @@ class Transformer(nn.Module):  # type: ignore[misc] # PyTorch is not there for m
 
     def __init__(self, config: HypernetworkConfig, layout: TokenLayout, num_losses: int) -> None:
         super().__init__()
-        width, kinds, places = config.width, max(layout.kinds) + 1, max(layout.positions) + 1
+        width, kinds, places = config.hidden_size, max(layout.kinds) + 1, max(layout.positions) + 1
         self.depth = config.depth
         self.time = embedder(2 * TIMESTEP_FREQUENCIES, width)
         self.losses = embedder(num_losses * (2 * config.frequencies + 2), width)
@@ -67,8 +67,8 @@ class Block(nn.Module):  # type: ignore[misc] # PyTorch is not there for mypy
 
     def __init__(self, config: HypernetworkConfig) -> None:
         super().__init__()
-        width, inner = config.width, config.mlp_ratio * config.width
-        self.heads = config.heads
+        width, inner = config.hidden_size, config.mlp_ratio * config.hidden_size
+        self.heads = config.num_heads
         self.norm = layer_norm(width)
         self.modulation = nn.Linear(width, 6 * width)
         self.qkv = nn.Linear(width, 3 * width)

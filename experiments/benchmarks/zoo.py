@@ -20,12 +20,12 @@ from rich.console import Console
 from configs import mnist4_zoo, mnist_zoo
 from experiments.benchmarks import contest, growth, machine, task
 from experiments.benchmarks.pieces import Pieces
-from hyperforget_jax.cli import arguments as command
+from hyperforget_jax.cli import arguments
 from hyperforget_jax.config import Config
 from hyperforget_jax.pipeline.run import Run, start
 from hyperforget_jax.report import figures
 from hyperforget_jax.report.console import listing
-from hyperforget_jax.runtime import artifacts as records
+from hyperforget_jax.runtime import artifacts
 from hyperforget_jax.runtime.progress import track
 
 
@@ -64,7 +64,7 @@ def run(job: Run, pieces: Pieces) -> None:
     }
     told |= {f"share_of_peak_{name}": setting["share_of_peak"] for name, setting in settings.items()}
     line = json.dumps({**told, "settings": settings, "growth": grown}, allow_nan=False)
-    records.write_text(job.folder / "bench_zoo.json", line + "\n")
+    artifacts.write_text(job.folder / "bench_zoo.json", line + "\n")
     job.console.out(line, highlight=False)
 
 
@@ -102,4 +102,4 @@ def _row(name: str, figures: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(command.main("bench_zoo", get_config(), partial(run, pieces=Pieces()), sys.argv[1:]))
+    sys.exit(arguments.main("bench_zoo", get_config(), partial(run, pieces=Pieces()), sys.argv[1:]))

@@ -16,21 +16,20 @@ from typing import ParamSpec
 import tyro
 from rich.console import Console
 
-from hyperforget_jax.config import Config, flatten
-from hyperforget_jax.config import validation as rules
+from hyperforget_jax.config import Config, flatten, validation
 from hyperforget_jax.data import splits
-from hyperforget_jax.diffusion import samplers as sampler
+from hyperforget_jax.diffusion import samplers
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline.run import Run, start
-from hyperforget_jax.pipeline.workdir import claim
-from hyperforget_jax.runtime import metric_writer as curve
-from hyperforget_jax.unlearn import requests as request
+from hyperforget_jax.pipeline.workdir import acquire_workdir
+from hyperforget_jax.runtime import metric_writer
+from hyperforget_jax.unlearn import requests
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 Given = ParamSpec("Given")
 
 
-def in_one_line(work: Callable[Given, int]) -> Callable[Given, int]:
+def cli_errors(work: Callable[Given, int]) -> Callable[Given, int]:
     """The same work, whose refusal (`HyperForgetError`) is one line on stderr and exit status 2; Ctrl-C one line and 130."""
 
     @functools.wraps(work)
@@ -47,7 +46,7 @@ def in_one_line(work: Callable[Given, int]) -> Callable[Given, int]:
     return worked
 
 
-@in_one_line
+@cli_errors
 def main(
     name: str,
     default: Config,
@@ -75,12 +74,12 @@ def main(
     run = start(config, console, f"python -m experiments.{name} {shlex.join(arguments)}".rstrip())
     if refuse:
         refuse(run)
-    claim(config)
+    acquire_workdir(config)
     job(run)
     return 0
 
 
-@in_one_line
+@cli_errors
 def main_of_config(
     name: str,
     job: Callable[[Run], None],
@@ -149,11 +148,11 @@ def parse(default: Config, arguments: Sequence[str]) -> Config:
 
 def check(config: Config) -> None:
     """Refuses a config that cannot run, before any work."""
-    rules.check(config)
-    splits.check(config.data)
-    request.check(config.task, config.data.classes)
-    sampler.check(config.diffusion, config.sampling)
-    curve.check(config.training.tensorboard)
+    validation.validate_config(config)
+    splits.validate_data(config.data)
+    requests.validate_task(config.task, config.data.classes)
+    samplers.validate_sampling(config.diffusion, config.sampling)
+    metric_writer.validate_tensorboard(config.training.tensorboard)
 
 
 def _message(box: str) -> str:

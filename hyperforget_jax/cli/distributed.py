@@ -8,17 +8,17 @@ import numpy as np
 
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline.run import Run
-from hyperforget_jax.runtime import sharding as mesh
+from hyperforget_jax.runtime import sharding
 
 Job = Callable[[Run], None]
 
 
-def join(text: str, patience: int) -> tuple[int, int]:
+def join(text: str, timeout_s: int) -> tuple[int, int]:
     """Starts `jax.distributed` as `--cluster ADDRESS,N,I` says; returns (I, N) once all N processes are there.
 
     Args:
       text: what was given.
-      patience: seconds that a process waits at its end for the others to reach theirs.
+      timeout_s: seconds that a process waits at its end for the others to reach theirs.
 
     Raises:
       HyperForgetError: the text cannot be meant.
@@ -29,7 +29,7 @@ def join(text: str, patience: int) -> tuple[int, int]:
             f"--cluster is {text}: give ADDRESS,N,I with I below N, such as 10.0.0.1:1234,2,0"
         )
     count, index = int(words[1]), int(words[2])
-    jax.distributed.initialize(words[0], count, index, shutdown_timeout_seconds=patience)
+    jax.distributed.initialize(words[0], count, index, shutdown_timeout_seconds=timeout_s)
     tell(0)  # gloo gives processes half a minute to meet; once they have met, each waits for the others
     return index, count
 
@@ -38,10 +38,10 @@ def tell(status: int) -> int:
     """Process 0's value, 0 or more, in every process; alone, it is one's own."""
     if jax.process_count() == 1:
         return status
-    devices = mesh.make(jax.device_count())  # all of them, as in a training: they need not meet again
+    devices = sharding.make(jax.device_count())  # all of them, as in a training: they need not meet again
     own = np.full(devices.size, status if jax.process_index() == 0 else 0, np.int32)
-    greatest = jax.jit(jnp.max, out_shardings=mesh.replicated(devices))
-    return int(greatest(mesh.place(own, mesh.batched(devices))))
+    greatest = jax.jit(jnp.max, out_shardings=sharding.replicated(devices))
+    return int(greatest(sharding.put(own, sharding.batched(devices))))
 
 
 def in_order(command: Callable[[Job], int], job: Job) -> int:

@@ -1,4 +1,4 @@
-"""The hypernetwork of a config, alone: `python -m hyperforget_jax.cli.train --config mnist4_dihyfo2 --data.dir DIR`.
+"""The hypernetwork of a config, alone: `hyperforget train --config mnist4_dihyfo2 --data.dir DIR`.
 
     --config NAME               a file of configs/
     --cluster ADDRESS,N,I       be process I (from 0) of N that train together, on all their devices, in a folder that all of them see.
@@ -15,23 +15,22 @@ from functools import partial
 import jax
 
 from hyperforget_jax.cli import arguments as command
-from hyperforget_jax.cli import distributed as cluster
+from hyperforget_jax.cli import distributed
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.pipeline import alignment as align
-from hyperforget_jax.pipeline import training as stages
+from hyperforget_jax.pipeline import alignment, training
 from hyperforget_jax.pipeline.run import Run
-from hyperforget_jax.pipeline.workdir import zoo_place
-from hyperforget_jax.runtime import sharding as mesh
-from hyperforget_jax.zoo import storage as store
+from hyperforget_jax.pipeline.workdir import zoo_path
+from hyperforget_jax.runtime import sharding
+from hyperforget_jax.zoo import storage
 
-PATIENCE = 300
+TIMEOUT_S = 300
 """Seconds that a process of a cluster waits for process 0 to write the hypernetwork."""
 
 
 def train(run: Run) -> None:
     """Trains the hypernetwork, in every process of a cluster alike."""
-    known, held_out = stages.split_zoo(run)
-    stages.train_hypernetwork(run, known, held_out, align.watch(run, align.grids(run, known)))
+    known, held_out = training.split_zoo(run)
+    training.train_hypernetwork(run, known, held_out, alignment.watch(run, alignment.grids(run, known)))
     run.console.print(f"hypernetwork: {run.folder / 'hypernetwork'}")
 
 
@@ -41,26 +40,26 @@ def check(run: Run) -> None:
     Raises:
       HyperForgetError: a condition without classes; a cluster has no zoo to learn from, or a batch that its processes cannot share.
     """
-    align.check(run)
+    alignment.validate_metric(run)
     config = run.config
     if jax.process_count() > 1:
-        if store.read_summary(zoo_place(config)) is None:
+        if storage.read_summary(zoo_path(config)) is None:
             raise HyperForgetError(
-                f"no complete zoo at {zoo_place(config)}: make it first with hyperforget_jax.cli.zoo, the same --config and --workdir, "
+                f"no complete zoo at {zoo_path(config)}: make it first with hyperforget_jax.cli.zoo, the same --config and --workdir, "
                 "or name one that every process sees with --zoo.folder"
             )
-        mesh.make(config.training.batch_size // config.training.accumulate)  # refuses a batch
+        sharding.make(config.training.batch_size // config.training.grad_accum_steps)  # refuses a batch
 
 
-@command.in_one_line
+@command.cli_errors
 def main(arguments: list[str]) -> int:
     """Finds the config, joins the cluster, works; exit status as in `command.main`."""
     given, others = command.split(arguments, "config", "cluster")
     config = command.setting(given.get("config"))
     if "cluster" in given:
-        cluster.join(given["cluster"], PATIENCE)
+        distributed.join(given["cluster"], TIMEOUT_S)
     name = command.told("train", given)
-    return cluster.in_order(partial(command.main, name, config, arguments=others, refuse=check), train)
+    return distributed.in_order(partial(command.main, name, config, arguments=others, refuse=check), train)
 
 
 if __name__ == "__main__":

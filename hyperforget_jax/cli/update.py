@@ -1,6 +1,6 @@
 """A model in hand forgets classes on request and, asked again, learns them back: DiHyFo-1, each in one call.
 
-`python -m hyperforget_jax.cli.update --config mnist4_dihyfo1 --data.dir DIR --model FILE.npz`
+`hyperforget update --config mnist4_dihyfo1 --data.dir DIR --model FILE.npz`
 
     --config NAME       a file of configs/, of a DiHyFo-1
     --model FILE.npz    float32 arrays w0 [out, in], b0 [out], w1, b1, …; without it a model is trained on all classes
@@ -22,10 +22,7 @@ import numpy as np
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.cli import arguments as command
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.pipeline import alignment as align
-from hyperforget_jax.pipeline import recursive_prompting as rounds
-from hyperforget_jax.pipeline import training as stages
-from hyperforget_jax.pipeline import unlearning as replies
+from hyperforget_jax.pipeline import alignment, recursive_prompting, training, unlearning
 from hyperforget_jax.pipeline.recursive_prompting import Round
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.pipeline.workdir import identity
@@ -33,37 +30,35 @@ from hyperforget_jax.report import figures, updates
 from hyperforget_jax.report.console import listing
 from hyperforget_jax.report.tables import braces
 from hyperforget_jax.report.updates import Panel
-from hyperforget_jax.runtime import artifacts as records
-from hyperforget_jax.runtime import prng as keys
-from hyperforget_jax.unlearn import prompts
-from hyperforget_jax.unlearn import recursive as update
+from hyperforget_jax.runtime import artifacts, prng
+from hyperforget_jax.unlearn import prompts, recursive
 from hyperforget_jax.unlearn.reference import retrain
 
 
 def work(run: Run, model: str | None) -> None:
     """Lets the model forget every forget set and learn it back."""
-    given = None if model is None else update.read(Path(model), run.sizes)
-    known, held_out = stages.split_zoo(run)
-    asked, grids = replies.candidates(run, known), align.grids(run, known)
-    hypernetwork = stages.train_hypernetwork(run, known, held_out, align.watch(run, grids))
-    generate = stages.sampling(run, hypernetwork)
-    before = rounds.scored(run, update.repeated(given or trained(run), 1), 0)
+    given = None if model is None else recursive.read(Path(model), run.sizes)
+    known, held_out = training.split_zoo(run)
+    asked, grids = unlearning.candidates(run, known), alignment.grids(run, known)
+    hypernetwork = training.train_hypernetwork(run, known, held_out, alignment.watch(run, grids))
+    generate = training.sampling(run, hypernetwork)
+    before = recursive_prompting.scored(run, recursive.repeated(given or trained(run), 1), 0)
     shares = run.config.request.retain_quantiles
     everything = np.stack([prompts.learned(known.losses, share) for share in shares])  # [C, K]
     chosen, rows, calls = {"model": before.chosen}, [], []
     for labels, forget, tried in zip(run.config.task.forget_sets, run.forget_sets, asked, strict=True):
         name = "-".join(str(label) for label in labels)
-        forgot = rounds.call(run, f"forget-{name}", generate, before.chosen, tried, forget)
-        back = rounds.call(run, f"back-{name}", generate, forgot[0].chosen, everything, ())
+        forgot = recursive_prompting.call(run, f"forget-{name}", generate, before.chosen, tried, forget)
+        back = recursive_prompting.call(run, f"back-{name}", generate, forgot[0].chosen, everything, ())
         chosen |= {f"forget-{name}": forgot[0].chosen, f"back-{name}": back[0].chosen}
-        rows += rounds.told(run, labels, {"before": [before], "forget": forgot, "back": back})
+        rows += recursive_prompting.told(run, labels, {"before": [before], "forget": forgot, "back": back})
         calls.append(panels(run, labels, before, forgot[0], back[0]))
-    rows += rounds.sweeps(run, grids, generate, before.chosen)
-    with records.new_artefact(run.folder / "update", identity(run.config) | {"model": model}) as place:
+    rows += recursive_prompting.sweeps(run, grids, generate, before.chosen)
+    with artifacts.new_artifact(run.folder / "update", identity(run.config) | {"model": model}) as place:
         for name, network in chosen.items():
-            update.write(place / f"{name}.npz", network)
-    records.write_rows(run.folder / "update.jsonl", rows)
-    records.write_text(run.folder / "update.md", updates.page(rows, model or "trained on all classes"))
+            recursive.write(place / f"{name}.npz", network)
+    artifacts.write_rows(run.folder / "update.jsonl", rows)
+    artifacts.write_text(run.folder / "update.md", updates.page(rows, model or "trained on all classes"))
     figures.save(updates.accuracies(calls), run.folder / "figures", "update")
     run.console.print(listing(updates.summary(rows)))
     run.console.print(f"tables: {run.folder / 'update.md'}\nmodels: {run.folder / 'update'}")
@@ -82,12 +77,12 @@ def check(run: Run, model: str | None) -> None:
             "choose dihyfo1 and class_losses, such as --config mnist4_dihyfo1"
         )
     if model is not None:
-        update.read(Path(model), run.sizes)
+        recursive.read(Path(model), run.sizes)
 
 
 def trained(run: Run) -> Params:
     """A model trained as the retrained cloud is, on all classes."""
-    key, config = keys.stream(run.config.seed, "update model"), replace(run.config.reference, seeds=1)
+    key, config = prng.stream(run.config.seed, "update model"), replace(run.config.reference, seeds=1)
     networks = retrain(key, on_device(run.dataset.train), [()], run.sizes, config)
     return jax.tree.map(lambda leaf: leaf[0, 0], networks)
 
@@ -110,7 +105,7 @@ def panels(
     return forget, learn
 
 
-@command.in_one_line
+@command.cli_errors
 def main(arguments: Sequence[str]) -> int:
     """Finds the config, works; exit status as in `command.main`."""
     given, others = command.split(arguments, "config", "model")

@@ -1,4 +1,4 @@
-"""The zoo of a config, alone: `python -m hyperforget_jax.cli.zoo --config mnist4_zoo --data.dir DIR`.
+"""The zoo of a config, alone: `hyperforget zoo --config mnist4_zoo --data.dir DIR`.
 
     --config NAME               a file of configs/
     --shard I/N                 make the I-th of N parts; when all are there, one call without it completes the zoo
@@ -13,26 +13,25 @@ from functools import partial
 import jax
 
 from hyperforget_jax.cli import arguments as command
-from hyperforget_jax.cli import distributed as cluster
+from hyperforget_jax.cli import distributed
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.pipeline import training as stages
-from hyperforget_jax.pipeline import zoo_report as census
+from hyperforget_jax.pipeline import training, zoo_report
 from hyperforget_jax.pipeline.run import Run
 
-PATIENCE = 30 * 24 * 3600
+TIMEOUT_S = 30 * 24 * 3600
 """Seconds that a process of a cluster waits for the others at the end of its part."""
 
 
 def make(run: Run, shard: tuple[int, int], cluster: bool) -> None:
     """Makes one part of the zoo, or all of it; the last to finish completes it and reports what it covers."""
-    complete = stages.build_zoo(run, shard)
+    complete = training.build_zoo(run, shard)
     if cluster:
         jax.distributed.shutdown()  # returns once every process has made its part, or given up
         if shard[0] > 0:
             return
-        complete = stages.build_zoo(run, (0, 1))
+        complete = training.build_zoo(run, (0, 1))
     if complete:
-        census.report(run, stages.make_zoo(run))
+        zoo_report.report(run, training.make_zoo(run))
     else:
         run.console.print(
             f"zoo: part {shard[0] + 1} of {shard[1]} is done, blocks of other parts are missing: "
@@ -40,17 +39,17 @@ def make(run: Run, shard: tuple[int, int], cluster: bool) -> None:
         )
 
 
-@command.in_one_line
+@command.cli_errors
 def main(arguments: list[str]) -> int:
     """Finds the config, joins the cluster, works; exit status as in `command.main`."""
     given, others = command.split(arguments, "config", "shard", "cluster")
     config = command.setting(given.get("config"))
     shard = part(given["shard"]) if "shard" in given else (0, 1)
     if "cluster" in given:
-        shard = cluster.join(given["cluster"], PATIENCE)
+        shard = distributed.join(given["cluster"], TIMEOUT_S)
     job = partial(make, shard=shard, cluster="cluster" in given)
     name = command.told("make_zoo", given)
-    return cluster.in_order(partial(command.main, name, config, arguments=others), job)
+    return distributed.in_order(partial(command.main, name, config, arguments=others), job)
 
 
 def part(text: str) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """Every default of a setting, with its unit and its meaning. Constants that define a method stand beside it.
 
 `configs/*.py` build a `Config` for one setting; the command line overrides single fields; the
-resolved value is saved beside every artefact. All dataclasses are frozen: a config is a value.
+resolved value is saved beside every artifact. All dataclasses are frozen: a config is a value.
 """
 
 import dataclasses
@@ -109,7 +109,7 @@ class ZooConfig:
     """Range of the moment of deletion, as a share of the run."""
     selection_probability: tuple[float, float] = (1.0, 0.5)
     """Chance beta of keeping a snapshot, at the start and at the end of a run, linear between."""
-    shift: float | None = None
+    loss_shift_threshold: float | None = None
     """Change of a class loss since the snapshot before, in nats, above which one is kept whatever beta; None: never."""
     pivot_accuracy: float = 0.8
     """Threshold gamma: a checkpoint is kept only if every pivot's accuracy is above it."""
@@ -181,12 +181,12 @@ class RequestConfig:
     """Forget accuracy on validation above which a network is worth nothing."""
     samples_per_candidate: int = 64
     """Networks sampled to judge a candidate."""
-    worth_tolerance: float = 0.002
+    score_tolerance: float = 0.002
     """Mean retain accuracy that a prompt may lack beside the best one's and still be chosen, for asking a higher forget loss."""
-    best: int = 5
+    num_selected: int = 5
     """Networks selected on validation and averaged, as in Tables 1-4."""
     rounds: int = 3
-    """Times that `hyperforget_jax.cli.update` applies DiHyFo-1 to its own output, with the same prompt; the first is the answer."""
+    """Times that `hyperforget update` applies DiHyFo-1 to its own output, with the same prompt; the first is the answer."""
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ class Config:
     seed: int = 0
     """Seed of every random stream."""
     workdir: str = "runs/quickstart"
-    """Folder for every artefact of the run."""
+    """Folder for every artifact of the run."""
     overwrite: bool = False
     """Delete what another config left in the workdir."""
     data: DataConfig = field(default_factory=DataConfig)

@@ -16,12 +16,12 @@ class HypernetworkConfig:
     """one_loss: output position of the class."""
     conditioning: Literal["adaln", "tokens"] = "adaln"
     """adaln: the condition modulates every block (arXiv 2212.09748). tokens: it is further tokens (the paper's)."""
-    width: int = 256
+    hidden_size: int = 256
     """Hidden size of a token."""
     depth: int = 4
     """Transformer blocks."""
-    heads: int = 4
-    """Attention heads; they divide the width."""
+    num_heads: int = 4
+    """Attention heads; they divide the hidden size."""
     mlp_ratio: int = 4
     """Width of a block's MLP, in multiples of the hidden size."""
     frequencies: int = 16
@@ -30,7 +30,7 @@ class HypernetworkConfig:
     """Highest of them, in cycles per standard deviation of the log loss; the lowest is 1/8."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Type of activations; parameters are float32."""
-    rematerialise: bool = False
+    remat: bool = False
     """Whether the backward pass computes a block's activations again instead of keeping them: less memory, more time."""
     loss_floor: float = 1e-3
     """Constant c in the condition log(loss + c), in nats; it keeps losses near zero apart."""
@@ -86,7 +86,7 @@ class TrainingConfig:
     """Steps that a record of the learning curve averages; the first after a restart has only the steps since."""
     checkpoint_every: int = 500
     """Steps between saved states; a stopped run goes on from the last one."""
-    accumulate: int = 1
+    grad_accum_steps: int = 1
     """Parts that a batch is taken in, one after another: less memory, the same step. It divides the batch."""
     shard_parameters: bool = False
     """Whether parameters, their average and the optimiser are divided among the devices (FSDP) instead of copied."""
@@ -116,7 +116,7 @@ class SamplingConfig:
     """ddim: share of ddpm's fresh noise in a step; 0 is deterministic."""
     temperature: float = 0.7
     """Factor on all noise: below 1 networks are nearer to the typical one of their prompt (truncation); 1 samples what was learned."""
-    guidance: float = 1.0
+    guidance_scale: float = 1.0
     """Guidance scale w: unconditional + w (conditional - unconditional) estimates (arXiv 2207.12598); 1 is none."""
     batch_size: int = 256
     """Networks denoised together: the bound on memory."""

@@ -22,7 +22,7 @@ SHARES = (
     "sampling.eta",
     "request.retain_quantiles",
     "request.forget_tolerance",
-    "request.worth_tolerance",
+    "request.score_tolerance",
     "evaluation.alignment_quantiles",
     "evaluation.learned_share",
 )
@@ -62,7 +62,7 @@ LOGARITHMIC = ("zoo.learning_rate", "zoo.keep_rate")
 """Pairs between which a logarithm is drawn."""
 
 
-def check(config: Config) -> None:
+def validate_config(config: Config) -> None:
     """Refuses numbers that no setting can mean.
 
     Raises:
@@ -85,33 +85,33 @@ def check(config: Config) -> None:
         raise HyperForgetError(
             f"hypernetwork.metric_class is {place}: choose an output position below {len(config.data.classes)}"
         )
-    width, heads = config.hypernetwork.width, config.hypernetwork.heads
+    width, heads = config.hypernetwork.hidden_size, config.hypernetwork.num_heads
     if width % max(heads, 1):
         raise HyperForgetError(
-            f"hypernetwork.heads {heads} do not divide hypernetwork.width {width}: choose a divisor"
+            f"hypernetwork.num_heads {heads} do not divide hypernetwork.hidden_size {width}: choose a divisor"
         )
-    parts = config.training.accumulate
+    parts = config.training.grad_accum_steps
     if config.training.batch_size % max(parts, 1):
         raise HyperForgetError(
-            f"training.accumulate {parts} does not divide training.batch_size {config.training.batch_size}: choose a divisor"
+            f"training.grad_accum_steps {parts} does not divide training.batch_size {config.training.batch_size}: choose a divisor"
         )
     if config.diffusion.prediction == "epsilon" and config.diffusion.functional_weight:
         raise HyperForgetError(
             f"diffusion.functional_weight is {config.diffusion.functional_weight}, but a network that epsilon predicts from "
             "pure noise answers at random: set it to 0, or predict x0 or v"
         )
-    if config.sampling.guidance != 1.0 and config.diffusion.full_dropout == 0.0:
+    if config.sampling.guidance_scale != 1.0 and config.diffusion.full_dropout == 0.0:
         raise HyperForgetError(
-            f"sampling.guidance is {config.sampling.guidance}, but training never drops a whole condition: "
-            "set diffusion.full_dropout, such as 0.1, or sampling.guidance 1"
+            f"sampling.guidance_scale is {config.sampling.guidance_scale}, but training never drops a whole condition: "
+            "set diffusion.full_dropout, such as 0.1, or sampling.guidance_scale 1"
         )
     if config.codec.kind == "raw" and config.codec.chunk_size >= width:
         raise HyperForgetError(
-            f"codec.chunk_size is {config.codec.chunk_size}: choose less than hypernetwork.width, {width}"
+            f"codec.chunk_size is {config.codec.chunk_size}: choose less than hypernetwork.hidden_size, {width}"
         )
-    if config.request.best > config.request.samples:
+    if config.request.num_selected > config.request.samples:
         raise HyperForgetError(
-            f"request.best is {config.request.best}, request.samples {config.request.samples}: select at most as many"
+            f"request.num_selected is {config.request.num_selected}, request.samples {config.request.samples}: select at most as many"
         )
     for name, value in flat.items():
         numbers = [value] if not isinstance(value, list) else value

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from hyperforget_jax.data.registry import Labelled, Source
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.runtime import artifacts as records
+from hyperforget_jax.runtime import artifacts
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
@@ -127,7 +127,7 @@ def read_array(path: Path, dimensions: int, official: str) -> npt.NDArray[np.uin
         ) from error
     except ValueError as error:
         raise HyperForgetError(f"{path} is no such IDX file ({error}): {REMEDY}") from error
-    found = records.checksum(path)
+    found = artifacts.checksum(path)
     if found != official:
         raise HyperForgetError(f"{path}: SHA-256 is {found}, the official file's is {official}: {REMEDY}")
     return values

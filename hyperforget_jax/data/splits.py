@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperforget_jax.config import DataConfig
-from hyperforget_jax.data import digits, idx
-from hyperforget_jax.data import tfds as prepared
+from hyperforget_jax.data import digits, idx, tfds
 from hyperforget_jax.data.registry import Labelled, Source, hold_out
 from hyperforget_jax.errors import HyperForgetError
 
@@ -89,7 +88,7 @@ class Dataset:
         return tuple(self.classes.index(label) for label in labels)
 
 
-def check(config: DataConfig) -> None:
+def validate_data(config: DataConfig) -> None:
     """Refuses what `load` could not do, before any work; reads no image.
 
     Args:
@@ -139,10 +138,10 @@ def load(config: DataConfig) -> Dataset:
       The three splits; the images of each keep the order of their source.
 
     Raises:
-      HyperForgetError: see `check`; or the source is absent or damaged, or a class is left without a training or validation
+      HyperForgetError: see `validate_data`; or the source is absent or damaged, or a class is left without a training or validation
         image.
     """
-    check(config)
+    validate_data(config)
     source = read(config)
     kept, held = hold_out(len(source.train.labels), config.validation_size)
     training = Labelled(source.train.pixels[kept], source.train.labels[kept])
@@ -177,7 +176,7 @@ def read(config: DataConfig) -> Source:
     if config.name == "digits":
         return digits.read()
     if config.dir is None:
-        return prepared.read(config.name)
+        return tfds.read(config.name)
     return idx.read(config.name, Path(config.dir).expanduser())
 
 

@@ -96,12 +96,12 @@ class DiT(nn.Module):
                 [x, *([] if start is None else [start]), told, time[:, None]], axis=1
             )  # [B, T or 2 T + K or 3 K + 1, C]
         for index in range(config.depth):
-            block = nn.remat(Block) if config.rematerialise else Block
+            block = nn.remat(Block) if config.remat else Block
             x = block(config, name=f"block_{index}")(x, modulator)
         shift, scale = Modulation(2, config, name="modulation_out")(modulator)  # [B, 1, C] each
         x = modulate(_norm(x[:, : layout.num_tokens]), shift, scale)  # [B, T, C]
         kinds = jnp.array(layout.kinds)
-        shape = (max(layout.kinds) + 1, config.width, layout.width)
+        shape = (max(layout.kinds) + 1, config.hidden_size, layout.width)
         project_out = self.param("project_out", nn.initializers.zeros, shape)
         bias_out = self.param("bias_out", nn.initializers.zeros, (shape[0], shape[2]))
         x = _per_kind(x.astype(jnp.float32), project_out, layout.kinds) + bias_out[kinds][None]
@@ -111,17 +111,17 @@ class DiT(nn.Module):
         """Per-kind projections and learned positions of weight tokens: [B, T, W] to [B, T, C]."""
         config, layout = self.config, self.layout
         kinds, positions = jnp.array(layout.kinds), jnp.array(layout.positions)
-        shape = (max(layout.kinds) + 1, layout.width, config.width)
+        shape = (max(layout.kinds) + 1, layout.width, config.hidden_size)
         project = self.param(f"project_{name}", _lecun, shape)
-        bias = self.param(f"bias_{name}", nn.initializers.zeros, (shape[0], config.width))
+        bias = self.param(f"bias_{name}", nn.initializers.zeros, (shape[0], config.hidden_size))
         place = self.param(
-            f"position_{name}", nn.initializers.zeros, (max(layout.positions) + 1, config.width)
+            f"position_{name}", nn.initializers.zeros, (max(layout.positions) + 1, config.hidden_size)
         )
         x = _per_kind(tokens, project, layout.kinds)  # [B, T, C]
         return (x + (bias[kinds] + place[positions])[None]).astype(config.dtype)
 
     def _position(self, name: str, count: int) -> jax.Array:
-        shape = (count, self.config.width)
+        shape = (count, self.config.hidden_size)
         return self.param(f"position_{name}", nn.initializers.zeros, shape).astype(self.config.dtype)[None]
 
     def _loss_features(self, condition: Condition) -> jax.Array:
@@ -150,7 +150,7 @@ class Block(nn.Module):
     def __call__(self, x: jax.Array, modulator: jax.Array | None) -> jax.Array:
         """One block: x [B, T, C], modulator [B, C] or None."""
         config = self.config
-        width, heads = config.width, config.heads
+        width, heads = config.hidden_size, config.num_heads
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = Modulation(6, config, name="modulation")(
             modulator
         )
@@ -174,8 +174,10 @@ class Embedder(nn.Module):
     def __call__(self, features: jax.Array) -> jax.Array:
         """Embeds features."""
         config = self.config
-        hidden = nn.Dense(config.width, kernel_init=_small, dtype=config.dtype, name="in")(features)
-        return nn.Dense(config.width, kernel_init=_small, dtype=config.dtype, name="out")(nn.silu(hidden))
+        hidden = nn.Dense(config.hidden_size, kernel_init=_small, dtype=config.dtype, name="in")(features)
+        return nn.Dense(config.hidden_size, kernel_init=_small, dtype=config.dtype, name="out")(
+            nn.silu(hidden)
+        )
 
 
 class Modulation(nn.Module):
@@ -190,12 +192,12 @@ class Modulation(nn.Module):
     @nn.compact
     def __call__(self, condition: jax.Array | None) -> list[jax.Array]:
         """Projects the condition."""
-        config, size = self.config, self.count * self.config.width
+        config, size = self.config, self.count * self.config.hidden_size
         if condition is not None:
             dense = nn.Dense(size, kernel_init=nn.initializers.zeros, dtype=config.dtype, name="dense")
             return jnp.split(dense(condition)[:, None], self.count, axis=-1)
         gates = jnp.array([index % 3 == 2 for index in range(self.count)], jnp.float32)
-        start = jnp.repeat(gates, config.width)
+        start = jnp.repeat(gates, config.hidden_size)
         constants = self.param("constants", lambda _key: start).astype(config.dtype)
         return jnp.split(constants[None, None], self.count, axis=-1)
 

@@ -10,12 +10,11 @@ import jax.numpy as jnp
 
 from hyperforget_jax.classifier import Params as Networks
 from hyperforget_jax.config import DiffusionConfig, SamplingConfig
-from hyperforget_jax.diffusion import conditioning, schedule
-from hyperforget_jax.diffusion import samplers as sampler
+from hyperforget_jax.diffusion import conditioning, samplers, schedule
 from hyperforget_jax.diffusion.conditioning import Conditioning
 from hyperforget_jax.diffusion.dit import Params, Transformer
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.runtime import sharding as mesh
+from hyperforget_jax.runtime import sharding
 from hyperforget_jax.weights.codec import Codec
 
 EMBEDS_A_START = "project_start"
@@ -96,8 +95,8 @@ def generator_of_params(hypernetwork: Hypernetwork, config: SamplingConfig) -> C
       config: sampler, steps, guidance and batch.
     """
     process = schedule.make(hypernetwork.diffusion)
-    devices = mesh.make_local(config.batch_size)
-    split, whole = mesh.batched(devices), mesh.replicated(devices)
+    devices = sharding.make_local(config.batch_size)
+    split, whole = sharding.batched(devices), sharding.replicated(devices)
     codec, transformer = hypernetwork.codec, hypernetwork.transformer
 
     def one_batch(params: Params, keys: jax.Array, losses: jax.Array, start: Start | None) -> Networks:
@@ -111,12 +110,12 @@ def generator_of_params(hypernetwork: Hypernetwork, config: SamplingConfig) -> C
 
         def denoiser(noisy: jax.Array, timesteps: jax.Array) -> jax.Array:
             asked = transformer.apply(params, noisy, timesteps, condition)
-            if config.guidance == 1.0:
+            if config.guidance_scale == 1.0:
                 return asked
             unasked = transformer.apply(params, noisy, timesteps, free)
-            return unasked + config.guidance * (asked - unasked)
+            return unasked + config.guidance_scale * (asked - unasked)
 
-        tokens = sampler.sample(denoiser, process, hypernetwork.diffusion, config, codec.layout, keys)
+        tokens = samplers.sample(denoiser, process, hypernetwork.diffusion, config, codec.layout, keys)
         return jax.vmap(codec.decode)(tokens)
 
     program = jax.jit(one_batch, in_shardings=(whole, split, split, split), out_shardings=whole)

@@ -79,7 +79,7 @@ def sample(
     return tokens
 
 
-def check(diffusion: DiffusionConfig, config: SamplingConfig) -> None:
+def validate_sampling(diffusion: DiffusionConfig, config: SamplingConfig) -> None:
     """Refuses a number of steps that the process does not have."""
     if not 1 <= config.steps <= diffusion.timesteps:
         raise HyperForgetError(

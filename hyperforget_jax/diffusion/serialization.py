@@ -1,4 +1,4 @@
-"""A trained hypernetwork on disk: plain `.npz` arrays, one artefact."""
+"""A trained hypernetwork on disk: plain `.npz` arrays, one artifact."""
 
 from pathlib import Path
 from typing import Any

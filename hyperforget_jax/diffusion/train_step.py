@@ -82,22 +82,22 @@ def step(
     Returns:
       The state after, and the loss [].
     """
-    keys = jax.random.split(jax.random.fold_in(key, state.step), config.accumulate)
+    keys = jax.random.split(jax.random.fold_in(key, state.step), config.grad_accum_steps)
     value_and_gradient = jax.value_and_grad(partial(loss, task=task))
 
     def add(total: Any, part: tuple[jax.Array, Batch]) -> tuple[Any, None]:
         return jax.tree.map(jnp.add, total, value_and_gradient(state.params, *part)), None
 
-    if config.accumulate == 1:
+    if config.grad_accum_steps == 1:
         mean, gradients = value_and_gradient(state.params, keys[0], batch)
     else:
         # every part has examples of every device
         parts = jax.tree.map(
-            lambda x: jnp.swapaxes(x.reshape(-1, config.accumulate, *x.shape[1:]), 0, 1), batch
+            lambda x: jnp.swapaxes(x.reshape(-1, config.grad_accum_steps, *x.shape[1:]), 0, 1), batch
         )
         nothing = (jnp.float32(0.0), jax.tree.map(jnp.zeros_like, state.params))
         total, _ = jax.lax.scan(add, nothing, (keys, parts))
-        mean, gradients = jax.tree.map(lambda x: x / config.accumulate, total)
+        mean, gradients = jax.tree.map(lambda x: x / config.grad_accum_steps, total)
     with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an integer count
         updates, moments = rule(config).update(gradients, state.optimiser, state.params)
     params = optax.apply_updates(state.params, updates)

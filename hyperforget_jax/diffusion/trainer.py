@@ -12,14 +12,13 @@ import jax.numpy as jnp
 import optax
 
 from hyperforget_jax.config import TrainingConfig
-from hyperforget_jax.diffusion import train_step as optimisation
+from hyperforget_jax.diffusion import train_step
 from hyperforget_jax.diffusion.dit import Params
 from hyperforget_jax.diffusion.train_step import Batch, Task
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.runtime import artifacts as records
-from hyperforget_jax.runtime import sharding as mesh
+from hyperforget_jax.runtime import artifacts, sharding
 from hyperforget_jax.runtime.checkpoints import Checkpoints
-from hyperforget_jax.runtime.metric_writer import Curve
+from hyperforget_jax.runtime.metric_writer import MetricWriter
 
 
 class Watch(NamedTuple):
@@ -67,19 +66,19 @@ def train(
       HyperForgetError: the loss or the parameters are not finite; names the step. The last good state stays.
     """
     init_key, step_key, held_out_key = jax.random.split(key, 3)
-    devices = mesh.make(config.batch_size // config.accumulate)
-    whole, split = mesh.replicated(devices), mesh.batched(devices)
-    start = partial(optimisation.init, task=task, config=config)
-    places = mesh.parameters(devices, jax.eval_shape(start, init_key), config.shard_parameters)
+    devices = sharding.make(config.batch_size // config.grad_accum_steps)
+    whole, split = sharding.replicated(devices), sharding.batched(devices)
+    start = partial(train_step.init, task=task, config=config)
+    places = sharding.parameters(devices, jax.eval_shape(start, init_key), config.shard_parameters)
     state = jax.jit(start, out_shardings=places)(init_key)
     step = jax.jit(
-        partial(optimisation.step, task=task, config=config),
+        partial(train_step.step, task=task, config=config),
         donate_argnums=0,
         in_shardings=(places, split, whole),
         out_shardings=(places, whole),
     )
     loss_of = jax.jit(
-        partial(optimisation.loss, task=task), in_shardings=(places.ema, whole, split), out_shardings=whole
+        partial(train_step.loss, task=task), in_shardings=(places.ema, whole, split), out_shardings=whole
     )
 
     norm_of = jax.jit(optax.tree.norm, in_shardings=(places.params,), out_shardings=whole)
@@ -87,11 +86,11 @@ def train(
     def own(params: Params) -> Params:
         return jax.tree.map(lambda x: x.addressable_data(0), jax.device_put(params, whole))
 
-    watched = mesh.place(held_out, split)
+    watched = sharding.put(held_out, split)
     with contextlib.ExitStack() as opened:
         states = opened.enter_context(Checkpoints(folder / "states"))
-        curve = opened.enter_context(Curve(folder, "learning_curve", config.tensorboard))
-        watch_curve = watch and opened.enter_context(Curve(folder, watch.name, config.tensorboard))
+        curve = opened.enter_context(MetricWriter(folder, "learning_curve", config.tensorboard))
+        watch_curve = watch and opened.enter_context(MetricWriter(folder, watch.name, config.tensorboard))
         begun = states.latest()
         if begun is not None:
             state = states.restore(begun, state)
@@ -102,7 +101,7 @@ def train(
         losses: list[jax.Array] = []
         numbers = range(int(state.step) + 1, config.steps + 1)
         for index, batch in zip(numbers, batches(int(state.step)), strict=False):
-            state, loss = step(state, mesh.place(batch, split), step_key)
+            state, loss = step(state, sharding.put(batch, split), step_key)
             losses.append(loss)
             last = index == config.steps
             logs, saves = index % config.log_every == 0 or last, index % config.checkpoint_every == 0 or last
@@ -123,7 +122,7 @@ def train(
             if watch and watch_curve and watches:
                 watch_curve.add(index, watch.measure(own(state.ema)))
             if saves:
-                with records.writing_errors(folder):
+                with artifacts.writing_errors(folder):
                     states.save(index, state)
     return own(state.ema)
 

@@ -111,13 +111,13 @@ def membership_inference(
       HyperForgetError: a set has no image, or an entropy is not finite.
     """
     sets = {"retain-train": retain_train, "test": test, "forget-train": forget_train}
-    check(sets)
+    validate_entropies(sets)
     with jax.enable_x64(True):
         counts = _membership(*(jnp.asarray(value, jnp.float64) for value in sets.values()))
         return np.asarray(counts) / np.float64(forget_train.shape[1])
 
 
-def check(sets: Mapping[str, NDArray[np.float64]]) -> None:
+def validate_entropies(sets: Mapping[str, NDArray[np.float64]]) -> None:
     """Refuses sets of entropies that an attacker cannot use.
 
     Args:

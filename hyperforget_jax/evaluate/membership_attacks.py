@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.svm import SVC
 
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.evaluate.membership import check, fit_line
+from hyperforget_jax.evaluate.membership import validate_entropies, fit_line
 
 Doubles = NDArray[np.float64]
 
@@ -48,7 +48,7 @@ def area_under_curve(members: Doubles, others: Doubles) -> Doubles:
     Raises:
       HyperForgetError: a set has no image, or an entropy is not finite.
     """
-    check({"member": members, "non-member": others})
+    validate_entropies({"member": members, "non-member": others})
     with jax.enable_x64(True):
         return np.asarray(_area(jnp.asarray(members, jnp.float64), jnp.asarray(others, jnp.float64)))
 
@@ -85,7 +85,7 @@ def cross_validated(members: Doubles, others: Doubles) -> Doubles:
       HyperForgetError: a set has fewer images than folds, or an entropy is not finite.
     """
     sets = {"member": members, "non-member": others}
-    check(sets)
+    validate_entropies(sets)
     for name, entropies in sets.items():
         if entropies.shape[1] < FOLDS:
             raise HyperForgetError(
@@ -112,7 +112,7 @@ def kernel_membership(retain_train: Doubles, test: Doubles, forget_train: Double
     Raises:
       HyperForgetError: a set has no image, or an entropy is not finite.
     """
-    check({"retain-train": retain_train, "test": test, "forget-train": forget_train})
+    validate_entropies({"retain-train": retain_train, "test": test, "forget-train": forget_train})
     members, others = (_spaced(entropies, images) for entropies in (retain_train, test))
     labels = np.repeat([1, 0], [members.shape[1], others.shape[1]])
     shares = []

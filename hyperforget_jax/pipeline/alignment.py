@@ -21,8 +21,7 @@ from hyperforget_jax.pipeline.results import context, resampling
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.pipeline.training import Measure
 from hyperforget_jax.pipeline.workdir import identity
-from hyperforget_jax.runtime import artifacts as records
-from hyperforget_jax.runtime import prng as keys
+from hyperforget_jax.runtime import artifacts, prng
 from hyperforget_jax.runtime.progress import track
 from hyperforget_jax.unlearn import prompts
 from hyperforget_jax.zoo.storage import Zoo
@@ -54,7 +53,7 @@ class Grid:
     learned: float
 
 
-def check(run: Run) -> None:
+def validate_metric(run: Run) -> None:
     """Refuses a condition that tells no class from another.
 
     Raises:
@@ -112,18 +111,18 @@ def follow(
     return Sweep(grid.prompts[..., column].astype(np.float64), observed, grid.learned, pivots)
 
 
-def placed(run: Run, asked: Mapping[int, Grid]) -> dict[int, tuple[int, Grid]]:
+def by_position(run: Run, asked: Mapping[int, Grid]) -> dict[int, tuple[int, Grid]]:
     """Every label's output position and grid."""
     return {label: (run.dataset.positions((label,))[0], grid) for label, grid in asked.items()}
 
 
 def sweeps(run: Run, asked: Mapping[int, Grid], generate: Generator) -> dict[int, Sweep]:
-    """The sweep of every class, measured on test; an artefact."""
+    """The sweep of every class, measured on test; an artifact."""
     folder = run.folder / "alignment"
     if not run.reuses("alignment", folder):
         with run.timed("alignment", resumes=False):
             found = followed(run, asked, generate)
-        with records.new_artefact(folder, identity(run.config)) as place:
+        with artifacts.new_artifact(folder, identity(run.config)) as place:
             for label, sweep in found.items():
                 arrays = {name: value for name, value in vars(sweep).items() if value is not None}
                 np.savez(place / f"{label}.npz", **arrays)
@@ -144,26 +143,26 @@ def stored(run: Run, labels: Iterable[int]) -> dict[int, Sweep]:
 def followed(run: Run, asked: Mapping[int, Grid], generate: Generator) -> dict[int, Sweep]:
     """The sweep of every class, measured on test anew."""
     config = run.config.evaluation
-    families = jax.random.split(keys.stream(run.config.seed, "alignment"), config.alignment_families)
+    families = jax.random.split(prng.stream(run.config.seed, "alignment"), config.alignment_families)
     test = on_device(run.dataset.test)
     total = len(asked) * len(families) * config.alignment_prompts
     with track(run.console, "alignment", total, "networks") as advance:
         return {
             label: follow(run, grid, column, generate, jax.random.clone(families), test, advance)
-            for label, (column, grid) in placed(run, asked).items()
+            for label, (column, grid) in by_position(run, asked).items()
         }
 
 
 def watch(run: Run, asked: Mapping[int, Grid]) -> Measure:
     """What to measure during training: mean R^2 and Pearson's correlation of every class, on validation (Figures 9 to 18)."""
     families = jax.random.split(
-        keys.stream(run.config.seed, "alignment during training"), run.config.training.alignment_families
+        prng.stream(run.config.seed, "alignment during training"), run.config.training.alignment_families
     )
     validation = on_device(run.dataset.validation)
 
     def measure(generate: Generator) -> dict[str, float]:
         values: dict[str, float] = {}
-        for label, (column, grid) in placed(run, asked).items():
+        for label, (column, grid) in by_position(run, asked).items():
             found = follow(
                 run, grid, column, generate, jax.random.clone(families), validation, lambda count: None
             )
@@ -176,7 +175,7 @@ def watch(run: Run, asked: Mapping[int, Grid]) -> Measure:
 def evolution(training: Path) -> list[dict[str, Any]]:
     """What `watch` recorded in a training's folder; nothing if it was not asked to."""
     path = training / f"{stages.ALIGNMENT_CURVE}.jsonl"
-    return records.read_rows(path) if path.exists() else []
+    return artifacts.read_rows(path) if path.exists() else []
 
 
 def means(run: Run, sweep: Sweep) -> dict[str, float]:

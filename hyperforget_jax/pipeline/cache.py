@@ -6,13 +6,13 @@ from typing import Any
 
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.pipeline.workdir import identity
-from hyperforget_jax.runtime import artifacts as records
+from hyperforget_jax.runtime import artifacts
 
 
 def rows(
     run: Run, name: str, measured: Callable[[], Iterable[Mapping[str, Any]]], **settings: Any
 ) -> list[dict[str, Any]]:
-    """Rows of the artefact `NAME/results` in a run's workdir, which is made if it is missing or was made from something else.
+    """Rows of the artifact `NAME/results` in a run's workdir, which is made if it is missing or was made from something else.
 
     Args:
       run: a finished one; its config and its hypernetwork are what rows come from.
@@ -21,14 +21,14 @@ def rows(
       settings: constants that decide the rows beside the config; JSON-ready.
     """
     place = run.folder / name / "results"
-    hypernetwork = records.checksum(run.folder / "hypernetwork" / records.MANIFEST)
+    hypernetwork = artifacts.checksum(run.folder / "hypernetwork" / artifacts.MANIFEST)
     sources = {"config": identity(run.config), "hypernetwork": hypernetwork, **settings}
     made_from = json.loads(json.dumps(sources))  # as a manifest tells it
-    if not records.is_complete(place) or records.manifest(place)["made_from"] != made_from:
-        with records.writing_errors(place):
-            place.parent.mkdir(exist_ok=True)  # measuring may leave artefacts of its own there
+    if not artifacts.is_complete(place) or artifacts.manifest(place)["made_from"] != made_from:
+        with artifacts.writing_errors(place):
+            place.parent.mkdir(exist_ok=True)  # measuring may leave artifacts of its own there
         found = [*measured()]
-        with records.new_artefact(place, made_from) as folder:
-            records.write_rows(folder / "results.jsonl", found)
-    records.verify(place)
-    return records.read_rows(place / "results.jsonl")
+        with artifacts.new_artifact(place, made_from) as folder:
+            artifacts.write_rows(folder / "results.jsonl", found)
+    artifacts.verify(place)
+    return artifacts.read_rows(place / "results.jsonl")

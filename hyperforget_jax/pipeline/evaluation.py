@@ -127,7 +127,7 @@ def measures(
     everything = np.ones(len(test.labels), bool)
     forgotten = np.isin(test.labels, forget)
     sets = {"retain": ~forgotten, "forget": forgotten, "test": everything}
-    average = leave_one_out if same else over_cloud
+    average = leave_one_out if same else over_reference
     values: dict[str, Floats] = {}
     for name, member in sets.items():
         values[f"{name}_accuracy"] = accuracy.accuracy(networks.predictions, test.labels, member)
@@ -153,7 +153,7 @@ def measures(
     return values
 
 
-def over_cloud(pairs: Floats) -> Floats:
+def over_reference(pairs: Floats) -> Floats:
     """Median [N] of each network's agreement with the cloud, from all pairs [N, M]: a retrained network that failed decides nothing."""
     return np.median(pairs, axis=1)
 

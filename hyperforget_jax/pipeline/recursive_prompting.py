@@ -13,15 +13,12 @@ from hyperforget_jax import classifier
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.diffusion.hypernetwork import Generator, Start
 from hyperforget_jax.evaluate.results import Selection, to_json
-from hyperforget_jax.pipeline import alignment as align
-from hyperforget_jax.pipeline import results as tidy
-from hyperforget_jax.pipeline import training as stages
+from hyperforget_jax.pipeline import alignment, results, training
 from hyperforget_jax.pipeline.alignment import Grid, Sweep
 from hyperforget_jax.pipeline.run import Run, on_device
-from hyperforget_jax.runtime import prng as keys
+from hyperforget_jax.runtime import prng
 from hyperforget_jax.runtime.progress import track
-from hyperforget_jax.unlearn import recursive as update
-from hyperforget_jax.unlearn import requests as request
+from hyperforget_jax.unlearn import recursive, requests
 from hyperforget_jax.unlearn.recursive import Update
 from hyperforget_jax.unlearn.requests import Floats
 
@@ -70,20 +67,20 @@ def call(
       tried: [C, K], candidate prompts.
       forget: output positions; () asks for everything.
     """
-    config, measure = run.config.request, partial(stages.observed, run)
-    key, again = jax.random.split(keys.stream(run.config.seed, f"update {name}"))
+    config, measure = run.config.request, partial(training.observed, run)
+    key, again = jax.random.split(prng.stream(run.config.seed, f"update {name}"))
     total = len(tried) * config.samples_per_candidate + config.rounds * config.samples
     validation = on_device(run.dataset.validation)
     with run.timed(f"update {name}", resumes=False), track(run.console, name, total, "networks") as advance:
         step = stepping(generate, advance)
-        begin = update.starting(step, measure, network)
-        reply = request.answer(begin, tried, forget, validation, key, config)
-        if not reply.candidate_worth.any():
+        begin = recursive.starting(step, measure, network)
+        reply = requests.answer(begin, tried, forget, validation, key, config)
+        if not reply.candidate_scores.any():
             run.console.print(f"{name}: NO sample of any prompt has forgotten: train the hypernetwork longer")
         draws = jax.random.split(again, config.samples)
         prompt = jnp.tile(jnp.asarray(tried[reply.chosen])[None], (config.samples, 1))  # [N, K]
-        later = update.recursively(step, measure, draws, prompt, reply.networks, config.rounds - 1)
-    best = [reply.selected, *(request.select(each, forget, validation, config) for each in later)]
+        later = recursive.recursively(step, measure, draws, prompt, reply.networks, config.rounds - 1)
+    best = [reply.selected, *(requests.select(each, forget, validation, config) for each in later)]
     return [
         scored(run, each, int(rows[0])) for each, rows in zip([reply.networks, *later], best, strict=True)
     ]
@@ -113,16 +110,16 @@ def told(run: Run, labels: tuple[int, ...], found: Mapping[str, list[Round]]) ->
 def _rows_of(run: Run, labels: tuple[int, ...], direction: str, found: Round) -> list[Row]:
     """All samples, their worst, and the selected one; a single network has its values only."""
     of_samples: dict[Selection, Any] = {"pass1": slice(None), "best": [found.selected]}
-    shares = request.shares(run.dataset.test.labels, run.dataset.positions(labels), run.sizes[-1])
+    shares = requests.shares(run.dataset.test.labels, run.dataset.positions(labels), run.sizes[-1])
     retained, forgotten = (found.accuracies @ share for share in shares)  # [N] each
     sets = {"retain_accuracy": retained, "forget_accuracy": forgotten}
     classes = {"class_accuracy": found.accuracies, "class_loss": found.losses}
     ideal = {"forget_accuracy": 0.0} if direction == "forget" else {}
-    about, rows = tidy.context(run, run.config.hypernetwork.kind, labels), list[Row]()
+    about, rows = results.context(run, run.config.hypernetwork.kind, labels), list[Row]()
     for selection, kept in ({None: slice(None)} if direction == "before" else of_samples).items():
         ours = replace(about, selection=selection)
-        whole = tidy.expand(run, ours, {name: column[kept] for name, column in sets.items()})
-        parts = tidy.expand_classes(run, ours, {name: table[kept] for name, table in classes.items()})
+        whole = results.expand(run, ours, {name: column[kept] for name, column in sets.items()})
+        parts = results.expand_classes(run, ours, {name: table[kept] for name, table in classes.items()})
         rows += [to_json(row) for row in whole + parts]
         medians = [row for row in whole if selection == "pass1" and row.statistic == "median"]
         for row in medians:
@@ -136,18 +133,18 @@ def sweeps(run: Run, asked: Mapping[int, Grid], generate: Generator, network: Pa
     """Rows of the prompt alignment of one network's updates, after every round; losses are asked to climb and to fall."""
     config, rounds = run.config, run.config.request.rounds
     families = jax.random.split(
-        keys.stream(config.seed, "update alignment"), config.evaluation.alignment_families
+        prng.stream(config.seed, "update alignment"), config.evaluation.alignment_families
     )
     count = len(families) * config.evaluation.alignment_prompts
     found: dict[int, dict[int, Sweep]] = {number + 1: {} for number in range(rounds)}
     total = len(asked) * rounds * count
     timed = run.timed("update alignment", resumes=False)
     with timed, track(run.console, "alignment", total, "networks") as advance:
-        for label, (column, grid) in align.placed(run, asked).items():
+        for label, (column, grid) in alignment.by_position(run, asked).items():
             each = jnp.repeat(jax.random.clone(families), len(grid.prompts))  # [F * P]
             tiled = jnp.tile(jnp.asarray(grid.prompts), (len(families), 1))  # [F * P, K]
-            start, measure = update.repeated(network, count), partial(stages.observed, run)
-            made = update.recursively(stepping(generate, advance), measure, each, tiled, start, rounds)
+            start, measure = recursive.repeated(network, count), partial(training.observed, run)
+            made = recursive.recursively(stepping(generate, advance), measure, each, tiled, start, rounds)
             for number, networks in enumerate(made, 1):
                 losses = scored(run, networks, 0).losses[:, column].astype(np.float64)  # [F * P]
                 observed = losses.reshape(-1, len(grid.prompts))  # [F, P]
@@ -156,5 +153,5 @@ def sweeps(run: Run, asked: Mapping[int, Grid], generate: Generator, network: Pa
     return [
         to_json(row) | {"direction": "sweep", "round": number}
         for number, of_labels in found.items()
-        for row in align.alignment_rows(run, of_labels)
+        for row in alignment.alignment_rows(run, of_labels)
     ]

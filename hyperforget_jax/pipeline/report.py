@@ -7,10 +7,9 @@ from hyperforget_jax.config import flatten
 from hyperforget_jax.pipeline.alignment import Sweep
 from hyperforget_jax.pipeline.evaluation import Evaluated
 from hyperforget_jax.pipeline.run import Run
-from hyperforget_jax.report import figures, html
-from hyperforget_jax.report import strip_plots as strips
+from hyperforget_jax.report import figures, html, strip_plots
 from hyperforget_jax.report.html import Content, Picture
-from hyperforget_jax.runtime import artifacts as records
+from hyperforget_jax.runtime import artifacts
 
 
 def draw(
@@ -23,7 +22,7 @@ def draw(
 ) -> list[Picture]:
     """Draws every figure and saves it as PNG and SVG in `figures/`; alignment during training only if it was measured."""
     requests = [
-        strips.Request(
+        strip_plots.Request(
             one.forget_set,
             one.generated["retain_accuracy"],
             one.generated["forget_accuracy"],
@@ -41,7 +40,7 @@ def draw(
     pictures = {
         "accuracies": Picture(
             "Every network, none left out",
-            strips.accuracies(requests),
+            strip_plots.accuracies(requests),
             "One mark per network, on test images: all unselected samples, those selected on validation, and "
             "networks retrained without the classes.",
             "Strips of retain and forget accuracy of generated, selected and retrained networks per forget set",
@@ -94,7 +93,7 @@ def draw(
 
 def write_page(run: Run, rows: list[dict[str, Any]], pictures: list[Picture]) -> Path:
     """Writes `report.html` and returns its path."""
-    config, made = run.config, records.provenance()
+    config, made = run.config, artifacts.provenance()
     content = Content(
         dataset=rows[0]["dataset"],
         classifier=rows[0]["classifier"],
@@ -103,12 +102,12 @@ def write_page(run: Run, rows: list[dict[str, Any]], pictures: list[Picture]) ->
         forget_sets=config.task.forget_sets,
         rows=rows,
         pictures=pictures,
-        cost=records.read_rows(run.folder / "costs.jsonl"),
+        cost=artifacts.read_rows(run.folder / "costs.jsonl"),
         command=run.command,
         config=flatten(config),
         versions=made["versions"],
         git=made["git"],
     )
     path = run.folder / "report.html"
-    records.write_text(path, html.page(content))
+    artifacts.write_text(path, html.page(content))
     return path

@@ -13,9 +13,9 @@ from hyperforget_jax import data
 from hyperforget_jax.config import Config
 from hyperforget_jax.data import Dataset, Split
 from hyperforget_jax.pipeline import workdir
-from hyperforget_jax.runtime import artifacts as records
-from hyperforget_jax.zoo.build import check_memory
-from hyperforget_jax.zoo.train import Images, check_batch
+from hyperforget_jax.runtime import artifacts
+from hyperforget_jax.zoo.build import validate_memory
+from hyperforget_jax.zoo.train import Images, validate_batch_size
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ class Run:
         return tuple(place for place in range(self.dataset.num_classes) if place not in pivots)
 
     def reuses(self, stage: str, folder: Path) -> bool:
-        """Whether a finished artefact stands there; if so, verifies it and says so."""
-        if not records.is_complete(folder):
+        """Whether a finished artifact stands there; if so, verifies it and says so."""
+        if not artifacts.is_complete(folder):
             return False
-        records.verify(folder)
+        artifacts.verify(folder)
         self.console.print(f"{stage}: reused from {folder}")
         return True
 
@@ -77,10 +77,10 @@ class Run:
             yield
         finally:
             path, seconds = self.folder / "costs.jsonl", time.monotonic() - begun
-            rows = records.read_rows(path) if path.exists() else []
+            rows = artifacts.read_rows(path) if path.exists() else []
             before = sum(row["seconds"] for row in rows if row["stage"] == stage) if resumes else 0.0
             others = [row for row in rows if row["stage"] != stage]
-            records.write_rows(path, [*others, {"stage": stage, "seconds": before + seconds}])
+            artifacts.write_rows(path, [*others, {"stage": stage, "seconds": before + seconds}])
 
 
 def on_device(split: Split) -> Images:
@@ -96,8 +96,8 @@ def start(config: Config, console: Console, command: str) -> Run:
     """
     dataset = data.load(config.data)
     num_images = len(dataset.train.labels)
-    check_batch("zoo.batch_size", config.zoo.batch_size, num_images)
-    check_batch("reference.batch_size", config.reference.batch_size, num_images)
-    run = Run(config, dataset, workdir.place(config), console, command)
-    check_memory(config.zoo, run.sizes)
+    validate_batch_size("zoo.batch_size", config.zoo.batch_size, num_images)
+    validate_batch_size("reference.batch_size", config.reference.batch_size, num_images)
+    run = Run(config, dataset, workdir.workdir_path(config), console, command)
+    validate_memory(config.zoo, run.sizes)
     return run

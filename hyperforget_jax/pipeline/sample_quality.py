@@ -12,12 +12,12 @@ from hyperforget_jax import classifier
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.diffusion.hypernetwork import Generator, Start
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.pipeline import alignment as align
+from hyperforget_jax.pipeline import alignment
 from hyperforget_jax.pipeline.alignment import Grid
 from hyperforget_jax.pipeline.run import Run, on_device
-from hyperforget_jax.runtime import prng as keys
+from hyperforget_jax.runtime import prng
 from hyperforget_jax.runtime.progress import track
-from hyperforget_jax.unlearn import requests as request
+from hyperforget_jax.unlearn import requests
 from hyperforget_jax.unlearn.requests import Floats
 
 
@@ -42,26 +42,26 @@ def measure(
     """
     config, test, seconds = run.config, on_device(run.dataset.test), list[float]()
     samples, families = config.request.samples, config.evaluation.alignment_families
-    noise = jax.random.split(keys.stream(config.seed, "alignment"), families)
-    draws = jax.random.split(keys.stream(config.seed, "ablation"), len(prompts) * samples)
+    noise = jax.random.split(prng.stream(config.seed, "alignment"), families)
+    draws = jax.random.split(prng.stream(config.seed, "ablation"), len(prompts) * samples)
     asked = jnp.repeat(jnp.asarray(prompts), samples, axis=0)  # [S * N, K]
     timed = in_batches(generate, config.sampling.batch_size, seconds)
     total = len(draws) + families * sum(len(grid.prompts) for grid in grids.values())
     with track(run.console, name, total, "networks") as advance:
         networks = timed(draws, asked, advance)
         followed = {
-            label: align.follow(run, grid, column, timed, jax.random.clone(noise), test, advance)
-            for label, (column, grid) in align.placed(run, grids).items()
+            label: alignment.follow(run, grid, column, timed, jax.random.clone(noise), test, advance)
+            for label, (column, grid) in alignment.by_position(run, grids).items()
         }
     values: dict[str, float] = {}
     for label, sweep in followed.items():
-        reached = align.means(run, sweep)
+        reached = alignment.means(run, sweep)
         values |= {f"{measured}_{label}": reached[measured] for measured in ("r2", "pearson")}
     scores = np.asarray(classifier.class_scores_of_many(networks, *test), np.float64)  # [2, S * N, K]
     accuracies = scores[1].reshape(len(prompts), samples, -1)  # [S, N, K]
     for labels, forget, each in zip(config.task.forget_sets, run.forget_sets, accuracies, strict=True):
         about = "-".join(map(str, labels))
-        retained, forgotten = request.shares(run.dataset.test.labels, forget, each.shape[1])
+        retained, forgotten = requests.shares(run.dataset.test.labels, forget, each.shape[1])
         values |= {
             f"retain_{about}": np.median(each @ retained),
             f"forget_{about}": np.median(each @ forgotten),

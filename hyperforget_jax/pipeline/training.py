@@ -1,4 +1,4 @@
-"""From images to a hypernetwork. Each stage is a function of (config, inputs), leaves an artefact, and reuses a finished one."""
+"""From images to a hypernetwork. Each stage is a function of (config, inputs), leaves an artifact, and reuses a finished one."""
 
 import contextlib
 from collections.abc import Callable
@@ -10,11 +10,15 @@ import numpy as np
 
 from hyperforget_jax import classifier
 from hyperforget_jax.config import CodecConfig, Config
-from hyperforget_jax.diffusion import conditioning, dit, trainer
-from hyperforget_jax.diffusion import functional_loss as probe
-from hyperforget_jax.diffusion import preprocessing as prepare
-from hyperforget_jax.diffusion import serialization as store
-from hyperforget_jax.diffusion import targets as metric
+from hyperforget_jax.diffusion import (
+    conditioning,
+    dit,
+    functional_loss,
+    preprocessing,
+    serialization,
+    targets,
+    trainer,
+)
 from hyperforget_jax.diffusion.hypernetwork import (
     Generator,
     Hypernetwork,
@@ -26,15 +30,13 @@ from hyperforget_jax.diffusion.losses import Functional
 from hyperforget_jax.diffusion.train_step import Task
 from hyperforget_jax.diffusion.trainer import Watch
 from hyperforget_jax.pipeline.run import Run, on_device
-from hyperforget_jax.pipeline.workdir import identity, zoo_identity, zoo_place
-from hyperforget_jax.runtime import artifacts as records
-from hyperforget_jax.runtime import prng as keys
+from hyperforget_jax.pipeline.workdir import identity, zoo_identity, zoo_path
+from hyperforget_jax.runtime import artifacts, prng
 from hyperforget_jax.runtime.progress import track
 from hyperforget_jax.weights import codec
 from hyperforget_jax.weights.codec import Codec
 from hyperforget_jax.weights.layout import unflatten_many
-from hyperforget_jax.zoo import build, coverage, loader, train
-from hyperforget_jax.zoo import storage as zoo_store
+from hyperforget_jax.zoo import build, coverage, loader, storage, train
 from hyperforget_jax.zoo.storage import Zoo
 
 ALIGNMENT_CURVE = "alignment_curve"
@@ -46,12 +48,12 @@ Measure = Callable[[Generator], dict[str, float]]
 
 def make_zoo(run: Run) -> Zoo:
     """Trains the zoo, or the blocks of it that are missing, and opens it."""
-    folder = zoo_place(run.config)
-    if zoo_store.read_summary(folder) is not None:
+    folder = zoo_path(run.config)
+    if storage.read_summary(folder) is not None:
         run.console.print(f"zoo: reused from {folder}")
     else:
         build_zoo(run, (0, 1))
-    return zoo_store.read(folder, zoo_identity(run.config))
+    return storage.read(folder, zoo_identity(run.config))
 
 
 def split_zoo(run: Run) -> tuple[Zoo, Zoo]:
@@ -64,7 +66,7 @@ def build_zoo(run: Run, shard: tuple[int, int]) -> bool:
     config = run.config.zoo
     recipe = build.Recipe(
         config,
-        keys.stream(run.config.seed, "zoo"),
+        prng.stream(run.config.seed, "zoo"),
         *train.varying(on_device(run.dataset.train)),
         on_device(run.dataset.validation),
         run.sizes,
@@ -74,7 +76,7 @@ def build_zoo(run: Run, shard: tuple[int, int]) -> bool:
     total = sum(len(recipe.drawn_runs(number)) for number in range(recipe.num_blocks)[shard[0] :: shard[1]])
     with run.timed("zoo", resumes=True), track(run.console, "zoo", total, "runs") as advance:
         return build.build(
-            zoo_place(run.config), recipe, shard, advance, lambda line: run.console.print(f"zoo: {line}")
+            zoo_path(run.config), recipe, shard, advance, lambda line: run.console.print(f"zoo: {line}")
         )
 
 
@@ -99,7 +101,7 @@ def training_seed(config: Config) -> int:
 def train_hypernetwork(run: Run, known: Zoo, held_out: Zoo, measure: Measure | None = None) -> Hypernetwork:
     """Fits the codec and trains the transformer on the zoo's training part; the held-out runs watch.
 
-    The processes of a cluster call it alike; process 0 writes the artefact and its costs.
+    The processes of a cluster call it alike; process 0 writes the artifact and its costs.
 
     Args:
       run: its config says how.
@@ -109,7 +111,7 @@ def train_hypernetwork(run: Run, known: Zoo, held_out: Zoo, measure: Measure | N
     """
     config, folder = run.config, run.folder / "hypernetwork"
     if run.reuses("hypernetwork", folder):
-        return store.load(folder, config.hypernetwork, config.diffusion)
+        return serialization.load(folder, config.hypernetwork, config.diffusion)
     writes = jax.process_index() == 0
     with run.timed("hypernetwork", resumes=True) if writes else contextlib.nullcontext():
         size, updates = config.training.batch_size, config.hypernetwork.kind == "dihyfo1"
@@ -124,21 +126,21 @@ def train_hypernetwork(run: Run, known: Zoo, held_out: Zoo, measure: Measure | N
         condition = conditioning.fit(asked.losses, config.hypernetwork.loss_floor)
         if updates:
             bank = untrained(run, coder)
-            ready = prepare.update(coder, condition, bank, config.training)
+            ready = preprocessing.update(coder, condition, bank, config.training)
         else:
-            ready = prepare.generation(coder, condition)
-        columns = metric.width(config.hypernetwork, run.sizes[-1])
+            ready = preprocessing.generation(coder, condition)
+        columns = targets.width(config.hypernetwork, run.sizes[-1])
         transformer = dit.make(config.hypernetwork, config.diffusion, coder.layout, columns)
         hypernetwork = Hypernetwork(None, transformer, coder, condition, config.diffusion)
         functional = answering(run, known, coder) if config.diffusion.functional_weight else None
         task = Task(transformer, coder.layout, ready, config.diffusion, functional)
         workplace = run.folder / "training"
-        with records.writing_errors(workplace):
+        with artifacts.writing_errors(workplace):
             workplace.mkdir(exist_ok=True)
         with track(run.console, "hypernetwork", config.training.steps, "steps") as advance:
             params = trainer.train(
                 workplace,
-                keys.stream(seed, "hypernetwork"),
+                prng.stream(seed, "hypernetwork"),
                 task,
                 lambda step: loader.stream(training, step, config.loader),
                 watched[0],
@@ -148,34 +150,34 @@ def train_hypernetwork(run: Run, known: Zoo, held_out: Zoo, measure: Measure | N
             )
         hypernetwork = replace(hypernetwork, params=params)
         if writes:
-            with records.new_artefact(folder, identity(config)) as place:
-                store.save(hypernetwork, place)
+            with artifacts.new_artifact(folder, identity(config)) as place:
+                serialization.save(hypernetwork, place)
     return hypernetwork
 
 
-def untrained(run: Run, coder: Codec) -> prepare.Untrained:
+def untrained(run: Run, coder: Codec) -> preprocessing.Untrained:
     """Random networks and their class losses on validation, for DiHyFo-1 to learn to start from."""
-    draws = jax.random.split(keys.stream(run.config.seed, "untrained"), run.config.training.untrained)
+    draws = jax.random.split(prng.stream(run.config.seed, "untrained"), run.config.training.untrained)
     networks = jax.vmap(partial(classifier.init, sizes=run.sizes))(draws)
-    return prepare.Untrained(jax.jit(jax.vmap(coder.encode))(networks), observed(run, networks))
+    return preprocessing.Untrained(jax.jit(jax.vmap(coder.encode))(networks), observed(run, networks))
 
 
 def answering(run: Run, known: Zoo, coder: Codec) -> Functional:
     """How differently two networks answer on training images, in units of what the zoo's networks do."""
     networks = unflatten_many(np.asarray(known.spaced(PROBED).weights), run.sizes)
-    images = probe.fit(networks, run.dataset.train.images, run.dataset.train.labels)
-    return partial(probe.error, images, coder, run.config.diffusion.functional_images)
+    images = functional_loss.fit(networks, run.dataset.train.images, run.dataset.train.labels)
+    return partial(functional_loss.error, images, coder, run.config.diffusion.functional_images)
 
 
 def asked_of(run: Run, zoo: Zoo) -> Zoo:
     """The zoo with what the hypernetwork is asked for in place of the class losses."""
-    return replace(zoo, losses=metric.observe(run.config.hypernetwork, zoo.losses, zoo.accuracies))
+    return replace(zoo, losses=targets.observe(run.config.hypernetwork, zoo.losses, zoo.accuracies))
 
 
 def observed(run: Run, networks: classifier.Params) -> jax.Array:
     """What the hypernetwork is asked for [N, M], of N stacked networks on the validation images."""
     scores = classifier.class_scores_of_many(networks, *on_device(run.dataset.validation))
-    return metric.observe(run.config.hypernetwork, *scores)
+    return targets.observe(run.config.hypernetwork, *scores)
 
 
 def _watch(run: Run, hypernetwork: Hypernetwork, measure: Measure | None) -> Watch | None:

@@ -1,4 +1,4 @@
-"""From a hypernetwork to answers, and the retrained networks they are held against; artefacts, as in `stages`."""
+"""From a hypernetwork to answers, and the retrained networks they are held against; artifacts, as in `stages`."""
 
 from functools import partial
 from pathlib import Path
@@ -12,11 +12,9 @@ from hyperforget_jax.classifier import Params
 from hyperforget_jax.diffusion.hypernetwork import Generator
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.pipeline.workdir import identity
-from hyperforget_jax.runtime import artifacts as records
-from hyperforget_jax.runtime import prng as keys
+from hyperforget_jax.runtime import artifacts, prng
 from hyperforget_jax.runtime.progress import track
-from hyperforget_jax.unlearn import prompts
-from hyperforget_jax.unlearn import requests as request
+from hyperforget_jax.unlearn import prompts, requests
 from hyperforget_jax.unlearn.reference import retrain
 from hyperforget_jax.unlearn.requests import Answer, Floats
 from hyperforget_jax.weights.layout import flatten, unflatten_many
@@ -31,18 +29,18 @@ def candidates(run: Run, known: Zoo) -> list[Floats]:
     ]
 
 
-def retrained_cloud(run: Run) -> Params:
+def reference_models(run: Run) -> Params:
     """The reference networks: leaves [F, M, …]."""
     config, folder = run.config, run.folder / "reference"
     shape = (len(run.forget_sets), config.reference.seeds)
     if not run.reuses("retrained cloud", folder):
         run.console.print(f"retrained cloud: {shape[0]} forget sets x {shape[1]} seeds, one program")
         with run.timed("retrained cloud", resumes=False):
-            key = keys.stream(config.seed, "reference")
+            key = prng.stream(config.seed, "reference")
             training = on_device(run.dataset.train)
             cloud = retrain(key, training, run.forget_sets, run.sizes, config.reference)
             weights = np.asarray(jax.vmap(jax.vmap(flatten))(cloud))  # [F, M, P]
-        with records.new_artefact(folder, identity(config)) as place:
+        with artifacts.new_artifact(folder, identity(config)) as place:
             np.save(place / "weights.npy", weights)
     stored = jnp.asarray(np.load(folder / "weights.npy", allow_pickle=False))  # [F, M, P]
     return jax.vmap(partial(unflatten_many, sizes=run.sizes))(stored)
@@ -56,10 +54,10 @@ def answers(run: Run, asked: list[Floats], generate: Generator) -> list[Answer]:
         if not run.reuses(name, folder):
             with run.timed(name, resumes=False):
                 reply = _ask(run, name, tried, generate, forget)
-            with records.new_artefact(folder, identity(run.config)) as place:
+            with artifacts.new_artifact(folder, identity(run.config)) as place:
                 _write_answer(place, reply)
         answer = stored(run, labels)
-        if not answer.candidate_worth.any():
+        if not answer.candidate_scores.any():
             run.console.print(f"{name}: NO sample of any prompt has forgotten: train the hypernetwork longer")
         found.append(answer)
     return found
@@ -74,8 +72,8 @@ def _ask(run: Run, name: str, tried: Floats, generate: Generator, forget: tuple[
             return generate(draws, losses, advance)
 
         validation = on_device(run.dataset.validation)
-        key = keys.stream(run.config.seed, name)
-        return request.answer(generate_and_count, tried, forget, validation, key, config)
+        key = prng.stream(run.config.seed, name)
+        return requests.answer(generate_and_count, tried, forget, validation, key, config)
 
 
 def _write_answer(place: Path, answer: Answer) -> None:

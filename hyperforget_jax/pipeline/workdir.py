@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hyperforget_jax.config import Config, flatten
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.runtime import artifacts as records
+from hyperforget_jax.runtime import artifacts
 from hyperforget_jax.weights.layout import num_weights
 
 CONFIG = "config.json"
@@ -48,25 +48,27 @@ def zoo_identity(config: Config) -> dict[str, object]:
     }
 
 
-def zoo_place(config: Config) -> Path:
+def zoo_path(config: Config) -> Path:
     """The zoo's path."""
-    return Path(config.zoo.folder).expanduser().resolve() if config.zoo.folder else place(config) / "zoo"
+    return (
+        Path(config.zoo.folder).expanduser().resolve() if config.zoo.folder else workdir_path(config) / "zoo"
+    )
 
 
-def place(config: Config) -> Path:
+def workdir_path(config: Config) -> Path:
     """The workdir's path: links followed, `~` expanded."""
     return Path(config.workdir).expanduser().resolve()
 
 
-def claim(config: Config) -> None:
+def acquire_workdir(config: Config) -> None:
     """Takes the workdir for a config, or goes on in one that the same config has taken.
 
     Raises:
       HyperForgetError: another config's workdir (names the fields that differ), a folder that is no run,
         no permission to write, too little space for what the run will store.
     """
-    folder = place(config)
-    with records.writing_errors(folder):
+    folder = workdir_path(config)
+    with artifacts.writing_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):
             raise PermissionError(errno.EACCES, "no permission", str(folder))
@@ -84,7 +86,7 @@ def claim(config: Config) -> None:
             shutil.rmtree(folder)
             folder.mkdir()
             theirs = None
-        zoo = zoo_place(config)
+        zoo = zoo_path(config)
         disk = next(above for above in (zoo, *zoo.parents) if above.exists())
         needed, free = _zoo_bytes(config), shutil.disk_usage(disk).free
         if needed > free and not theirs and not zoo.exists():
@@ -92,7 +94,7 @@ def claim(config: Config) -> None:
                 f"{disk} has {free / 1e9:.1f} GB free, this zoo may need {needed / 1e9:.1f} GB: "
                 "free some space, choose another --workdir or zoo.folder, or lower zoo.runs"
             )
-        records.write_text(folder / CONFIG, json.dumps(identity(config), indent=2))
+        artifacts.write_text(folder / CONFIG, json.dumps(identity(config), indent=2))
 
 
 def _recorded(folder: Path) -> dict[str, object] | None:
@@ -112,6 +114,6 @@ def _differing(theirs: dict[str, object], ours: dict[str, object]) -> str:
 def _zoo_bytes(config: Config) -> int:
     """Bytes of the zoo on disk, at most (the snapshots that chance selects vary by less than the pivots turn away)."""
     sizes = (INPUTS.get(config.data.name, MOST_INPUTS), *config.classifier.hidden, len(config.data.classes))
-    share = 1.0 if config.zoo.shift is not None else sum(config.zoo.selection_probability) / 2
+    share = 1.0 if config.zoo.loss_shift_threshold is not None else sum(config.zoo.selection_probability) / 2
     checkpoint = num_weights(sizes) * WEIGHT_BYTES[config.zoo.dtype] + (2 * sizes[-1] + 2) * 4
     return round(config.zoo.runs * config.zoo.snapshots * share * checkpoint)

@@ -9,13 +9,12 @@ import numpy as np
 from hyperforget_jax import classifier
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.pipeline.run import Run, on_device
-from hyperforget_jax.pipeline.workdir import zoo_place
+from hyperforget_jax.pipeline.workdir import zoo_path
 from hyperforget_jax.report import figures, zoo_figures, zoo_tables
 from hyperforget_jax.report.console import listing
-from hyperforget_jax.runtime import artifacts as records
+from hyperforget_jax.runtime import artifacts
 from hyperforget_jax.weights.layout import unflatten_many
-from hyperforget_jax.zoo import coverage
-from hyperforget_jax.zoo import storage as store
+from hyperforget_jax.zoo import coverage, storage
 from hyperforget_jax.zoo.storage import Zoo
 
 Floats = np.ndarray[Any, np.dtype[Any]]
@@ -29,7 +28,7 @@ TYPES = ("float32", "bfloat16", "float16")
 def report(run: Run, zoo: Zoo) -> None:
     """Prints what a complete zoo covers; leaves `coverage.md`, `coverage.json` and `figures/` in the workdir."""
     config, folder = run.config, run.folder / "figures"
-    summary = store.read_summary(zoo_place(config))
+    summary = storage.read_summary(zoo_path(config))
     assert summary is not None  # a zoo that could be opened is complete
     labels, edges = [run.dataset.classes[position] for position in run.forgettable], config.zoo.bin_edges
     covered = zoo_tables.combinations(summary, labels, config.zoo)
@@ -51,8 +50,8 @@ def report(run: Run, zoo: Zoo) -> None:
         figures.save(picture, folder, name)
     headline = zoo_tables.headline(covered)
     numbers = {"checkpoints": len(zoo), "least_share": min(row["share"] for row in covered), **tables}
-    records.write_text(run.folder / "coverage.json", json.dumps(numbers, indent=1, allow_nan=False) + "\n")
-    records.write_text(run.folder / "coverage.md", zoo_tables.page(headline, tables))
+    artifacts.write_text(run.folder / "coverage.json", json.dumps(numbers, indent=1, allow_nan=False) + "\n")
+    artifacts.write_text(run.folder / "coverage.md", zoo_tables.page(headline, tables))
     show(run, tables)
     run.console.print(f"{headline}\ncoverage: {run.folder / 'coverage.md'}")
 

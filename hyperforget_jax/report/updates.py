@@ -1,4 +1,4 @@
-"""A model that forgets and learns back: the table and the figure of `hyperforget_jax.cli.update`."""
+"""A model that forgets and learns back: the table and the figure of `hyperforget update`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""What is written to disk: JSON lines, and artefacts that are complete or absent.
+"""What is written to disk: JSON lines, and artifacts that are complete or absent.
 
-An artefact is a folder of files with a `manifest.json` that tells how it was made (config, seed, versions, git revision) and what it
+An artifact is a folder of files with a `manifest.json` that tells how it was made (config, seed, versions, git revision) and what it
 holds (bytes and SHA-256 of every file). It is written beside its place and renamed into it, so a folder of that name is whole.
 """
 
@@ -139,11 +139,11 @@ def provenance() -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def new_artefact(folder: Path, made_from: Mapping[str, Any]) -> Iterator[Path]:
+def new_artifact(folder: Path, made_from: Mapping[str, Any]) -> Iterator[Path]:
     """A folder to fill; it takes its name only when the block ends well, with its manifest inside.
 
     Args:
-      folder: the artefact's place. What a stopped run left beside it is deleted first.
+      folder: the artifact's place. What a stopped run left beside it is deleted first.
       made_from: JSON-ready values that decide the content: config, seed, inputs.
 
     Yields:
@@ -173,12 +173,12 @@ def new_artefact(folder: Path, made_from: Mapping[str, Any]) -> Iterator[Path]:
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether an artefact of that name exists; `verify` says whether it is unharmed."""
+    """Whether an artifact of that name exists; `verify` says whether it is unharmed."""
     return (folder / MANIFEST).is_file()
 
 
 def manifest(folder: Path) -> dict[str, Any]:
-    """How an artefact was made and what it holds.
+    """How an artifact was made and what it holds.
 
     Raises:
       HyperForgetError: there is no manifest, or it is not JSON.
@@ -193,7 +193,7 @@ def manifest(folder: Path) -> dict[str, Any]:
 
 
 def verify(folder: Path) -> dict[str, Any]:
-    """Reads an artefact's manifest and holds every file against it.
+    """Reads an artifact's manifest and holds every file against it.
 
     Returns:
       The manifest.

@@ -10,25 +10,25 @@ from typing import Any
 import jax
 
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.runtime import artifacts as records
+from hyperforget_jax.runtime import artifacts
 
 
-class Curve:
+class MetricWriter:
     """One curve on disk, a row per step; only process 0 of a cluster writes."""
 
     def __init__(self, folder: Path, name: str, tensorboard: bool) -> None:
-        """Names the files; `cut` first.
+        """Names the files; `truncate_after` first.
 
         Args:
           folder: gets `{name}.jsonl`, and `tensorboard/{name}/` if asked for.
           name: of the curve.
-          tensorboard: whether TensorBoard shall see it too; `check` first.
+          tensorboard: whether TensorBoard shall see it too; `validate_tensorboard` first.
         """
         self._path, self._tensorboard = folder / f"{name}.jsonl", tensorboard
         self._writes = jax.process_index() == 0
         self._board: Any = None
 
-    def __enter__(self) -> "Curve":
+    def __enter__(self) -> "MetricWriter":
         return self
 
     def __exit__(
@@ -37,12 +37,12 @@ class Curve:
         if self._board is not None:
             self._board.close()
 
-    def cut(self, step: int) -> None:
+    def truncate_after(self, step: int) -> None:
         """Forgets what was recorded after a step, as a training that goes on from it will record it again."""
         if not self._writes:
             return
-        rows = records.read_rows(self._path) if self._path.exists() else []
-        records.write_rows(self._path, [row for row in rows if row["step"] <= step])
+        rows = artifacts.read_rows(self._path) if self._path.exists() else []
+        artifacts.write_rows(self._path, [row for row in rows if row["step"] <= step])
         if self._tensorboard:
             from tensorboardX import SummaryWriter  # an extra
 
@@ -50,19 +50,19 @@ class Curve:
             place = self._path.parent / "tensorboard" / self._path.stem
             self._board = SummaryWriter(str(place), purge_step=step + 1, filename_suffix=f".{step}")
 
-    def add(self, step: int, values: Mapping[str, float]) -> None:
+    def write(self, step: int, values: Mapping[str, float]) -> None:
         """Records the values at a step; one that is not finite becomes null, since JSON has no such number."""
         if not self._writes:
             return
         finite = {key: value if math.isfinite(value) else None for key, value in values.items()}
-        records.append_row(self._path, {"step": step, **finite})
+        artifacts.append_row(self._path, {"step": step, **finite})
         if self._board is not None:
             for key, value in values.items():
                 self._board.add_scalar(key, value, step)
             self._board.flush()
 
 
-def check(tensorboard: bool) -> None:
+def validate_tensorboard(tensorboard: bool) -> None:
     """Refuses TensorBoard where its writer is missing, before any work.
 
     Raises:

@@ -22,7 +22,7 @@ def make(batch_size: int) -> Mesh:
     if not counts:
         raise HyperForgetError(
             f"a batch of {batch_size} cannot be shared by {processes} processes: choose training.batch_size and "
-            f"training.accumulate so that their quotient is a multiple of {processes}"
+            f"training.grad_accum_steps so that their quotient is a multiple of {processes}"
         )
     devices = [device for index in range(processes) for device in jax.local_devices(index)[: counts[-1]]]
     return jax.make_mesh((len(devices),), (DATA,), axis_types=(AxisType.Auto,), devices=devices)
@@ -68,7 +68,7 @@ def parameters(mesh: Mesh, shapes: Any, sharded: bool) -> Any:
     return jax.tree.map(place, shapes)
 
 
-def place(batch: Any, sharding: NamedSharding) -> Any:
+def put(batch: Any, sharding: NamedSharding) -> Any:
     """A batch that every process holds whole, as arrays of which each device gets its part."""
     return jax.tree.map(
         lambda x: jax.make_array_from_callback(x.shape, sharding, lambda index: np.asarray(x[index])), batch

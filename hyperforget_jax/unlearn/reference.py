@@ -8,10 +8,9 @@ import jax.numpy as jnp
 
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.config import ReferenceConfig
-from hyperforget_jax.runtime import sharding as mesh
+from hyperforget_jax.runtime import sharding
 from hyperforget_jax.weights.layout import unflatten
-from hyperforget_jax.zoo import hyperparameters as protocol
-from hyperforget_jax.zoo import train
+from hyperforget_jax.zoo import hyperparameters, train
 
 
 def retrain(
@@ -36,7 +35,7 @@ def retrain(
     Returns:
       Networks with leaves [F, M, …].
     """
-    plans = [protocol.never_see(forget, config.learning_rate, sizes[-1]) for forget in forget_sets]
+    plans = [hyperparameters.never_see(forget, config.learning_rate, sizes[-1]) for forget in forget_sets]
     stacked = jax.tree.map(lambda *leaves: jnp.repeat(jnp.stack(leaves), config.seeds, axis=0), *plans)
     runs = jnp.arange(len(forget_sets) * config.seeds)
     narrow, pixels = train.varying(training)
@@ -46,7 +45,7 @@ def retrain(
         stacked,
         narrow,
         train.Images(training.images[:1], training.labels[:1]),
-        devices=mesh.make_local(len(runs)),
+        devices=sharding.make_local(len(runs)),
         sizes=tuple(sizes),
         pixels=pixels,
         batch_size=config.batch_size,

@@ -24,20 +24,20 @@ class Answer:
 
     Attributes:
       candidates: [C, K], the prompts tried.
-      candidate_worth: [C], mean worth of each one's samples on validation (see `answer`).
+      candidate_scores: [C], mean worth of each one's samples on validation (see `answer`).
       chosen: row of the prompt in use.
       networks: N stacked networks, all samples of that prompt.
       selected: [best], rows of the networks selected on validation, the best first.
     """
 
     candidates: Floats
-    candidate_worth: Floats
+    candidate_scores: Floats
     chosen: int
     networks: Params
     selected: np.ndarray[Any, np.dtype[np.int64]]
 
 
-def check(task: TaskConfig, classes: Sequence[int]) -> None:
+def validate_task(task: TaskConfig, classes: Sequence[int]) -> None:
     """Refuses a task that cannot be asked, before any work.
 
     Raises:
@@ -83,7 +83,7 @@ def answer(
     """Tries the candidate prompts on validation, samples N networks with the best, and selects a few.
 
     A network is worth its retain accuracy if its forget accuracy is at most `forget_tolerance`, else nothing. Of the prompts whose
-    samples are worth most on average, within `worth_tolerance`, the one that asks for the highest forget loss is used: networks that never
+    samples are worth most on average, within `score_tolerance`, the one that asks for the highest forget loss is used: networks that never
     saw a class are surer to be wrong about it than those that lost it. The networks worth most are selected, at a tie those that
     forget more, then those with the lower retain loss.
 
@@ -102,7 +102,7 @@ def answer(
     )
     judged = _judge(tried, forget, validation, config.forget_tolerance)
     worth, forgotten, _ = (x.reshape(-1, each).mean(1) for x in judged)  # [C] each
-    too_little = worth < worth.max() - config.worth_tolerance
+    too_little = worth < worth.max() - config.score_tolerance
     remembered = np.where(worth.any(), 0.0, forgotten)  # counts only where nothing is worth anything
     asked = prompts[:, list(forget)].sum(1)
     chosen = int(np.lexsort((-worth, -asked, remembered, too_little))[0])
@@ -116,7 +116,7 @@ def select(
 ) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Rows [best] of the networks that are worth most on validation, the best first, as `answer` ranks them."""
     worth, forgotten, losses = _judge(networks, forget, validation, config.forget_tolerance)
-    return np.lexsort((losses, forgotten, -worth))[: config.best]
+    return np.lexsort((losses, forgotten, -worth))[: config.num_selected]
 
 
 def shares(labels: np.ndarray[Any, Any], forget: Sequence[int], num_classes: int) -> tuple[Floats, Floats]:

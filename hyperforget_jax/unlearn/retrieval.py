@@ -48,11 +48,11 @@ def noisy(key: jax.Array, networks: Params, share: float) -> Params:
     """
     leaves, structure = jax.tree.flatten(networks)
 
-    def shaken(leaf_key: jax.Array, leaf: jax.Array) -> jax.Array:
+    def perturbed(leaf_key: jax.Array, leaf: jax.Array) -> jax.Array:
         rms = jnp.sqrt(jnp.mean(leaf**2, axis=tuple(range(1, leaf.ndim)), keepdims=True))  # [N, 1, …]
         return leaf + share * rms * jax.random.normal(leaf_key, leaf.shape, leaf.dtype)
 
-    return jax.tree.unflatten(structure, map(shaken, jax.random.split(key, len(leaves)), leaves))
+    return jax.tree.unflatten(structure, map(perturbed, jax.random.split(key, len(leaves)), leaves))
 
 
 def averaged(networks: Params) -> Params:

@@ -13,11 +13,9 @@ import numpy as np
 
 from hyperforget_jax.config import ZooConfig
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.runtime import sharding as mesh
+from hyperforget_jax.runtime import sharding
 from hyperforget_jax.weights.layout import num_weights
-from hyperforget_jax.zoo import coverage, selection, train
-from hyperforget_jax.zoo import hyperparameters as protocol
-from hyperforget_jax.zoo import storage as store
+from hyperforget_jax.zoo import coverage, hyperparameters, selection, storage, train
 from hyperforget_jax.zoo.storage import Block
 
 Numbers = np.ndarray[Any, Any]
@@ -83,7 +81,7 @@ class Recipe:
         return order, caps
 
 
-def check_memory(config: ZooConfig, sizes: Sequence[int]) -> None:
+def validate_memory(config: ZooConfig, sizes: Sequence[int]) -> None:
     """Refuses blocks larger than the memory that building may take.
 
     Raises:
@@ -129,7 +127,7 @@ def build(
         pending: Future[None] | None = None
         for number in drawn[index::count]:
             runs = recipe.drawn_runs(number)
-            if not store.is_stored(folder, number, recipe.made_from):
+            if not storage.is_stored(folder, number, recipe.made_from):
                 snapshots = jax.block_until_ready(_train(recipe, number, runs, NO_AIM))
                 if pending is not None:
                     pending.result()
@@ -137,9 +135,9 @@ def build(
             on_block(len(runs))
         if pending is not None:
             pending.result()
-    if not all(store.is_stored(folder, number, recipe.made_from) for number in drawn):
+    if not all(storage.is_stored(folder, number, recipe.made_from) for number in drawn):
         return False
-    with store.new_summary(folder) as summary:
+    with storage.new_summary(folder) as summary:
         summary.update(_complete(folder, recipe, say))
     return True
 
@@ -159,9 +157,9 @@ def make_block(recipe: Recipe, number: int, runs: Numbers, aims: Numbers) -> Blo
 def _train(recipe: Recipe, number: int, runs: Numbers, aims: Numbers) -> train.Snapshots:
     config = recipe.config
 
-    def plan(key: jax.Array, code: jax.Array) -> protocol.Hyperparameters:
-        drawn = protocol.draw(key, config, recipe.forgettable, recipe.sizes[-1])
-        return protocol.aim(drawn, code, recipe.forgettable)
+    def plan(key: jax.Array, code: jax.Array) -> hyperparameters.Hyperparameters:
+        drawn = hyperparameters.draw(key, config, recipe.forgettable, recipe.sizes[-1])
+        return hyperparameters.aim(drawn, code, recipe.forgettable)
 
     plan_keys, train_keys, _ = recipe.run_keys(runs)
     order_key, _ = recipe.block_keys(number)
@@ -171,7 +169,7 @@ def _train(recipe: Recipe, number: int, runs: Numbers, aims: Numbers) -> train.S
         jax.vmap(plan)(plan_keys, jnp.asarray(np.resize(aims, len(runs)), jnp.int32)),
         recipe.training,
         recipe.validation,
-        devices=mesh.make_local(len(runs)),
+        devices=sharding.make_local(len(runs)),
         sizes=recipe.sizes,
         pixels=recipe.pixels,
         batch_size=config.batch_size,
@@ -217,13 +215,13 @@ def _select(recipe: Recipe, number: int, runs: Numbers, snapshots: train.Snapsho
 
 
 def _store(folder: Path, recipe: Recipe, number: int, runs: Numbers, snapshots: train.Snapshots) -> None:
-    store.write_block(folder, number, _select(recipe, number, runs, snapshots), recipe.made_from)
+    storage.write_block(folder, number, _select(recipe, number, runs, snapshots), recipe.made_from)
 
 
 def _complete(folder: Path, recipe: Recipe, say: Callable[[str], None]) -> dict[str, Any]:
     """Adds blocks for the combinations that fall short, as long as that helps; returns the zoo's summary."""
     config, number = recipe.config, recipe.num_blocks
-    tallies = [store.read_tally(folder, block) for block in range(number)]
+    tallies = [storage.read_tally(folder, block) for block in range(number)]
     tried: Counter[int] = Counter()
     classes = recipe.sizes[-1]
     hopeless = {
@@ -236,13 +234,13 @@ def _complete(folder: Path, recipe: Recipe, say: Callable[[str], None]) -> dict[
         aimed = hopeful[: config.runs_per_block]  # one run at least for each; those tried least come first
         if not aimed or number == recipe.num_blocks + config.max_added_blocks:
             break
-        if not store.is_stored(folder, number, recipe.made_from):
+        if not storage.is_stored(folder, number, recipe.made_from):
             say(
                 f"block {number} is added: {len(aimed)} combinations have fewer than {config.min_per_combination}"
             )
             block = make_block(recipe, number, recipe.added_runs(number), np.array(aimed))
-            store.write_block(folder, number, block, recipe.made_from)
-        tallies.append(store.read_tally(folder, number))
+            storage.write_block(folder, number, block, recipe.made_from)
+        tallies.append(storage.read_tally(folder, number))
         tried.update(aimed)
         hopeless |= {code for code in aimed if tallies[-1][KEPT, code] == 0}
         number += 1

@@ -88,8 +88,8 @@ def candidates(
     selected = jax.vmap(lambda k, chance: jax.random.bernoulli(k, chance), in_axes=(0, None), out_axes=1)(
         key, selection_probability(progress, config.selection_probability)
     )
-    if config.shift is not None:
-        selected |= has_shifted(losses, config.shift)
+    if config.loss_shift_threshold is not None:
+        selected |= has_shifted(losses, config.loss_shift_threshold)
     return good, good & selected
 
 

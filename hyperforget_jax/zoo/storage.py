@@ -1,4 +1,4 @@
-"""Where checkpoints live: one artefact per block of runs, plain `.npy` arrays, complete or absent, read through memory maps.
+"""Where checkpoints live: one artifact per block of runs, plain `.npy` arrays, complete or absent, read through memory maps.
 
 zoo/zoo.json                    once every block is there: what it was made from, number of blocks, coverage
 zoo/block-00000/manifest.json   what the block was made from, bytes and SHA-256 of every file
@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.runtime import artifacts as records
+from hyperforget_jax.runtime import artifacts
 from hyperforget_jax.zoo.memmap import Rows, release
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
@@ -97,7 +97,7 @@ def write_block(folder: Path, number: int, block: Block, made_from: Mapping[str,
     """
     place = block_folder(folder, number)
     _check_finite(place, block, "lower zoo.learning_rate")
-    with records.new_artefact(place, {**made_from, "format": FORMAT, "block": number}) as partial:
+    with artifacts.new_artifact(place, {**made_from, "format": FORMAT, "block": number}) as partial:
         for item in fields(block):
             values = getattr(block, item.name)
             np.save(
@@ -114,9 +114,9 @@ def is_stored(folder: Path, number: int, made_from: Mapping[str, Any]) -> bool:
       HyperForgetError: it was made by another config (names the fields that differ) or another version of the format.
     """
     place = block_folder(folder, number)
-    if not records.is_complete(place):
+    if not artifacts.is_complete(place):
         return False
-    _check_origin(place, records.manifest(place)["made_from"], made_from)
+    _check_origin(place, artifacts.manifest(place)["made_from"], made_from)
     return True
 
 
@@ -127,7 +127,7 @@ def read_block(folder: Path, number: int, made_from: Mapping[str, Any]) -> Block
       HyperForgetError: a file is missing, truncated, changed or not finite; another config's or format's.
     """
     place = block_folder(folder, number)
-    manifest = records.verify(place)
+    manifest = artifacts.verify(place)
     _check_origin(place, manifest["made_from"], made_from)
     block = _open(place)
     _check_finite(place, block, "delete the block and run again to rebuild it")
@@ -145,7 +145,7 @@ def read_tally(folder: Path, number: int) -> Counts:
 def new_summary(folder: Path) -> Iterator[dict[str, Any]]:
     """What to fill with a zoo's summary; the zoo is complete when the block ends well. Another process that completes it is waited for."""
     summary: dict[str, Any] = {"format": FORMAT}
-    with records.new_text(folder / SUMMARY) as file:
+    with artifacts.new_text(folder / SUMMARY) as file:
         yield summary
         file.write(json.dumps(summary, indent=2, allow_nan=False) + "\n")
 
@@ -159,7 +159,7 @@ def read_summary(folder: Path) -> dict[str, Any] | None:
     except json.JSONDecodeError as error:
         raise HyperForgetError(f"{folder / SUMMARY} is unreadable: delete it and run again") from error
     places = (block_folder(folder, number) for number in range(summary["blocks"]))
-    return summary if all(records.is_complete(place) for place in places) else None
+    return summary if all(artifacts.is_complete(place) for place in places) else None
 
 
 def read(folder: Path, made_from: Mapping[str, Any]) -> Zoo:

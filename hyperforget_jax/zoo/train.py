@@ -21,7 +21,7 @@ from jax.sharding import Mesh, PartitionSpec
 from hyperforget_jax import classifier
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.runtime import sharding as mesh
+from hyperforget_jax.runtime import sharding
 from hyperforget_jax.weights.layout import flatten, unflatten
 from hyperforget_jax.zoo.hyperparameters import Hyperparameters, keep_rates
 
@@ -225,7 +225,7 @@ def train_runs(
 RUNS: Any
 MOMENTS: Any
 WHOLE: Any
-RUNS, MOMENTS, WHOLE = PartitionSpec(mesh.DATA), PartitionSpec(None, mesh.DATA), PartitionSpec()
+RUNS, MOMENTS, WHOLE = PartitionSpec(sharding.DATA), PartitionSpec(None, sharding.DATA), PartitionSpec()
 
 
 @partial(
@@ -264,7 +264,7 @@ def train_block(
     return program(run_keys, order_key, plans, train, validation)
 
 
-def check_batch(name: str, batch_size: int, num_images: int) -> None:
+def validate_batch_size(name: str, batch_size: int, num_images: int) -> None:
     """Refuses a minibatch larger than the training split; `name` is the config field's."""
     if batch_size > num_images:
         raise HyperForgetError(

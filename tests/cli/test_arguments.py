@@ -7,16 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from configs import digits4_dihyfo2 as quickstart_config
+from configs import digits4_dihyfo2
 from hyperforget_jax.cli import arguments as command
 from hyperforget_jax.cli import quickstart
 from hyperforget_jax.config import Config, flatten
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.pipeline import end_to_end as pipeline
-from hyperforget_jax.pipeline import workdir
+from hyperforget_jax.pipeline import end_to_end, workdir
 from hyperforget_jax.pipeline.run import Run
 
-DEFAULT = quickstart_config.get_config("four")
+DEFAULT = digits4_dihyfo2.get_config("four")
 Refused = Callable[..., str]
 
 
@@ -129,7 +128,7 @@ def test_help_lists_every_field_and_ends_well(capsys: pytest.CaptureFixture[str]
         (["--zoo.runs", "0"], ["zoo.runs is 0", "at least 1"]),
         (["--zoo.epochs", "nan"], ["zoo.epochs is nan", "finite"]),
         (["--zoo.pivot-accuracy", "1.5"], ["zoo.pivot_accuracy is 1.5", "0 to 1"]),
-        (["--hypernetwork.heads", "5"], ["hypernetwork.heads 5", "width 192", "divisor"]),
+        (["--hypernetwork.num_heads", "5"], ["hypernetwork.num_heads 5", "width 192", "divisor"]),
         (["--sampling.steps", "1001"], ["sampling.steps is 1001", "timesteps = 1000"]),
     ],
     ids=" ".join,
@@ -144,7 +143,7 @@ def test_what_cannot_run_is_refused_in_one_line(
 def test_the_workdir_of_another_config_is_refused_and_the_difference_named(
     refused: Refused, tmp_path: Path
 ) -> None:
-    workdir.claim(replace(DEFAULT, workdir=str(tmp_path / "run"), seed=4))
+    workdir.acquire_workdir(replace(DEFAULT, workdir=str(tmp_path / "run"), seed=4))
     kept = (tmp_path / "run" / "config.json").read_bytes()
     line = refused()
     assert "seed: 4 there, 0 here" in line
@@ -198,7 +197,7 @@ def test_quickstart_chooses_the_setting_and_overrides_the_rest(
     arguments: list[str], classes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs: list[Config] = []
-    monkeypatch.setattr(pipeline, "run", lambda run: jobs.append(run.config))
+    monkeypatch.setattr(end_to_end, "run", lambda run: jobs.append(run.config))
     folder = tmp_path / "run"
     assert quickstart.main(["--seed", "3", *arguments, "--workdir", str(folder)]) == 0
     (config,) = jobs
@@ -215,7 +214,7 @@ def test_a_remedy_can_be_followed_in_the_same_workdir(
     assert "zoo.batch_size is 10000, the training split has " in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
     assert command.main("quickstart", default, done.append, ["--zoo.batch-size", "32"]) == 0
-    assert [run.command for run in done] == ["python -m hyperforget_jax.cli.quickstart --zoo.batch-size 32"]
+    assert [run.command for run in done] == ["hyperforget quickstart --zoo.batch-size 32"]
 
 
 def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -248,7 +247,7 @@ def test_a_programming_error_is_not_hidden(tmp_path: Path) -> None:
 def test_overwrite_keeps_what_the_same_config_left(tmp_path: Path) -> None:
     """So that the same command line can be run again after a stop."""
     config = replace(DEFAULT, workdir=str(tmp_path), overwrite=True)
-    workdir.claim(config)
+    workdir.acquire_workdir(config)
     (tmp_path / "work").touch()
-    workdir.claim(config)
+    workdir.acquire_workdir(config)
     assert (tmp_path / "work").exists()

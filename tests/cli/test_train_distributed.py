@@ -19,14 +19,12 @@ import numpy as np
 import pytest
 
 from hyperforget_jax.cli import arguments as command
-from hyperforget_jax.cli import distributed as cluster
+from hyperforget_jax.cli import distributed
 from hyperforget_jax.cli import train as train_command
-from hyperforget_jax.diffusion import train_step as optimisation
+from hyperforget_jax.diffusion import train_step
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline.run import Run
-from hyperforget_jax.runtime import artifacts as records
-from hyperforget_jax.runtime import checkpoints as checkpoint
-from hyperforget_jax.runtime import sharding as mesh
+from hyperforget_jax.runtime import artifacts, checkpoints, sharding
 from hyperforget_jax.runtime.checkpoints import Checkpoints
 from tests.diffusion import test_trainer as toy
 from tests.small_run import on_paper
@@ -34,7 +32,7 @@ from tests.small_run import on_paper
 pytestmark = pytest.mark.usefixtures("same_in_every_process")
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 300.0
+TIMEOUT_S = 300.0
 """Seconds after which a test gives up; nothing is expected to take so long."""
 CONFIG = replace(toy.CONFIG, steps=40, log_every=1, checkpoint_every=1, shard_parameters=True)
 """A state is saved in every step, so that most kills come while one is being written."""
@@ -62,8 +60,8 @@ def train(folder: Path, every: int, kept: int) -> Any:
       kept: how many of the last states.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mesh, "SMALLEST_SHARDED", 1)
-        patch.setattr(checkpoint, "KEPT", kept)
+        patch.setattr(sharding, "SMALLEST_SHARDED", 1)
+        patch.setattr(checkpoints, "KEPT", kept)
         return toy.train(folder, toy.linear(16), replace(CONFIG, checkpoint_every=every))
 
 
@@ -105,7 +103,7 @@ def two(run: Start, *arguments: str) -> list["subprocess.Popen[str]"]:
 
 def end_well(processes: list["subprocess.Popen[str]"]) -> list[str]:
     """What they say."""
-    told = [process.communicate(timeout=PATIENCE)[0] for process in processes]
+    told = [process.communicate(timeout=TIMEOUT_S)[0] for process in processes]
     assert [process.returncode for process in processes] == [0] * len(processes), told
     return told
 
@@ -114,7 +112,7 @@ def wait_for(process: "subprocess.Popen[str]", happened: Callable[[], bool]) -> 
     """Returns once something has happened, or the process has ended."""
     begun = time.monotonic()
     while not happened() and process.poll() is None:
-        assert time.monotonic() - begun < PATIENCE
+        assert time.monotonic() - begun < TIMEOUT_S
         time.sleep(0.005)
 
 
@@ -126,8 +124,8 @@ def saved(folder: Path) -> int:
 def read(folder: Path, step: int | None = None) -> Any:
     """The state of a step, or the last one: parameters, average, optimiser, step; None if there is none."""
     transformer = toy.linear(16)
-    task = optimisation.Task(transformer, toy.LAYOUT, toy.encode, toy.DIFFUSION)
-    like = jax.eval_shape(partial(optimisation.init, task=task, config=CONFIG), jax.random.key(0))
+    task = train_step.Task(transformer, toy.LAYOUT, toy.encode, toy.DIFFUSION)
+    like = jax.eval_shape(partial(train_step.init, task=task, config=CONFIG), jax.random.key(0))
     here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     with Checkpoints(folder / "states") as states:
         found = states.latest() if step is None else step
@@ -194,7 +192,7 @@ def test_a_state_that_was_being_written_or_deleted_is_not_taken_for_the_last(
     shutil.rmtree(states / "00000019" / "default" / "d")
     (states / "00000021.orbax-checkpoint-tmp" / left).unlink()
     toy.assert_same(read(tmp_path), read(straight, 20))
-    train(tmp_path, 1, checkpoint.KEPT)
+    train(tmp_path, 1, checkpoints.KEPT)
     toy.assert_same(read(tmp_path), read(straight))
 
 
@@ -209,7 +207,7 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def assert_same_curves(ours: Path, theirs: Path) -> None:
     """Within float tolerance."""
-    curves = [records.read_rows(folder / "learning_curve.jsonl") for folder in (ours, theirs)]
+    curves = [artifacts.read_rows(folder / "learning_curve.jsonl") for folder in (ours, theirs)]
     for name in ("step", "train_loss", "validation_loss"):
         values = [[row[name] for row in curve] for curve in curves]
         np.testing.assert_allclose(values[0], values[1], rtol=1e-4)
@@ -226,7 +224,7 @@ def test_a_state_of_two_processes_goes_on_in_one(together: Path, straight: Path,
     """From four devices of two processes to eight of one."""
     shutil.copytree(together / "states" / "00000020", tmp_path / "states" / "00000020")
     found = train(tmp_path, RARELY, 1)
-    assert [row["step"] for row in records.read_rows(tmp_path / "learning_curve.jsonl")] == [*range(21, 41)]
+    assert [row["step"] for row in artifacts.read_rows(tmp_path / "learning_curve.jsonl")] == [*range(21, 41)]
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5), found, read(straight).ema)
 
 
@@ -267,11 +265,15 @@ def arrays(folder: Path) -> dict[str, Any]:
 def test_the_command_leaves_a_hypernetwork_and_does_nothing_again(
     one: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    records.verify(one / "hypernetwork")
+    artifacts.verify(one / "hypernetwork")
     assert {path.name for path in one.iterdir()} == {
         *("config.json", "costs.jsonl", "hypernetwork", "training", "zoo")
     }
-    assert [row["step"] for row in records.read_rows(one / "training" / "alignment_curve.jsonl")] == [2, 4, 6]
+    assert [row["step"] for row in artifacts.read_rows(one / "training" / "alignment_curve.jsonl")] == [
+        2,
+        4,
+        6,
+    ]
     assert train_command.main([*SMOKE, "--workdir", str(one)]) == 0
     assert f"hypernetwork: reused from {one / 'hypernetwork'}" in capsys.readouterr().out
 
@@ -281,13 +283,13 @@ def test_two_processes_make_the_hypernetwork_of_one(one: Path, tmp_path: Path, b
     folder = tmp_path / "run"
     line = [*SMOKE, "--workdir", str(folder), "--zoo.folder", str(one / "zoo"), "--cluster"]
     end_well(two(begin, "-m", "hyperforget_jax.cli.train", *line))
-    records.verify(folder / "hypernetwork")
+    artifacts.verify(folder / "hypernetwork")
     ours, theirs = arrays(folder), arrays(one)
     assert ours.keys() == theirs.keys()
     for name in theirs:
         np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-3, atol=1e-4, err_msg=name)
     assert_same_curves(folder / "training", one / "training")
-    assert [row["stage"] for row in records.read_rows(folder / "costs.jsonl")] == ["hypernetwork"]
+    assert [row["stage"] for row in artifacts.read_rows(folder / "costs.jsonl")] == ["hypernetwork"]
     assert list(tmp_path.rglob("*.partial")) == []
     for out in end_well(two(begin, "-m", "hyperforget_jax.cli.train", *line)):
         assert f"hypernetwork: reused from {folder / 'hypernetwork'}" in out
@@ -297,7 +299,7 @@ def test_two_processes_make_the_hypernetwork_of_one(one: Path, tmp_path: Path, b
 def test_a_cluster_whose_workdir_is_refused_ends_as_a_whole(tmp_path: Path, begin: Start) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     processes = two(begin, "-m", "hyperforget_jax.cli.train", *SMOKE, "--workdir", str(tmp_path), "--cluster")
-    told = [process.communicate(timeout=PATIENCE)[0] for process in processes]
+    told = [process.communicate(timeout=TIMEOUT_S)[0] for process in processes]
     assert [process.returncode for process in processes] == [2, 2]
     assert [f"error: {tmp_path} is not empty and not a run" in out for out in told] == [True, False]
 
@@ -359,15 +361,15 @@ def in_order(
         done.append(f"tell {said}")
         return heard
 
-    def run(job: cluster.Job) -> int:
+    def run(job: distributed.Job) -> int:
         done.append("claim")
         if begins:
             job(None)  # type: ignore[arg-type]
         return status
 
     monkeypatch.setattr(jax, "process_index", lambda: index)
-    monkeypatch.setattr(cluster, "tell", tell)
-    return done, lambda: cluster.in_order(run, lambda _: done.append("job"))
+    monkeypatch.setattr(distributed, "tell", tell)
+    return done, lambda: distributed.in_order(run, lambda _: done.append("job"))
 
 
 @pytest.mark.parametrize(
@@ -393,11 +395,11 @@ def test_a_programming_error_in_process_0_does_not_leave_the_others_waiting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     told: list[int] = []
-    monkeypatch.setattr(cluster, "tell", lambda status: told.append(status) or status)
+    monkeypatch.setattr(distributed, "tell", lambda status: told.append(status) or status)
 
-    def fail(job: cluster.Job) -> int:
+    def fail(job: distributed.Job) -> int:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        cluster.in_order(fail, lambda _: None)
+        distributed.in_order(fail, lambda _: None)
     assert told == [1]

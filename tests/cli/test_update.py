@@ -21,12 +21,11 @@ from hyperforget_jax.config import CodecConfig, Config, DiffusionConfig, Hyperne
 from hyperforget_jax.diffusion import conditioning, dit
 from hyperforget_jax.diffusion.hypernetwork import Hypernetwork, Start, generator
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.pipeline import recursive_prompting as rounds
+from hyperforget_jax.pipeline import recursive_prompting
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.report import updates
-from hyperforget_jax.runtime import artifacts as records
-from hyperforget_jax.unlearn import recursive as models
-from hyperforget_jax.unlearn import requests as request
+from hyperforget_jax.runtime import artifacts
+from hyperforget_jax.unlearn import recursive, requests
 from hyperforget_jax.weights import codec
 from tests.small_run import on_paper, tiny
 
@@ -71,7 +70,7 @@ def test_every_round_halves_the_distance_of_a_generator_that_goes_half_of_the_wa
     asked = jnp.array([[8.0, 0.0], [0.5, 9.0], [1.0, jnp.nan]])
     goal = np.where(np.isnan(asked), begin, asked)
     keys = jax.random.split(jax.random.key(0), 3)
-    found = models.recursively(halfway, biases, keys, asked, flat(begin), 12)
+    found = recursive.recursively(halfway, biases, keys, asked, flat(begin), 12)
     for number, networks in enumerate(found, 1):
         np.testing.assert_allclose(biases(networks) - goal, (begin - goal) * 0.5**number, atol=1e-5)
     np.testing.assert_allclose(biases(found[-1]), goal, atol=3e-3)
@@ -88,7 +87,7 @@ def test_losses_are_measured_before_every_round_and_every_round_has_its_own_nois
 
     keys = jax.random.split(jax.random.key(1), 2)
     nothing, zeros = jnp.full((2, 2), jnp.nan), jnp.zeros((2, 2))
-    found = models.recursively(generate, lambda n: 10.0 * n[0]["b"], keys, nothing, flat(zeros), 3)
+    found = recursive.recursively(generate, lambda n: 10.0 * n[0]["b"], keys, nothing, flat(zeros), 3)
     assert [np.unique(each).tolist() for each in seen] == [[0.0], [10.0], [20.0]]
     assert [np.unique(each[0]["b"]).tolist() for each in found] == [[1.0], [2.0], [3.0]]
     assert len(set(drawn)) == 6
@@ -97,13 +96,14 @@ def test_losses_are_measured_before_every_round_and_every_round_has_its_own_nois
 def test_no_round_gives_nothing() -> None:
     zeros = jnp.zeros((2, 2))
     assert (
-        models.recursively(halfway, biases, jax.random.split(jax.random.key(2)), zeros, flat(zeros), 0) == []
+        recursive.recursively(halfway, biases, jax.random.split(jax.random.key(2)), zeros, flat(zeros), 0)
+        == []
     )
 
 
 def test_every_sample_starts_from_the_one_network_and_its_losses() -> None:
     network = ({"w": jnp.zeros((2, 3)), "b": jnp.array([2.0, 6.0])},)
-    begin = models.starting(halfway, biases, network)
+    begin = recursive.starting(halfway, biases, network)
     asked = jnp.array([[0.0, 0.0], [4.0, 8.0], [2.0, 6.0]])
     found = begin(jax.random.split(jax.random.key(3), 3), asked)
     np.testing.assert_allclose(biases(found), [[1.0, 3.0], [3.0, 7.0], [2.0, 6.0]])
@@ -116,7 +116,7 @@ def test_dihyfo1_without_a_start_is_refused_in_one_line(kind: Any, how: Any) -> 
     networks = jax.vmap(partial(classifier.init, sizes=SIZES))(jax.random.split(jax.random.key(4), 9))
     images = np.random.default_rng(0).random((20, 5)).astype(np.float32)
     coder = codec.fit(CodecConfig(basis_size=6), SIZES, networks, images)
-    size = HypernetworkConfig(kind=kind, conditioning=how, width=8, depth=1, heads=2, frequencies=2)
+    size = HypernetworkConfig(kind=kind, conditioning=how, hidden_size=8, depth=1, num_heads=2, frequencies=2)
     transformer = dit.make(size, DiffusionConfig(), coder.layout, 4)
     losses = np.random.default_rng(1).random((9, 4)).astype(np.float32)
     params, condition = transformer.init(jax.random.key(5)), conditioning.fit(losses, 1e-3)
@@ -136,8 +136,8 @@ def test_dihyfo1_without_a_start_is_refused_in_one_line(kind: Any, how: Any) -> 
 
 
 def test_a_model_that_is_written_is_read_back(tmp_path: Path) -> None:
-    models.write(tmp_path / "model.npz", some_model())
-    same(models.read(tmp_path / "model.npz", SIZES), some_model())
+    recursive.write(tmp_path / "model.npz", some_model())
+    same(recursive.read(tmp_path / "model.npz", SIZES), some_model())
     with np.load(tmp_path / "model.npz", allow_pickle=False) as file:
         assert {name: file[name].shape for name in file.files} == {
             "w0": (3, 5),
@@ -187,7 +187,7 @@ def test_a_file_that_is_no_such_model_is_refused_in_one_line(
     path = tmp_path / "model.npz"
     make(path)
     with pytest.raises(HyperForgetError, match=told) as refusal:
-        models.read(path, SIZES)
+        recursive.read(path, SIZES)
     assert "\n" not in str(refusal.value)
     assert str(path) in str(refusal.value)
     listed = "float32 arrays w0 (3, 5), b0 (3,), w1 (4, 3), b1 (4,) of a 5-3-4 classifier"
@@ -242,9 +242,9 @@ def test_a_model_forgets_in_one_call_and_has_its_weights_back_after_another(
     job: Run, model: Params, labels: tuple[int, ...]
 ) -> None:
     forget = job.dataset.positions(labels)
-    before = rounds.scored(job, models.repeated(model, 1), 0)
+    before = recursive_prompting.scored(job, recursive.repeated(model, 1), 0)
     ask = np.where(np.isin(np.arange(4), forget), 40.0, 0.05).astype(np.float32)[None]
-    forgot = rounds.call(job, "forget", learned_optimiser, model, ask, forget)
+    forgot = recursive_prompting.call(job, "forget", learned_optimiser, model, ask, forget)
     assert len(forgot) == 3
     assert forgot[0].accuracies.shape == (8, 4)
     retain = [place for place in range(4) if place not in forget]
@@ -253,7 +253,7 @@ def test_a_model_forgets_in_one_call_and_has_its_weights_back_after_another(
     assert np.all(chosen[retain] >= before.accuracies[0, retain])
     hidden = model[-1]["b"].at[jnp.array(forget)].add(-50.0)
     np.testing.assert_array_equal(forgot[0].chosen[-1]["b"], hidden)
-    back = rounds.call(
+    back = recursive_prompting.call(
         job, "back", learned_optimiser, forgot[0].chosen, np.full((1, 4), 0.05, np.float32), ()
     )
     np.testing.assert_allclose(back[0].chosen[-1]["b"], model[-1]["b"], atol=1e-5)
@@ -263,9 +263,9 @@ def test_a_model_forgets_in_one_call_and_has_its_weights_back_after_another(
 def test_rows_tell_the_worst_sample_of_each_direction(job: Run, model: Params) -> None:
     """Of forgetting the one that remembers most; elsewhere the one that knows least."""
     ask = np.array([[0.05, 0.05, 40.0, 0.05]], np.float32)
-    before = rounds.scored(job, models.repeated(model, 1), 0)
-    forgot = rounds.call(job, "forget", learned_optimiser, model, ask, (2,))[:1]
-    rows = rounds.told(job, (2,), {"before": [before], "forget": forgot, "back": forgot})
+    before = recursive_prompting.scored(job, recursive.repeated(model, 1), 0)
+    forgot = recursive_prompting.call(job, "forget", learned_optimiser, model, ask, (2,))[:1]
+    rows = recursive_prompting.told(job, (2,), {"before": [before], "forget": forgot, "back": forgot})
     by_line = {line["after"]: line for line in updates.summary(rows)}
     assert list(by_line) == ["before", "forget 1", "back 1"]
     known = before.accuracies[0, 2]
@@ -273,7 +273,7 @@ def test_rows_tell_the_worst_sample_of_each_direction(job: Run, model: Params) -
         line = by_line[f"{direction} 1"]
         assert line["forget set_worst"] == pytest.approx(worst, abs=1e-4)
         assert line["forget set_median"] == line["forget set_chosen"] == 0.0
-    share, _ = request.shares(job.dataset.test.labels, (2,), 4)
+    share, _ = requests.shares(job.dataset.test.labels, (2,), 4)
     retained = forgot[0].accuracies.astype(np.float64) @ share
     assert by_line["forget 1"]["retain set_worst"] == pytest.approx(retained.min(), abs=1e-4)
     assert by_line["forget 1"]["retain set_median"] == pytest.approx(np.median(retained), abs=1e-4)
@@ -285,10 +285,10 @@ def test_rows_tell_the_worst_sample_of_each_direction(job: Run, model: Params) -
 
 
 def test_shares_weigh_classes_by_their_images() -> None:
-    retained, forgotten = request.shares(np.repeat([0, 1, 2], [6, 2, 4]), (1,), 4)
+    retained, forgotten = requests.shares(np.repeat([0, 1, 2], [6, 2, 4]), (1,), 4)
     np.testing.assert_allclose(retained, [0.6, 0.0, 0.4, 0.0])
     np.testing.assert_allclose(forgotten, [0.0, 1.0, 0.0, 0.0])
-    everything, nothing = request.shares(np.repeat([0, 1], 5), (), 2)
+    everything, nothing = requests.shares(np.repeat([0, 1], 5), (), 2)
     np.testing.assert_allclose(everything, [0.5, 0.5])
     np.testing.assert_array_equal(nothing, 0.0)
 
@@ -315,7 +315,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_everything_is_there_for_every_forget_set_direction_and_round(finished: Path) -> None:
-    rows = records.read_rows(finished / "update.jsonl")
+    rows = artifacts.read_rows(finished / "update.jsonl")
     assert all(math.isfinite(row["value"]) for row in rows)
     lines = updates.summary(rows)
     assert [(line["forget"], line["after"]) for line in lines] == [
@@ -337,13 +337,13 @@ def test_everything_is_there_for_every_forget_set_direction_and_round(finished: 
 
 def test_the_networks_of_the_calls_are_the_rows_and_can_be_given_back(finished: Path, tmp_path: Path) -> None:
     """The model that was trained, given as a file, is answered the same; so are the networks of a call."""
-    records.verify(finished / "update")
+    artifacts.verify(finished / "update")
     names = {path.stem for path in (finished / "update").glob("*.npz")}
     assert names == {"model"} | {f"{way}-{name}" for way in ("forget", "back") for name in ("2", "3", "2-3")}
-    rows = records.read_rows(finished / "update.jsonl")
+    rows = artifacts.read_rows(finished / "update.jsonl")
     run = on_paper(setting(finished))
     for way in ("forget", "back"):
-        network = models.read(finished / "update" / f"{way}-2-3.npz", run.sizes)
+        network = recursive.read(finished / "update" / f"{way}-2-3.npz", run.sizes)
         _, accuracies = classifier.class_scores(network, *on_device(run.dataset.test))
         told = [
             row["value"]
@@ -355,7 +355,7 @@ def test_the_networks_of_the_calls_are_the_rows_and_can_be_given_back(finished: 
     given = tmp_path / "mine.npz"
     given.write_bytes((finished / "update" / "model.npz").read_bytes())
     assert command.main("tiny", setting(finished), partial(update.work, model=str(given)), []) == 0
-    assert records.read_rows(finished / "update.jsonl") == rows
+    assert artifacts.read_rows(finished / "update.jsonl") == rows
     assert f"Model: {given}." in (finished / "update.md").read_text()
 
 

@@ -16,7 +16,7 @@ from hyperforget_jax.cli import arguments as command
 from hyperforget_jax.cli import zoo as make_zoo
 from hyperforget_jax.pipeline import workdir
 from hyperforget_jax.pipeline.run import Run
-from hyperforget_jax.zoo import storage as store
+from hyperforget_jax.zoo import storage
 from tests.small_zoo import contents
 
 pytestmark = pytest.mark.usefixtures("same_in_every_process")
@@ -45,10 +45,10 @@ def one_job(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_zoo_is_made_and_complete(one_job: Path) -> None:
-    summary = store.read_summary(one_job)
+    summary = storage.read_summary(one_job)
     assert summary is not None
     assert summary["added_blocks"] > 0
-    assert len(store.read(one_job, summary["made_from"])) == summary["checkpoints"] > 0
+    assert len(storage.read(one_job, summary["made_from"])) == summary["checkpoints"] > 0
     assert [path.name for path in one_job.iterdir() if "partial" in path.name] == []
 
 
@@ -148,7 +148,7 @@ def test_the_command_is_told_as_it_was_given(
 # Processes.
 
 Start = Callable[..., "subprocess.Popen[str]"]
-PATIENCE = 300.0
+TIMEOUT_S = 300.0
 """Seconds after which a test gives up; nothing is expected to take so long."""
 
 
@@ -170,7 +170,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def ends_well(process: "subprocess.Popen[str]") -> None:
-    out, _ = process.communicate(timeout=PATIENCE)
+    out, _ = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0, out
 
 
@@ -178,7 +178,7 @@ def wait_for(process: "subprocess.Popen[str]", happened: Callable[[], bool]) -> 
     """Returns once something has happened, or the process has ended."""
     begun = time.monotonic()
     while not happened() and process.poll() is None:
-        assert time.monotonic() - begun < PATIENCE
+        assert time.monotonic() - begun < TIMEOUT_S
         time.sleep(0.005)
 
 

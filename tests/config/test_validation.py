@@ -17,8 +17,8 @@ from hyperforget_jax.config import (
     SamplingConfig,
     TrainingConfig,
     ZooConfig,
+    validation,
 )
-from hyperforget_jax.config import validation as rules
 from hyperforget_jax.errors import HyperForgetError
 
 REFUSED = {
@@ -33,8 +33,8 @@ REFUSED = {
     "zoo.pivot_accuracy is 1.0": Config(zoo=ZooConfig(pivot_accuracy=1.0)),
     "zoo.validation_share is 0.0": Config(zoo=ZooConfig(validation_share=0.0)),
     "zoo.selection_probability is 1.5": Config(zoo=ZooConfig(selection_probability=(1.5, 0.5))),
-    "zoo.shift is -0.5": Config(zoo=ZooConfig(shift=-0.5)),
-    "zoo.shift is inf": Config(zoo=ZooConfig(shift=float("inf"))),
+    "zoo.loss_shift_threshold is -0.5": Config(zoo=ZooConfig(loss_shift_threshold=-0.5)),
+    "zoo.loss_shift_threshold is inf": Config(zoo=ZooConfig(loss_shift_threshold=float("inf"))),
     "zoo.min_learned is -1": Config(zoo=ZooConfig(min_learned=-1)),
     "zoo.min_per_combination is -5": Config(zoo=ZooConfig(min_per_combination=-5)),
     "zoo.max_added_blocks is -1": Config(zoo=ZooConfig(max_added_blocks=-1)),
@@ -49,27 +49,27 @@ REFUSED = {
     "loader.threads is 0": Config(loader=LoaderConfig(threads=0)),
     "seed is -1": Config(seed=-1),
     "reference.seeds is 1": Config(reference=ReferenceConfig(seeds=1)),
-    "hypernetwork.heads 5 do not divide hypernetwork.width 192": Config(
-        hypernetwork=HypernetworkConfig(width=192, heads=5)
+    "hypernetwork.num_heads 5 do not divide hypernetwork.hidden_size 192": Config(
+        hypernetwork=HypernetworkConfig(hidden_size=192, num_heads=5)
     ),
-    "training.accumulate 3 does not divide training.batch_size 256": Config(
-        training=TrainingConfig(batch_size=256, accumulate=3)
+    "training.grad_accum_steps 3 does not divide training.batch_size 256": Config(
+        training=TrainingConfig(batch_size=256, grad_accum_steps=3)
     ),
-    "training.accumulate is 0": Config(training=TrainingConfig(accumulate=0)),
+    "training.grad_accum_steps is 0": Config(training=TrainingConfig(grad_accum_steps=0)),
     "training.untrained is 0": Config(training=TrainingConfig(untrained=0)),
     "training.untrained_share and training.unrelated_share add up to 1.2": Config(
         training=TrainingConfig(untrained_share=0.6, unrelated_share=0.6)
     ),
     "training.untrained_share is 1.5": Config(training=TrainingConfig(untrained_share=1.5)),
-    "sampling.guidance is 2.0, but training never drops a whole condition": Config(
-        sampling=SamplingConfig(guidance=2.0)
+    "sampling.guidance_scale is 2.0, but training never drops a whole condition": Config(
+        sampling=SamplingConfig(guidance_scale=2.0)
     ),
     "sampling.eta is 1.5": Config(sampling=SamplingConfig(eta=1.5)),
     "diffusion.class_dropout is 1.5": Config(diffusion=DiffusionConfig(class_dropout=1.5)),
     "diffusion.full_dropout is 1.5": Config(diffusion=DiffusionConfig(full_dropout=1.5)),
     "diffusion.min_snr_ceiling is 0.0": Config(diffusion=DiffusionConfig(min_snr_ceiling=0.0)),
     "codec.chunk_size is 256": Config(codec=CodecConfig(kind="raw", chunk_size=256)),
-    "request.best is 9, request.samples 8": Config(request=RequestConfig(best=9, samples=8)),
+    "request.num_selected is 9, request.samples 8": Config(request=RequestConfig(num_selected=9, samples=8)),
     "evaluation.alignment_quantiles is 1.5": Config(
         evaluation=EvaluationConfig(alignment_quantiles=(0.0, 1.5))
     ),
@@ -79,7 +79,7 @@ REFUSED = {
 @pytest.mark.parametrize(("message", "config"), REFUSED.items(), ids=list(REFUSED))
 def test_a_number_without_meaning_is_refused(message: str, config: Config) -> None:
     with pytest.raises(HyperForgetError, match=f"^{message}: [^\n]+$"):
-        rules.check(config)
+        validation.validate_config(config)
 
 
 def test_the_ends_of_every_range_are_allowed() -> None:
@@ -89,7 +89,7 @@ def test_the_ends_of_every_range_are_allowed() -> None:
         deletion_probability=0.0,
         keep_rate=(1.0, 1.0),
         selection_probability=(0.0, 1.0),
-        shift=0.0,
+        loss_shift_threshold=0.0,
         min_learned=0,
         bin_edges=(0.5,),
         max_per_bin=1,
@@ -97,12 +97,18 @@ def test_the_ends_of_every_range_are_allowed() -> None:
         min_per_combination=0,
         max_added_blocks=0,
     )
-    rules.check(replace(Config(), seed=0, zoo=zoo, loader=LoaderConfig(loss_levels=2)))
+    validation.validate_config(replace(Config(), seed=0, zoo=zoo, loader=LoaderConfig(loss_levels=2)))
 
 
 def test_a_guided_hypernetwork_that_learned_to_do_without_a_condition_passes() -> None:
-    rules.check(Config(diffusion=DiffusionConfig(full_dropout=0.1), sampling=SamplingConfig(guidance=2.0)))
+    validation.validate_config(
+        Config(diffusion=DiffusionConfig(full_dropout=0.1), sampling=SamplingConfig(guidance_scale=2.0))
+    )
 
 
 def test_what_may_be_left_out_may_be_none() -> None:
-    rules.check(Config(zoo=ZooConfig(shift=None, max_per_bin=None, max_per_combination=None, folder=None)))
+    validation.validate_config(
+        Config(
+            zoo=ZooConfig(loss_shift_threshold=None, max_per_bin=None, max_per_combination=None, folder=None)
+        )
+    )

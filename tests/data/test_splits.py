@@ -28,7 +28,7 @@ PARTS = ("train", "validation", "test")
 def refusal(config: DataConfig) -> str:
     """The one line with which a config is refused, by `check` and by `load` alike."""
     with pytest.raises(HyperForgetError) as checked:
-        splits.check(config)
+        splits.validate_data(config)
     with pytest.raises(HyperForgetError) as loaded:
         load(config)
     assert str(checked.value) == str(loaded.value)

@@ -14,8 +14,10 @@ from hyperforget_jax.diffusion import conditioning, dit
 from hyperforget_jax.diffusion.conditioning import Condition
 from hyperforget_jax.weights.layout import TokenLayout
 
-pytestmark = pytest.mark.usefixtures("haste")
-CONFIG = HypernetworkConfig(width=8, depth=2, heads=2, mlp_ratio=3, frequencies=3, max_frequency=2.0)
+pytestmark = pytest.mark.usefixtures("fast_compile")
+CONFIG = HypernetworkConfig(
+    hidden_size=8, depth=2, num_heads=2, mlp_ratio=3, frequencies=3, max_frequency=2.0
+)
 LENGTHS = (6, 6, 6, 4)
 LAYOUT = TokenLayout(
     mask=np.arange(6)[None] < np.array(LENGTHS)[:, None],  # three hidden units, then the output bias
@@ -175,7 +177,7 @@ def test_activations_computed_again_give_the_same_gradient(
         apply = dit.make(config, DIFFUSION, LAYOUT, NUM_CLASSES).apply
         return jax.jit(jax.grad(lambda p: jnp.square(apply(p, *inputs)).mean()))(params)
 
-    ours, theirs = gradient(replace(config, rematerialise=True)), gradient(config)
+    ours, theirs = gradient(replace(config, remat=True)), gradient(config)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), ours, theirs)
 
 

@@ -10,21 +10,20 @@ import pytest
 
 from hyperforget_jax import classifier
 from hyperforget_jax.config import CodecConfig, DiffusionConfig
-from hyperforget_jax.diffusion import functional_loss as probe
-from hyperforget_jax.diffusion import schedule
+from hyperforget_jax.diffusion import functional_loss, schedule
 from hyperforget_jax.diffusion.conditioning import Condition
 from hyperforget_jax.diffusion.dit import Transformer
 from hyperforget_jax.diffusion.losses import denoising_loss
 from hyperforget_jax.weights import codec, symmetry
 from hyperforget_jax.weights.codec import Codec
 
-pytestmark = pytest.mark.usefixtures("haste")
+pytestmark = pytest.mark.usefixtures("fast_compile")
 SIZES, COUNT = (6, 5, 3), 4
 random = np.random.default_rng(0)
 IMAGES = random.normal(size=(60, 6)).astype(np.float32)
 LABELS = np.arange(60, dtype=np.int32) % 3
 NETWORKS = jax.vmap(partial(classifier.init, sizes=SIZES))(jax.random.split(jax.random.key(1), 16))
-PROBE = probe.fit(NETWORKS, IMAGES, LABELS)
+PROBE = functional_loss.fit(NETWORKS, IMAGES, LABELS)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +63,7 @@ def test_the_same_function_has_no_error_whatever_its_weights(coder: Codec, token
     order = jnp.array([3, 1, 4, 0, 2])
     moved = jax.vmap(lambda network: coder.encode(symmetry.permute(network, 0, order)))(NETWORKS)
     assert float(jnp.abs(moved - tokens).max()) > 0.1
-    found = probe.error(PROBE, coder, COUNT, jax.random.key(2), moved, tokens)
+    found = functional_loss.error(PROBE, coder, COUNT, jax.random.key(2), moved, tokens)
     np.testing.assert_allclose(found, 0.0, atol=1e-8)
 
 
@@ -72,7 +71,9 @@ def test_the_error_is_that_of_numpy(coder: Codec, tokens: jax.Array) -> None:
     """With every image drawn equally likely, the mean over many keys is that over all images."""
     other = jnp.roll(tokens, 1, axis=0)
     draws = jax.random.split(jax.random.key(3), 400)
-    found = jax.vmap(lambda key: probe.error(PROBE, coder, COUNT, key, other, tokens))(draws).mean(0)
+    found = jax.vmap(lambda key: functional_loss.error(PROBE, coder, COUNT, key, other, tokens))(draws).mean(
+        0
+    )
     expected = [
         np.square(logits(of_index(i - 1), IMAGES) - logits(of_index(i), IMAGES)).mean() / PROBE.variance
         for i in range(16)
@@ -84,7 +85,10 @@ def test_the_error_is_that_of_numpy(coder: Codec, tokens: jax.Array) -> None:
 def test_only_the_predicted_network_is_moved(coder: Codec, tokens: jax.Array) -> None:
     other = jnp.roll(tokens, 1, axis=0)
     slopes = jax.grad(
-        lambda ours, theirs: probe.error(PROBE, coder, COUNT, jax.random.key(4), ours, theirs).sum(), (0, 1)
+        lambda ours, theirs: functional_loss.error(
+            PROBE, coder, COUNT, jax.random.key(4), ours, theirs
+        ).sum(),
+        (0, 1),
     )(other, tokens)
     assert float(jnp.abs(slopes[0]).max()) > 0.0
     np.testing.assert_array_equal(slopes[1], 0.0)

@@ -13,15 +13,14 @@ import pytest
 from hyperforget_jax import classifier
 from hyperforget_jax.classifier import Params as Networks
 from hyperforget_jax.config import CodecConfig, DiffusionConfig, HypernetworkConfig, SamplingConfig
-from hyperforget_jax.diffusion import conditioning, dit
-from hyperforget_jax.diffusion import serialization as store
+from hyperforget_jax.diffusion import conditioning, dit, serialization
 from hyperforget_jax.diffusion.conditioning import Condition
 from hyperforget_jax.diffusion.hypernetwork import Generator, Hypernetwork, Start, generator
 from hyperforget_jax.weights import codec
 
-pytestmark = pytest.mark.usefixtures("haste")
+pytestmark = pytest.mark.usefixtures("fast_compile")
 SIZES = (5, 3, 4)
-CONFIG = HypernetworkConfig(width=8, depth=1, heads=2, mlp_ratio=1, frequencies=2)
+CONFIG = HypernetworkConfig(hidden_size=8, depth=1, num_heads=2, mlp_ratio=1, frequencies=2)
 DIFFUSION = DiffusionConfig(timesteps=20)
 SAMPLING = SamplingConfig(steps=3, batch_size=8)
 RANDOM = np.random.default_rng(0)
@@ -67,8 +66,8 @@ def assert_close(ours: Any, theirs: Any) -> None:
 def test_a_saved_hypernetwork_generates_identical_networks(
     hypernetwork: Hypernetwork, generate: Generate, tmp_path: Path
 ) -> None:
-    store.save(hypernetwork, tmp_path)
-    loaded = store.load(tmp_path, CONFIG, hypernetwork.diffusion)
+    serialization.save(hypernetwork, tmp_path)
+    loaded = serialization.load(tmp_path, CONFIG, hypernetwork.diffusion)
     jax.tree.map(np.testing.assert_array_equal, loaded.params, hypernetwork.params)
     again = uncounted(generator(loaded, SAMPLING))
     jax.tree.map(np.testing.assert_array_equal, some(again, 8), some(generate, 8))
@@ -120,7 +119,7 @@ def test_guidance_leads_from_the_unconditional_estimate_by_its_scale(
         return jnp.where(mask[None], value[:, None, None], 0.0)
 
     stub = replace(hypernetwork, transformer=dit.Transformer(lambda key: {}, apply), params={})
-    config = replace(SAMPLING, steps=1, guidance=guidance)
+    config = replace(SAMPLING, steps=1, guidance_scale=guidance)
     prompts = jnp.asarray(LOSSES[:5]).at[:, 1].set(jnp.nan)
     found = uncounted(generator(stub, config))(jax.random.split(jax.random.key(3), 5), prompts)
     asked = jnp.array([0, 2, 3])

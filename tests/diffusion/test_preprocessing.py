@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from hyperforget_jax.config import CodecConfig, TrainingConfig
-from hyperforget_jax.diffusion import conditioning
-from hyperforget_jax.diffusion import preprocessing as prepare
+from hyperforget_jax.diffusion import conditioning, preprocessing
 from hyperforget_jax.diffusion.conditioning import Condition
 from hyperforget_jax.weights import codec
 from hyperforget_jax.weights.codec import Codec
@@ -41,9 +40,9 @@ def tokens(coder: Codec) -> np.ndarray[Any, Any]:
 def update(coder: Codec, share: float, unrelated: float = 0.0) -> tuple[jax.Array, Condition]:
     """Clean tokens and their condition, for pairs of a network and its double."""
     marks = jnp.where(coder.layout.mask[None], 100.0 * jnp.asarray(MARKS)[:, None, None], 0.0)
-    untrained = prepare.Untrained(marks, jnp.tile(jnp.asarray(MARKS)[:, None], (1, 4)))
+    untrained = preprocessing.Untrained(marks, jnp.tile(jnp.asarray(MARKS)[:, None], (1, 4)))
     config = TrainingConfig(untrained_share=share, unrelated_share=unrelated)
-    ready = jax.jit(prepare.update(coder, STATISTICS, untrained, config))
+    ready = jax.jit(preprocessing.update(coder, STATISTICS, untrained, config))
     clean, condition = ready(jax.random.key(1), ((WEIGHTS, LOSSES), (2.0 * WEIGHTS, TARGETS)))
     return clean, condition
 
@@ -110,7 +109,9 @@ def test_unrelated_starts_take_their_share_and_come_with_their_own_losses(coder:
 def test_a_generation_asks_for_what_its_own_network_reaches(
     coder: Codec, tokens: np.ndarray[Any, Any]
 ) -> None:
-    clean, condition = jax.jit(prepare.generation(coder, STATISTICS))(jax.random.key(2), (WEIGHTS, LOSSES))
+    clean, condition = jax.jit(preprocessing.generation(coder, STATISTICS))(
+        jax.random.key(2), (WEIGHTS, LOSSES)
+    )
     assert_conditions(condition.target, LOSSES)
     assert (condition.asked == 1).all()
     assert condition.current is None

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from hyperforget_jax.config import DiffusionConfig, SamplingConfig
-from hyperforget_jax.diffusion import samplers as sampler
-from hyperforget_jax.diffusion import schedule
+from hyperforget_jax.diffusion import samplers, schedule
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.weights.layout import TokenLayout
 
@@ -50,7 +49,7 @@ def sample(
     diffusion: DiffusionConfig, config: SamplingConfig, keys: jax.Array, conditions: jax.Array
 ) -> jax.Array:
     denoiser = partial(best_denoiser, diffusion, conditions=conditions)
-    return sampler.sample(denoiser, schedule.make(diffusion), diffusion, config, LAYOUT, keys)
+    return samplers.sample(denoiser, schedule.make(diffusion), diffusion, config, LAYOUT, keys)
 
 
 def moments(tokens: jax.Array) -> Moments:
@@ -60,12 +59,12 @@ def moments(tokens: jax.Array) -> Moments:
 
 @pytest.mark.parametrize("timesteps", [1, 2, 10, 1000])
 def test_as_many_steps_as_timesteps_visit_each_once_from_the_noisiest(timesteps: int) -> None:
-    assert sampler.visited(timesteps, timesteps).tolist() == list(range(timesteps - 1, -1, -1))
+    assert samplers.visited(timesteps, timesteps).tolist() == list(range(timesteps - 1, -1, -1))
 
 
 @pytest.mark.parametrize(("timesteps", "steps"), [(1000, 50), (1000, 999), (1000, 2), (10, 7), (10, 9)])
 def test_fewer_steps_go_from_the_noisiest_to_the_cleanest_without_repeats(timesteps: int, steps: int) -> None:
-    found = sampler.visited(timesteps, steps)
+    found = samplers.visited(timesteps, steps)
     assert len(found) == steps
     assert (found[0], found[-1]) == (timesteps - 1, 0)
     assert (np.diff(found) < 0).all()
@@ -153,7 +152,7 @@ def test_on_the_way_the_states_are_those_of_the_forward_process(kind: Any, eta: 
 
     keys = jax.random.split(jax.random.key(4), COUNT)
     config = SamplingConfig(sampler=kind, steps=steps, eta=eta, temperature=1.0)
-    seen = sampler.sample(denoiser, process, diffusion, config, LAYOUT, keys)
+    seen = samplers.sample(denoiser, process, diffusion, config, LAYOUT, keys)
     mean, covariance = moments(seen)
     left = float(process.alpha_bar[0])
     error = 4 * np.sqrt(2 / COUNT)
@@ -166,9 +165,9 @@ def test_steps_that_the_process_does_not_have_are_refused(steps: int) -> None:
     with pytest.raises(
         HyperForgetError, match=rf"^sampling\.steps is {steps}: choose 1 to diffusion\.timesteps = 10$"
     ):
-        sampler.check(DiffusionConfig(timesteps=10), SamplingConfig(steps=steps))
+        samplers.validate_sampling(DiffusionConfig(timesteps=10), SamplingConfig(steps=steps))
 
 
 @pytest.mark.parametrize("steps", [1, 10])
 def test_steps_within_the_process_pass(steps: int) -> None:
-    sampler.check(DiffusionConfig(timesteps=10), SamplingConfig(steps=steps))
+    samplers.validate_sampling(DiffusionConfig(timesteps=10), SamplingConfig(steps=steps))

@@ -14,25 +14,23 @@ import optax
 import pytest
 
 from hyperforget_jax.config import DiffusionConfig, HypernetworkConfig, TrainingConfig
-from hyperforget_jax.diffusion import dit, trainer
-from hyperforget_jax.diffusion import train_step as optimisation
+from hyperforget_jax.diffusion import dit, train_step, trainer
 from hyperforget_jax.diffusion.conditioning import Condition
 from hyperforget_jax.diffusion.dit import Transformer
 from hyperforget_jax.diffusion.train_step import Batch, Prepare, Task
 from hyperforget_jax.diffusion.trainer import Watch
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.runtime import artifacts as records
-from hyperforget_jax.runtime import sharding as mesh
+from hyperforget_jax.runtime import artifacts, sharding
 from hyperforget_jax.runtime.checkpoints import Checkpoints
 from hyperforget_jax.weights.layout import TokenLayout
 
-pytestmark = pytest.mark.usefixtures("haste")
+pytestmark = pytest.mark.usefixtures("fast_compile")
 LAYOUT = TokenLayout(mask=np.array([[True, True], [True, False]]), kinds=(0, 1), positions=(0, 1))
 CONFIG = TrainingConfig(
     steps=8, batch_size=16, learning_rate=1e-2, warmup_steps=2, log_every=2, checkpoint_every=4
 )
 DIFFUSION = DiffusionConfig(timesteps=50)
-SMALL = HypernetworkConfig(width=8, depth=1, heads=2, mlp_ratio=1, frequencies=2)
+SMALL = HypernetworkConfig(hidden_size=8, depth=1, num_heads=2, mlp_ratio=1, frequencies=2)
 
 
 def linear(columns: int = 4) -> Transformer:
@@ -114,65 +112,69 @@ def test_loss_falls_until_the_rule_is_learned(tmp_path: Path) -> None:
     config = replace(CONFIG, steps=300, learning_rate=0.1, weight_decay=0.0, log_every=50, ema_decay=0.9)
     params = train(tmp_path, linear(), config)
     np.testing.assert_allclose(params["w"][0, :3], [2.0, 1.0, -1.0], atol=0.02)
-    curve = records.read_rows(tmp_path / "learning_curve.jsonl")
+    curve = artifacts.read_rows(tmp_path / "learning_curve.jsonl")
     assert [row["step"] for row in curve] == [50, 100, 150, 200, 250, 300]
     for name in ("train_loss", "validation_loss"):
         assert curve[-1][name] < 0.01 * curve[0][name]
 
 
-@pytest.mark.parametrize(("sharded", "accumulate"), [(False, 1), (True, 1), (True, 2)])
+@pytest.mark.parametrize(("sharded", "grad_accum_steps"), [(False, 1), (True, 1), (True, 2)])
 def test_one_device_equals_eight(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sharded: bool, accumulate: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sharded: bool, grad_accum_steps: int
 ) -> None:
     """Parameters copied to all devices or divided among them, in parts of a batch or at once."""
-    monkeypatch.setattr(mesh, "SMALLEST_SHARDED", 1)
+    monkeypatch.setattr(sharding, "SMALLEST_SHARDED", 1)
     transformer = dit.make(SMALL, DIFFUSION, LAYOUT, 1)
-    assert mesh.make(CONFIG.batch_size).size == mesh.make(CONFIG.batch_size // 2).size == 8
-    config = replace(CONFIG, accumulate=accumulate)
+    assert sharding.make(CONFIG.batch_size).size == sharding.make(CONFIG.batch_size // 2).size == 8
+    config = replace(CONFIG, grad_accum_steps=grad_accum_steps)
     eight = train(tmp_path / "eight", transformer, replace(config, shard_parameters=sharded))
-    monkeypatch.setattr(mesh, "make", lambda batch_size: first_devices(1))
+    monkeypatch.setattr(sharding, "make", lambda batch_size: first_devices(1))
     one = train(tmp_path / "one", transformer, config)
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5), one, eight)
 
 
 def first_devices(count: int) -> jax.sharding.Mesh:
     kind = jax.sharding.AxisType.Auto
-    return jax.make_mesh((count,), (mesh.DATA,), axis_types=(kind,), devices=jax.devices()[:count])
+    return jax.make_mesh((count,), (sharding.DATA,), axis_types=(kind,), devices=jax.devices()[:count])
 
 
 @pytest.mark.parametrize("count", [1, 4])
 def test_a_state_divided_among_eight_devices_goes_on_on_fewer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
-    monkeypatch.setattr(mesh, "SMALLEST_SHARDED", 1)
+    monkeypatch.setattr(sharding, "SMALLEST_SHARDED", 1)
     transformer, config = linear(8), replace(CONFIG, shard_parameters=True)
-    divided = mesh.parameters(mesh.make(16), jax.eval_shape(transformer.init, jax.random.key(0)), True)
+    divided = sharding.parameters(
+        sharding.make(16), jax.eval_shape(transformer.init, jax.random.key(0)), True
+    )
     assert divided["w"].shard_shape((1, 8)) == (1, 1)
     straight = train(tmp_path / "straight", transformer, config)
     moved = tmp_path / "moved"
     with pytest.raises(KeyboardInterrupt):
         train(moved, transformer, config, on_steps=stop_after(6))
-    monkeypatch.setattr(mesh, "make", lambda batch_size: first_devices(count))
+    monkeypatch.setattr(sharding, "make", lambda batch_size: first_devices(count))
     told: list[int] = []
     found = train(moved, transformer, config, on_steps=told.append)
     assert told == [4, 2, 2]  # the state of step 4 was taken over
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), found, straight)
-    curves = [records.read_rows(folder / "learning_curve.jsonl") for folder in (moved, tmp_path / "straight")]
+    curves = [
+        artifacts.read_rows(folder / "learning_curve.jsonl") for folder in (moved, tmp_path / "straight")
+    ]
     losses = [[row["validation_loss"] for row in curve] for curve in curves]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
 
 
 def test_parameters_are_divided_along_the_longest_axis_that_devices_divide() -> None:
-    devices, shapes = mesh.make(8), {name: np.zeros(shape) for name, shape in SHAPES.items()}
-    divided = mesh.parameters(devices, shapes, sharded=True)
+    devices, shapes = sharding.make(8), {name: np.zeros(shape) for name, shape in SHAPES.items()}
+    divided = sharding.parameters(devices, shapes, sharded=True)
     found = {name: place.shard_shape(SHAPES[name]) for name, place in divided.items()}
     assert found == {"wide": (64, 32), "tall": (32, 64), "odd": (8, 8191), "few": (8, 8), "none": (191, 191)}
-    copied = mesh.parameters(devices, shapes, sharded=False)
+    copied = sharding.parameters(devices, shapes, sharded=False)
     assert {name: place.shard_shape(SHAPES[name]) for name, place in copied.items()} == SHAPES
 
 
 def test_a_divided_training_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mesh, "SMALLEST_SHARDED", 1)
+    monkeypatch.setattr(sharding, "SMALLEST_SHARDED", 1)
     transformer, config = linear(8), replace(CONFIG, shard_parameters=True)
     straight = train(tmp_path / "straight", transformer, config)
     with pytest.raises(KeyboardInterrupt):
@@ -180,13 +182,13 @@ def test_a_divided_training_goes_on_where_it_stopped(tmp_path: Path, monkeypatch
     assert_same(train(tmp_path / "stopped", transformer, config), straight)
 
 
-@pytest.mark.parametrize("accumulate", [2, 16])
-def test_a_batch_in_parts_gives_the_step_of_the_whole(tmp_path: Path, accumulate: int) -> None:
+@pytest.mark.parametrize("grad_accum_steps", [2, 16])
+def test_a_batch_in_parts_gives_the_step_of_the_whole(tmp_path: Path, grad_accum_steps: int) -> None:
     """The linear transformer sees no noise, so the parts' mean loss and mean gradient are those of the batch."""
     whole = train(tmp_path / "whole", linear())
-    parts = train(tmp_path / "parts", linear(), replace(CONFIG, accumulate=accumulate))
+    parts = train(tmp_path / "parts", linear(), replace(CONFIG, grad_accum_steps=grad_accum_steps))
     np.testing.assert_allclose(parts["w"], whole["w"], rtol=1e-4, atol=1e-5)
-    curves = [records.read_rows(tmp_path / name / "learning_curve.jsonl") for name in ("whole", "parts")]
+    curves = [artifacts.read_rows(tmp_path / name / "learning_curve.jsonl") for name in ("whole", "parts")]
     losses = [[row["train_loss"] for row in curve] for curve in curves]
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
 
@@ -199,13 +201,13 @@ def test_parts_of_a_batch_draw_apart() -> None:
         tokens = jnp.broadcast_to(jax.random.normal(key, ()), (len(losses), *LAYOUT.mask.shape))
         return jnp.where(LAYOUT.mask[None], tokens, 0.0), Condition(losses, losses)
 
-    config = replace(CONFIG, accumulate=2)
+    config = replace(CONFIG, grad_accum_steps=2)
     task = Task(linear(), LAYOUT, draw, DIFFUSION)
-    state = optimisation.init(jax.random.key(0), task, config)
+    state = train_step.init(jax.random.key(0), task, config)
     batch = (np.zeros((16, 1), np.float32),)
-    step = jax.jit(partial(optimisation.step, task=task, config=config))
+    step = jax.jit(partial(train_step.step, task=task, config=config))
     _, found = step(state, batch, jax.random.key(1))
-    loss = jax.jit(partial(optimisation.loss, task=task))
+    loss = jax.jit(partial(train_step.loss, task=task))
     keys = jax.random.split(jax.random.fold_in(jax.random.key(1), 0), 2)
     each = [float(loss(state.params, key, batch)) for key in keys]
     assert each[0] != pytest.approx(each[1], rel=1e-2)
@@ -217,7 +219,7 @@ def test_a_stopped_training_ends_like_one_that_never_stopped(tmp_path: Path) -> 
     stopped = tmp_path / "stopped"
     with pytest.raises(KeyboardInterrupt):
         train(stopped, linear(), on_steps=stop_after(6))
-    curve = records.read_rows(stopped / "learning_curve.jsonl")
+    curve = artifacts.read_rows(stopped / "learning_curve.jsonl")
     assert [row["step"] for row in curve] == [2, 4, 6]  # the last of them came after the state of step 4
     told: list[int] = []
     asked: list[int] = []
@@ -263,7 +265,7 @@ def test_preparation_has_another_key_in_every_step(tmp_path: Path) -> None:
 def test_the_held_out_loss_has_the_same_noise_each_time(tmp_path: Path) -> None:
     noise_matters = DiffusionConfig(timesteps=50, prediction="v")
     train(tmp_path, linear(), replace(CONFIG, learning_rate=0.0), diffusion=noise_matters)
-    losses = [row["validation_loss"] for row in records.read_rows(tmp_path / "learning_curve.jsonl")]
+    losses = [row["validation_loss"] for row in artifacts.read_rows(tmp_path / "learning_curve.jsonl")]
     np.testing.assert_allclose(losses, losses[0], rtol=1e-6)
 
 
@@ -319,7 +321,7 @@ def test_what_is_watched_is_measured_at_its_steps_and_at_the_end(tmp_path: Path)
     seen: list[Any] = []
     watched = train(tmp_path / "watched", linear(), watch=watching(3, seen))
     assert_same(watched, train(tmp_path / "straight", linear()))
-    rows = records.read_rows(tmp_path / "watched" / "watched.jsonl")
+    rows = artifacts.read_rows(tmp_path / "watched" / "watched.jsonl")
     assert [row["step"] for row in rows] == [3, 6, 8]
     assert_same(seen[-1], watched)
     assert [row["first"] for row in rows] == [float(params["w"][0, 0]) for params in seen]
@@ -332,7 +334,7 @@ def test_a_training_that_goes_on_measures_again_what_came_after_its_state(tmp_pa
     with pytest.raises(KeyboardInterrupt):
         train(stopped, linear(), on_steps=stop_after(6), watch=watching(1, []))
     assert (
-        len(records.read_rows(stopped / "watched.jsonl")) == 5
+        len(artifacts.read_rows(stopped / "watched.jsonl")) == 5
     )  # the sixth comes after the log, where it stopped
     train(stopped, linear(), watch=watching(1, []))
     assert (stopped / "watched.jsonl").read_text() == (straight / "watched.jsonl").read_text()
@@ -357,7 +359,7 @@ def test_only_matrices_decay(kind: Any, conditioning: Any, decaying: set[str], o
     model = dit.make(replace(SMALL, kind=kind, conditioning=conditioning), DIFFUSION, LAYOUT, 1)
     shapes = jax.eval_shape(model.init, jax.random.key(0))
     params = jax.tree.map(lambda shape: jnp.ones(shape.shape), shapes)
-    rule = optimisation.rule(replace(CONFIG, weight_decay=0.5, learning_rate=0.1, warmup_steps=1))
+    rule = train_step.rule(replace(CONFIG, weight_decay=0.5, learning_rate=0.1, warmup_steps=1))
 
     @jax.jit
     def two_steps(params: Any) -> Any:
@@ -390,9 +392,9 @@ def test_the_average_follows_its_recursion(tmp_path: Path) -> None:
     def look(count: int) -> None:
         with Checkpoints(tmp_path / "states") as states:
             if (step := states.latest()) is not None:
-                rule = optimisation.rule(config)
+                rule = train_step.rule(config)
                 params = linear().init(jax.random.key(0))
-                like = optimisation.State(params, params, rule.init(params), jnp.int32(0))
+                like = train_step.State(params, params, rule.init(params), jnp.int32(0))
                 seen.append(states.restore(step, like))
 
     average = train(tmp_path, linear(), config, on_steps=look)

@@ -25,7 +25,7 @@ from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.pipeline.sample_quality import in_batches, measure
 from hyperforget_jax.report import ablation_figures, figures
 from hyperforget_jax.report.style import CLOUD, FAINT, OURS, REFERENCE
-from hyperforget_jax.runtime import artifacts as records
+from hyperforget_jax.runtime import artifacts
 from tests.small_run import on_paper, printed, tiny
 
 pytestmark = pytest.mark.usefixtures("programs")
@@ -79,7 +79,7 @@ def test_the_default_is_the_grid_of_the_issue() -> None:
 def test_cells_share_a_zoo_and_those_of_one_training_share_a_folder() -> None:
     base = get_config()
     settings = [trained(base, cell) for cell in Axes().cells()]
-    assert {workdir.zoo_place(config) for config in settings} == {workdir.zoo_place(base)}
+    assert {workdir.zoo_path(config) for config in settings} == {workdir.zoo_path(base)}
     objectives = {
         Path(config.workdir).name: (
             config.codec.kind,
@@ -98,7 +98,7 @@ def test_cells_share_a_zoo_and_those_of_one_training_share_a_folder() -> None:
 
 
 def test_every_cell_has_its_row_with_every_measure(finished: Path) -> None:
-    rows = records.read_rows(finished / "ablation.jsonl")
+    rows = artifacts.read_rows(finished / "ablation.jsonl")
     assert [Cell(*(row[name] for name in Cell._fields)) for row in rows] == AXES.cells()
     for row in rows:
         assert list(row) == [*Cell._fields, *MEASURED, "device"]
@@ -111,10 +111,10 @@ def test_every_cell_has_its_row_with_every_measure(finished: Path) -> None:
     assert len(values) == len(rows)  # no two cells are the same hypernetwork sampled the same way
 
 
-def test_every_training_is_an_artefact_and_the_zoo_is_made_once(finished: Path) -> None:
-    artefacts = {str(path.parent.relative_to(finished)) for path in finished.rglob(records.MANIFEST)}
+def test_every_training_is_an_artifact_and_the_zoo_is_made_once(finished: Path) -> None:
+    folders = {str(path.parent.relative_to(finished)) for path in finished.rglob(artifacts.MANIFEST)}
     trainings = {f"{tokens}-{of}/hypernetwork" for tokens in ("functional", "raw") for of in ("x0", "v")}
-    assert artefacts == trainings | {"zoo/block-00000", "zoo/block-00001"}
+    assert folders == trainings | {"zoo/block-00000", "zoo/block-00001"}
 
 
 def test_the_table_has_a_line_per_cell_and_the_figure_is_there(finished: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_stopped_grid_goes_on_where_it_was_and_measures_the_same(
     """All but the seconds; and a narrower grid leaves the rows of the others in the file."""
     path, made = finished / "ablation.jsonl", []
     stored = path.read_bytes()
-    rows = records.read_rows(path)
+    rows = artifacts.read_rows(path)
 
     def counted(run: Run, name: str, *others: Any) -> dict[str, float]:
         made.append(name)
@@ -156,9 +156,9 @@ def test_a_stopped_grid_goes_on_where_it_was_and_measures_the_same(
 
     monkeypatch.setattr(ablation, "measure", counted)
     try:
-        records.write_rows(path, rows[1:])
+        artifacts.write_rows(path, rows[1:])
         work(finished, Axes(("functional",), ("x0",), AXES.guidance, AXES.samplers))
-        found = records.read_rows(path)
+        found = artifacts.read_rows(path)
     finally:
         path.write_bytes(stored)
     assert made == [str(AXES.cells()[0])]
@@ -170,9 +170,15 @@ def test_a_stopped_grid_goes_on_where_it_was_and_measures_the_same(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--diffusion.full-dropout", "0"], "sampling.guidance is 2.0, but training never drops a whole"),
+        (
+            ["--diffusion.full-dropout", "0"],
+            "sampling.guidance_scale is 2.0, but training never drops a whole",
+        ),
         (["--diffusion.timesteps", "3"], "sampling.steps is 4: choose 1 to diffusion.timesteps = 3"),
-        (["--codec.chunk-size", "32"], "codec.chunk_size is 32: choose less than hypernetwork.width, 32"),
+        (
+            ["--codec.chunk-size", "32"],
+            "codec.chunk_size is 32: choose less than hypernetwork.hidden_size, 32",
+        ),
         (["--hypernetwork.metric", "mean_loss"], "hypernetwork.metric is mean_loss: "),
     ],
 )

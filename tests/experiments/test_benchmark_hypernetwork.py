@@ -16,14 +16,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from experiments import benchmarks as bench
-from experiments.benchmarks import contest, flops, hypernet, hypernet_contest, machine, page
-from experiments.benchmarks import hypernetwork as bench_hypernet
+from experiments import benchmarks
+from experiments.benchmarks import contest, flops, hypernet, hypernet_contest, hypernetwork, machine, page
 from experiments.benchmarks.clock import Timing
 from experiments.benchmarks.hypernet import Setting
 from experiments.benchmarks.hypernet_contest import Work
 from experiments.benchmarks.pieces import HypernetPieces
-from hyperforget_jax.cli import arguments as command
+from hyperforget_jax.cli import arguments
 from hyperforget_jax.config import (
     ClassifierConfig,
     CodecConfig,
@@ -32,13 +31,12 @@ from hyperforget_jax.config import (
     SamplingConfig,
     TrainingConfig,
 )
-from hyperforget_jax.diffusion import samplers as sampler
-from hyperforget_jax.diffusion import schedule
+from hyperforget_jax.diffusion import samplers, schedule
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline.run import Run, start
 from hyperforget_jax.weights.layout import TokenLayout
 
-pytestmark = pytest.mark.usefixtures("haste")  # nothing here is timed
+pytestmark = pytest.mark.usefixtures("fast_compile")  # nothing here is timed
 needs_torch = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="PyTorch is not installed: pip install -e '.[bench]'"
 )
@@ -65,7 +63,7 @@ def config_of(folder: Path) -> Config:
         workdir=str(folder),
         classifier=ClassifierConfig(hidden=(3,)),
         codec=CodecConfig(basis_size=5),
-        hypernetwork=HypernetworkConfig(width=8, depth=2, heads=2, frequencies=3),
+        hypernetwork=HypernetworkConfig(hidden_size=8, depth=2, num_heads=2, frequencies=3),
         training=TrainingConfig(
             steps=20, warmup_steps=1, batch_size=6, clip_norm=0.1, learning_rate=1e-2, weight_decay=5.0
         ),
@@ -114,7 +112,7 @@ def products(jaxpr: Any) -> Iterator[int]:
 def test_flops_of_a_forward_pass_are_those_of_the_programs_products(
     setting: Setting, kind: str, means: str
 ) -> None:
-    sized = setting.changed(kind=kind, conditioning=means, mlp_ratio=3, depth=3, width=12)
+    sized = setting.changed(kind=kind, conditioning=means, mlp_ratio=3, depth=3, hidden_size=12)
     noisy, condition = hypernet.batch(sized, 7)
     params = jax.eval_shape(sized.transformer.init, jax.random.key(0))
     program = jax.make_jaxpr(sized.transformer.apply)(params, noisy, jnp.zeros(7, jnp.int32), condition)
@@ -122,7 +120,7 @@ def test_flops_of_a_forward_pass_are_those_of_the_programs_products(
 
 
 def test_flops_of_a_forward_pass_by_hand() -> None:
-    config = HypernetworkConfig(width=256, depth=4, heads=4, frequencies=16)
+    config = HypernetworkConfig(hidden_size=256, depth=4, num_heads=4, frequencies=16)
     layout = TokenLayout(np.ones((8, 138), np.bool_), (0,) * 7 + (1,), (0,) * 7 + (1,))
     blocks = 4 * (8 * (24 * 256**2 + 4 * 8 * 256) + 12 * 256**2)
     embedders = 2 * (256 * 256 + 256 * 256) + 2 * (340 * 256 + 256 * 256)
@@ -135,7 +133,8 @@ def test_contenders_count_their_own_work(setting: Setting) -> None:
     trained = hypernet_contest.training(hypernet, setting, TINY)
     sampled = hypernet_contest.sampling(hypernet, setting)
     guided = replace(
-        setting, config=replace(setting.config, sampling=SamplingConfig(steps=4, batch_size=5, guidance=2.0))
+        setting,
+        config=replace(setting.config, sampling=SamplingConfig(steps=4, batch_size=5, guidance_scale=2.0)),
     )
     assert (trained.made, trained.flops) == (2, 2 * 6 * 3 * one)
     assert (sampled.made, sampled.flops) == (5, 5 * 4 * one)
@@ -191,8 +190,8 @@ def test_a_piece_of_sampling_makes_classifiers(setting: Setting, kind: str) -> N
 
 
 def test_the_default_setting_is_the_ten_class_classifier_in_25_steps() -> None:
-    config = bench_hypernet.get_config()
-    command.check(config)
+    config = hypernetwork.get_config()
+    arguments.check(config)
     assert (config.classifier.hidden, len(config.data.classes)) == ((7,), 10)
     assert (config.sampling.sampler, config.sampling.steps) == ("ddim", 25)
 
@@ -208,7 +207,7 @@ def test_only_one_size_is_varied_at_a_time_around_the_default(setting: Setting) 
     resized = hypernet_contest.resized(setting, tables["tokens"][2])
     assert (resized.layout.num_tokens, resized.layout.width, resized.layout.kinds[-2:]) == (16, 5 + 4, (0, 1))
     assert resized.layout.mask[-1].sum() == 4
-    assert (resized.config.hypernetwork.width, resized.config.training.batch_size) == (256, 256)
+    assert (resized.config.hypernetwork.hidden_size, resized.config.training.batch_size) == (256, 256)
 
 
 # PyTorch.
@@ -219,7 +218,7 @@ def test_with_our_parameters_pytorch_is_the_same_function(setting: Setting) -> N
     from experiments.benchmarks import torch_hypernet
 
     assert torch_hypernet.difference(setting, 8) < 1e-4
-    params = hypernet.shaken(setting)
+    params = hypernet.perturbed(setting)
     assert all(float(jnp.abs(leaf).max()) > 0.0 for leaf in jax.tree.leaves(params))
     model = torch_hypernet.model(setting, params)
     ours = sum(leaf.size for leaf in jax.tree.leaves(params))
@@ -233,7 +232,7 @@ def test_the_agreement_is_not_that_of_outputs_near_zero(setting: Setting) -> Non
 
     from experiments.benchmarks import torch_hypernet
 
-    params = jax.tree.map(lambda leaf: 10.0 * leaf, hypernet.shaken(setting))
+    params = jax.tree.map(lambda leaf: 10.0 * leaf, hypernet.perturbed(setting))
     noisy, condition = hypernet.batch(setting, 8)
     times = jnp.arange(8) * 120
     expected = jax.jit(setting.transformer.apply)(params, noisy, times, condition)
@@ -249,7 +248,7 @@ def test_the_agreement_is_not_that_of_outputs_near_zero(setting: Setting) -> Non
 def test_parameters_of_another_size_are_refused(setting: Setting) -> None:
     from experiments.benchmarks import torch_hypernet
 
-    params = hypernet.shaken(setting)
+    params = hypernet.perturbed(setting)
     with pytest.raises(RuntimeError, match="size mismatch"):
         torch_hypernet.model(setting.changed(mlp_ratio=2), params)
     with pytest.raises(RuntimeError, match="Missing key"):
@@ -271,7 +270,7 @@ def test_pytorch_trains_to_the_same_parameters_and_averages(setting: Setting) ->
     """Objective, clipping, decay of matrices, warm-up, cosine and moving average are those of ours."""
     from experiments.benchmarks import torch_hypernet
 
-    params, key = hypernet.shaken(setting), jax.random.key(3)
+    params, key = hypernet.perturbed(setting), jax.random.key(3)
     step, examples = hypernet.stepper(setting), hypernet.batch(setting, 6)
     trainer = torch_hypernet.Trainer(setting, params)
     state = hypernet.start(setting)._replace(params=params, ema=jax.tree.map(jnp.copy, params))
@@ -304,12 +303,12 @@ def without_key_bias(params: Any) -> Any:
 def test_pytorch_samples_the_same_tokens_from_the_same_noise(setting: Setting) -> None:
     from experiments.benchmarks import torch_hypernet
 
-    params, config = hypernet.shaken(setting), setting.config
+    params, config = hypernet.perturbed(setting), setting.config
     _, condition = hypernet.batch(setting, 5)
     keys = jax.random.split(jax.random.key(7), 5)
 
     def ours(keys: jax.Array) -> jax.Array:
-        return sampler.sample(
+        return samplers.sample(
             lambda noisy, times: setting.transformer.apply(params, noisy, times, condition),
             schedule.make(config.diffusion),
             config.diffusion,
@@ -333,7 +332,7 @@ def test_in_bfloat16_pytorch_is_near_ours_in_float32(setting: Setting) -> None:
     from experiments.benchmarks import torch_hypernet
 
     half = setting.changed(dtype="bfloat16")
-    params = hypernet.shaken(setting)
+    params = hypernet.perturbed(setting)
     noisy, condition = hypernet.batch(setting, 8)
     inputs = [torch_hypernet.tensor(values) for values in (noisy, jnp.arange(8), condition.target)]
     network = torch_hypernet.model(half, params)
@@ -360,8 +359,8 @@ def test_in_bfloat16_pytorch_is_near_ours_in_float32(setting: Setting) -> None:
 def test_a_setting_that_pytorch_does_not_know_is_measured_without_it(
     job: Run, override: str, words: str
 ) -> None:
-    changed = replace(job, config=command.parse(job.config, [override]))
-    assert bench_hypernet.load_torch(changed) is None
+    changed = replace(job, config=arguments.parse(job.config, [override]))
+    assert hypernetwork.load_torch(changed) is None
     assert f"PyTorch is left out: its transformer has {words}" in printed(job)
 
 
@@ -369,10 +368,10 @@ def test_a_setting_that_pytorch_does_not_know_is_measured_without_it(
 def test_different_functions_are_refused(job: Run, setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     from experiments.benchmarks import torch_hypernet
 
-    assert bench_hypernet.compare(job, setting, torch_hypernet) < 1e-4
+    assert hypernetwork.compare(job, setting, torch_hypernet) < 1e-4
     monkeypatch.setattr(torch_hypernet, "difference", lambda setting, networks: 0.5)
     with pytest.raises(HyperForgetError, match=r"differ by 5\.0e-01 with equal parameters, at most 0\.0001"):
-        bench_hypernet.compare(job, setting, torch_hypernet)
+        hypernetwork.compare(job, setting, torch_hypernet)
 
 
 # The whole.
@@ -391,7 +390,7 @@ def printed(job: Run) -> list[str]:
 
 
 def test_the_last_line_is_json_with_the_promised_figures(shallow: Run) -> None:
-    bench_hypernet.run(shallow, TINY)
+    hypernetwork.run(shallow, TINY)
     lines = printed(shallow)
     result = json.loads(lines[-1])
     assert json.loads((shallow.folder / "bench_hypernet.json").read_text()) == result
@@ -430,8 +429,8 @@ def test_without_pytorch_the_rest_is_measured_and_a_line_says_so(
     monkeypatch.setitem(sys.modules, "torch", None)
     for name in ("torch_hypernet", "torch_transformer"):
         monkeypatch.delitem(sys.modules, f"experiments.benchmarks.{name}", raising=False)
-        monkeypatch.delattr(bench, name, raising=False)
-    bench_hypernet.run(shallow, TINY)
+        monkeypatch.delattr(benchmarks, name, raising=False)
+    hypernetwork.run(shallow, TINY)
     lines = printed(shallow)
     assert "PyTorch is not installed, it is left out: pip install -e '.[bench]'" in lines
     result = json.loads(lines[-1])
@@ -441,11 +440,11 @@ def test_without_pytorch_the_rest_is_measured_and_a_line_says_so(
 
 
 def test_heads_that_do_not_divide_a_width_of_the_table_are_refused(job: Run) -> None:
-    odd = replace(job.config, hypernetwork=replace(job.config.hypernetwork, width=9, heads=3))
+    odd = replace(job.config, hypernetwork=replace(job.config.hypernetwork, hidden_size=9, num_heads=3))
     with pytest.raises(
         HyperForgetError, match=r"hypernetwork\.heads 3 do not divide 8, a width in the table"
     ):
-        bench_hypernet.run(replace(job, config=odd), TINY)
+        hypernetwork.run(replace(job, config=odd), TINY)
 
 
 def test_a_markdown_table_by_hand() -> None:

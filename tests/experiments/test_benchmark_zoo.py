@@ -13,21 +13,20 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from experiments import benchmarks as bench
-from experiments.benchmarks import clock, contest, flops, growth, machine, naive_vmap, ours, task
-from experiments.benchmarks import zoo as bench_zoo
+from experiments import benchmarks
+from experiments.benchmarks import clock, contest, flops, growth, machine, naive_vmap, ours, task, zoo
 from experiments.benchmarks.clock import Timing
 from experiments.benchmarks.contest import Contender
 from experiments.benchmarks.pieces import Pieces
 from experiments.benchmarks.task import Task
 from hyperforget_jax import classifier
-from hyperforget_jax.cli import arguments as command
+from hyperforget_jax.cli import arguments
 from hyperforget_jax.config import ClassifierConfig, Config, DataConfig, ZooConfig
 from hyperforget_jax.pipeline.run import Run, start
 from hyperforget_jax.weights.layout import flatten, unflatten
 from hyperforget_jax.zoo import train
 
-pytestmark = pytest.mark.usefixtures("haste")  # nothing here is timed
+pytestmark = pytest.mark.usefixtures("fast_compile")  # nothing here is timed
 
 TINY = Pieces(
     rounds=2,
@@ -72,7 +71,9 @@ def setting(folder: Path) -> Config:
 
 @pytest.fixture
 def job(tmp_path: Path) -> Run:
-    return start(setting(tmp_path), Console(file=io.StringIO(), width=200), "python -m experiments.benchmarks.zoo")
+    return start(
+        setting(tmp_path), Console(file=io.StringIO(), width=200), "python -m experiments.benchmarks.zoo"
+    )
 
 
 @pytest.fixture
@@ -83,12 +84,12 @@ def block(job: Run) -> Task:
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """The ten-class setting at a size for tests, and one thread for PyTorch: more are slow where many processes share the cores."""
-    full = bench_zoo.ten_classes
+    full = zoo.ten_classes
 
     def small(config: Config) -> Config:
         return replace(full(config), classifier=ClassifierConfig(hidden=(3,)), zoo=config.zoo)
 
-    monkeypatch.setattr(bench_zoo, "ten_classes", small)
+    monkeypatch.setattr(zoo, "ten_classes", small)
     monkeypatch.setattr(machine, "cores", lambda: 1)
 
 
@@ -246,7 +247,7 @@ def test_a_checkpoint_of_pytorch_is_flattened_as_ours(block: Task) -> None:
 
 def told(job: Run) -> list[str]:
     """Runs the benchmark on tiny pieces and returns the lines that it prints."""
-    bench_zoo.run(job, TINY)
+    zoo.run(job, TINY)
     assert isinstance(job.console.file, io.StringIO)
     return job.console.file.getvalue().splitlines()
 
@@ -288,7 +289,7 @@ def test_without_pytorch_the_rest_is_measured_and_a_line_says_so(
     monkeypatch.setitem(sys.modules, "torch", None)
     for name in ("torch_runs", "torch_loop"):
         monkeypatch.delitem(sys.modules, f"experiments.benchmarks.{name}", raising=False)
-        monkeypatch.delattr(bench, name, raising=False)
+        monkeypatch.delattr(benchmarks, name, raising=False)
     lines = told(job)
     assert "PyTorch is not installed, its loop is left out: pip install -e '.[bench]'" in lines
     result = json.loads(lines[-1])
@@ -308,14 +309,14 @@ def test_only_one_size_is_varied_at_a_time() -> None:
 
 
 def test_the_settings_are_those_of_the_zoos() -> None:
-    config = replace(bench_zoo.get_config(), data=DataConfig(name="mnist", dir="there", validation_size=5000))
-    command.check(bench_zoo.get_config())
+    config = replace(zoo.get_config(), data=DataConfig(name="mnist", dir="there", validation_size=5000))
+    arguments.check(zoo.get_config())
     assert (config.zoo.runs_per_block, config.zoo.snapshots, config.classifier.hidden) == (512, 150, (2,))
 
 
 def test_the_ten_class_setting_uses_the_same_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    config = replace(bench_zoo.get_config(), seed=7)
-    other = bench_zoo.ten_classes(replace(config, data=replace(config.data, dir="there")))
+    config = replace(zoo.get_config(), seed=7)
+    other = zoo.ten_classes(replace(config, data=replace(config.data, dir="there")))
     assert (other.seed, other.data.dir, other.data.classes) == (7, "there", tuple(range(10)))
     assert (other.classifier.hidden, other.zoo.runs_per_block) == ((7,), 128)

@@ -20,13 +20,12 @@ from experiments import gpt
 from hyperforget_jax import classifier
 from hyperforget_jax.config import Config, flatten
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.pipeline import alignment as align
-from hyperforget_jax.pipeline import training as stages
+from hyperforget_jax.pipeline import alignment, training
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.report import figures, gpt_figures, gpt_tables
 from hyperforget_jax.report.gpt_figures import Followed
 from hyperforget_jax.report.style import RC
-from hyperforget_jax.runtime import artifacts as records
+from hyperforget_jax.runtime import artifacts
 from hyperforget_jax.zoo.storage import Zoo
 from tests.small_run import on_paper, printed
 
@@ -56,7 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def known(folder: Path) -> Zoo:
     """The training part of its zoo."""
     job = on_paper(tiny(folder))
-    return stages.make_zoo(job).split(job.config.zoo.runs, job.config.zoo.validation_share)[0]
+    return training.make_zoo(job).split(job.config.zoo.runs, job.config.zoo.validation_share)[0]
 
 
 def variant(folder: Path, name: str) -> Run:
@@ -68,7 +67,7 @@ def variant(folder: Path, name: str) -> Run:
 
 
 def test_it_leaves_its_rows_figures_and_page(folder: Path) -> None:
-    rows = records.read_rows(folder / "gpt.jsonl")
+    rows = artifacts.read_rows(folder / "gpt.jsonl")
     assert list(dict.fromkeys(row["method"] for row in rows)) == FOLDERS
     for name in FOLDERS:
         ours = [row for row in rows if row["method"] == name]
@@ -92,10 +91,10 @@ def test_it_leaves_its_rows_figures_and_page(folder: Path) -> None:
 
 
 def test_every_hypernetwork_has_its_folder_and_all_share_one_zoo(folder: Path) -> None:
-    manifests = {str(path.parent.relative_to(folder)) for path in folder.rglob(records.MANIFEST)}
+    manifests = {str(path.parent.relative_to(folder)) for path in folder.rglob(artifacts.MANIFEST)}
     assert manifests == {"zoo/block-00000", "zoo/block-00001", *(f"{name}/hypernetwork" for name in FOLDERS)}
     for name in FOLDERS:
-        curve = records.read_rows(folder / name / "training" / "alignment_curve.jsonl")
+        curve = artifacts.read_rows(folder / name / "training" / "alignment_curve.jsonl")
         assert [row["step"] for row in curve] == [2, 4]
         assert all(set(row) == {"step", "r2", "pearson", "pivots"} for row in curve)
         assert all(-1.0 <= row["pearson"] <= 1.0 >= row["r2"] for row in curve)
@@ -188,11 +187,11 @@ def test_a_sweep_observes_the_metric_of_what_is_generated(
         return jax.tree.map(jnp.zeros_like, drawn)
 
     grid, families = gpt.grid_of(each, known), jax.random.split(jax.random.key(0), 2)
-    sweep = align.follow(each, grid, 0, zeros, families, on_device(each.dataset.test), lambda count: None)
+    sweep = alignment.follow(each, grid, 0, zeros, families, on_device(each.dataset.test), lambda count: None)
     np.testing.assert_allclose(sweep.observed, np.full((2, 4), expected), rtol=1e-6)
     np.testing.assert_array_equal(sweep.targets, grid.prompts[:, 0])
-    assert align.means(each, sweep)["pearson"] == 0.0
-    assert align.means(each, sweep)["r2"] <= 0.0
+    assert alignment.means(each, sweep)["pearson"] == 0.0
+    assert alignment.means(each, sweep)["r2"] <= 0.0
 
 
 # Refusals.

@@ -22,13 +22,15 @@ from sklearn.metrics import roc_auc_score
 
 import configs.gpt
 from configs import smoke_dihyfo1, smoke_dihyfo2
-from experiments import all_forget_sets as subsets
-from experiments import beyond
-from experiments import cost as costs
-from experiments import generator_baselines as rivals
-from experiments import membership_attacks as attacks
-from experiments import paper_figures as drawings
-from experiments import paper_values as printed
+from experiments import (
+    all_forget_sets,
+    beyond,
+    cost,
+    generator_baselines,
+    membership_attacks,
+    paper_figures,
+    paper_values,
+)
 from experiments.made import SETTINGS, Made, Runs
 from experiments.reproduce import main
 from experiments.targets import TARGETS
@@ -36,15 +38,11 @@ from hyperforget_jax import classifier
 from hyperforget_jax.config import Config, LoaderConfig, TaskConfig
 from hyperforget_jax.diffusion.hypernetwork import Hypernetwork
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.pipeline import cache as once
-from hyperforget_jax.pipeline import paper_protocol as protocols
-from hyperforget_jax.pipeline import report as pictures
+from hyperforget_jax.pipeline import cache, paper_protocol, report, unlearning, workdir
 from hyperforget_jax.pipeline import training as stages
-from hyperforget_jax.pipeline import unlearning as replies
-from hyperforget_jax.pipeline import workdir
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.report import paper_tables
-from hyperforget_jax.runtime import artifacts as records
+from hyperforget_jax.runtime import artifacts
 from hyperforget_jax.unlearn import retrieval
 from hyperforget_jax.zoo.storage import Zoo
 from tests.small_run import on_paper, tiny
@@ -122,10 +120,10 @@ class Finished(NamedTuple):
 def few() -> Iterator[None]:
     """Few rivals, one further seed, no pictures in a run's own page; clouds of every forget set in more groups than one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rivals, "NETWORKS", 8)
+        patch.setattr(generator_baselines, "NETWORKS", 8)
         patch.setattr(beyond, "SEEDS", (1,))
-        patch.setattr(pictures, "draw", lambda *measured: [])
-        patch.setattr(subsets, "AT_ONCE", 2)
+        patch.setattr(report, "draw", lambda *measured: [])
+        patch.setattr(all_forget_sets, "AT_ONCE", 2)
         patch.setattr(configs.gpt, "get_config", one_number)
         yield
 
@@ -188,7 +186,7 @@ PRINTED = {
 
 @pytest.mark.parametrize(("which", "count"), [(1, 27), (2, 24), (3, 18), (4, 16), (5, 50)])
 def test_every_printed_value_is_there_once(which: int, count: int) -> None:
-    rows = printed.table(which)
+    rows = paper_values.table(which)
     keys = [json.dumps({name: each for name, each in row.items() if name != "value"}) for row in rows]
     assert len(rows) == len(set(keys)) == count
     assert {row["dataset"] for row in rows} == {"mnist" if which < 3 else "mnist4"}
@@ -200,7 +198,7 @@ def test_the_printed_values_are_those_of_the_paper(which: int, metric: str) -> N
     columns = [(method, forget) for method in ("dihyfo1", "dihyfo2", "retrain") for forget in sets]
     found = {
         (row["method"], tuple(row["forget_set"])): row["value"]
-        for row in printed.table(which)
+        for row in paper_values.table(which)
         if row["metric"] == metric
     }
     assert found == dict(zip(columns, values, strict=False))
@@ -211,7 +209,7 @@ def test_the_printed_families_have_the_printed_averages() -> None:
         ("alignment_r2", {0: -6.4499, 17: -1.8833, 19: -10.7378, 23: 0.9187}, -0.4911),
         ("alignment_pearson", {0: 0.4931, 17: -0.2664, 19: -0.1768, 23: 0.9683}, 0.7968),
     ):
-        found = {row["family"]: row["value"] for row in printed.table(5) if row["metric"] == metric}
+        found = {row["family"]: row["value"] for row in paper_values.table(5) if row["metric"] == metric}
         assert found.pop(None) == average
         assert list(found) == list(range(24))
         assert {family: found[family] for family in known} == known
@@ -229,7 +227,7 @@ def test_the_settings_can_serve_their_tables() -> None:
         for config in configs:
             assert set(sets) <= set(config.task.forget_sets)
             assert config.training.alignment_every > 0
-            assert config.request.best == 5
+            assert config.request.num_selected == 5
             assert config.reference.seeds >= 32
 
 
@@ -324,7 +322,7 @@ def test_a_table_holds_the_values_of_the_runs(
         forget = [int(label) for label in line["forget_set"].split("-")]
         about: dict[str, Any] = {"forget_set": forget, "metric": line["metric"]}
         method = line["method"]
-        strict, theirs = made[method].rows, protocols.rows(made[method].run)
+        strict, theirs = made[method].rows, paper_protocol.rows(made[method].run)
         expected = {
             "strict": value_of(strict, **about, method=method, selection="best", statistic="mean"),
             "paper": value_of(theirs, **about, method=method, selection="best", statistic="mean"),
@@ -366,8 +364,8 @@ def test_agreement_counts_the_best_network_against_the_median_retrained_one(
     made: dict[str, Made], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn = list[Any]()
-    monkeypatch.setattr(drawings.paper_figures, "agreement", drawn.extend)
-    drawings.agreement(8, "mnist4", "dihyfo2", SimpleNamespace(one=lambda *names: made["dihyfo2"]))  # type: ignore[arg-type]
+    monkeypatch.setattr(paper_figures.paper_figures, "agreement", drawn.extend)
+    paper_figures.agreement(8, "mnist4", "dihyfo2", SimpleNamespace(one=lambda *names: made["dihyfo2"]))  # type: ignore[arg-type]
     one, test = made["dihyfo2"], made["dihyfo2"].run.dataset.test
     for index, (found, forget) in enumerate(zip(drawn, TWO, strict=True)):
         assert (found.forget_set, found.classes) == (forget, (0, 1, 2, 3))
@@ -393,12 +391,14 @@ def test_without_alignment_during_training_its_figure_is_refused(tmp_path: Path)
     with pytest.raises(
         HyperForgetError, match=r"fig12 shows alignment during training.*training\.alignment_every"
     ):
-        drawings.evolution(12, "mnist4", "dihyfo1", runs)
+        paper_figures.evolution(12, "mnist4", "dihyfo1", runs)
 
 
 def test_g_pt_keeps_its_own_data_and_is_checked_before_anything_is_written(tmp_path: Path) -> None:
     overrides = ["--data.dir", str(tmp_path), "--training.steps", "7"]
-    runs = Runs(tmp_path / "runs", {}, overrides, Console(file=io.StringIO()), "python -m experiments.reproduce")
+    runs = Runs(
+        tmp_path / "runs", {}, overrides, Console(file=io.StringIO()), "python -m experiments.reproduce"
+    )
 
     def refuse(run: Run) -> None:
         assert run.config.training.steps == 7
@@ -464,11 +464,11 @@ def test_rows_are_measured_anew_when_a_constant_or_the_hypernetwork_has_changed(
         return [{"value": len(calls)}]
 
     def told(share: float) -> float:
-        (row,) = once.rows(run, "part", measured, share=share)
+        (row,) = cache.rows(run, "part", measured, share=share)
         return float(row["value"])
 
     assert [told(0.5), told(0.5), told(0.25), told(0.25)] == [1, 1, 2, 2]
-    manifest = tmp_path / "hypernetwork" / records.MANIFEST
+    manifest = tmp_path / "hypernetwork" / artifacts.MANIFEST
     manifest.write_text(manifest.read_text(encoding="utf-8") + "\n", encoding="utf-8")
     assert [told(0.25), told(0.25)] == [3, 3]
     (tmp_path / "part" / "results" / "results.jsonl").write_text('{"value": 9}\n', encoding="utf-8")
@@ -484,7 +484,7 @@ def test_all_sets_of_forgettable_classes_are_asked_for_but_never_every_class(
     pivots: tuple[int, ...], count: int, tmp_path: Path
 ) -> None:
     config = replace(tiny(tmp_path), task=TaskConfig(pivots=pivots, forget_sets=((2,),)))
-    found = subsets.every(on_paper(config))
+    found = all_forget_sets.every(on_paper(config))
     assert len({frozenset(each) for each in found}) == len(found) == count
     assert all(0 < len(each) < 4 and not set(each) & set(pivots) for each in found)
     assert found == sorted(found, key=lambda each: (len(each), each))
@@ -494,13 +494,13 @@ def test_the_classes_are_told_by_their_labels(tmp_path: Path) -> None:
     base = tiny(tmp_path)
     data = replace(base.data, classes=(7, 5, 3))
     config = replace(base, data=data, task=TaskConfig(pivots=(5,), forget_sets=((7,),)))
-    assert subsets.every(on_paper(config)) == [(7,), (3,), (7, 3)]
+    assert all_forget_sets.every(on_paper(config)) == [(7,), (3,), (7, 3)]
 
 
 def test_the_page_of_every_forget_set_names_the_worst(finished: Finished) -> None:
     found = lines_of(finished, "subsets-mnist4-dihyfo2")
     assert [line["forget_set"] for line in found] == ["2", "3", "2-3"]
-    rows = records.read_rows(finished.folder / "mnist4_dihyfo2" / "subsets" / "results" / "results.jsonl")
+    rows = artifacts.read_rows(finished.folder / "mnist4_dihyfo2" / "subsets" / "results" / "results.jsonl")
     for line in found:
         about = {"forget_set": [int(label) for label in line["forget_set"].split("-")]}
         selected = value_of(rows, **about, metric="retain_accuracy", selection="best", statistic="mean")
@@ -523,7 +523,7 @@ def test_a_missing_group_of_clouds_is_made_again_alone_and_equal(
     groups = ("2_3", "2-3")
     assert {path.name for path in (ours / "reference").iterdir()} == {*groups}
     for group in groups:
-        records.verify(ours / "reference" / group)
+        artifacts.verify(ours / "reference" / group)
     shutil.rmtree(ours / "reference" / "2-3")
     config = small(smoke_dihyfo2.get_config())
     task = replace(config.task, forget_sets=((2,), (3,), (2, 3)))
@@ -534,9 +534,9 @@ def test_a_missing_group_of_clouds_is_made_again_alone_and_equal(
         trained.append(forget_sets)
         return retrain(key, training, forget_sets, *others)
 
-    retrain = subsets.retrain
-    monkeypatch.setattr(subsets, "retrain", counted)
-    clouds = subsets.clouds(run)
+    retrain = all_forget_sets.retrain
+    monkeypatch.setattr(all_forget_sets, "retrain", counted)
+    clouds = all_forget_sets.clouds(run)
     assert trained == [[(2, 3)]]
     assert {leaf.shape[:2] for leaf in jax.tree.leaves(clouds)} == {(3, config.reference.seeds)}
     for group in groups:
@@ -553,16 +553,18 @@ def test_a_missing_group_of_clouds_is_made_again_alone_and_equal(
 @pytest.mark.parametrize("method", ["dihyfo1", "dihyfo2"])
 def test_under_the_papers_protocol_the_best_on_test_are_selected(made: dict[str, Made], method: str) -> None:
     run = made[method].run
-    rows, test = protocols.rows(run), run.dataset.test
+    rows, test = paper_protocol.rows(run), run.dataset.test
     assert {(row["protocol"], row["split"]) for row in rows} == {("paper", "test")}
     assert {row["protocol"] for row in made[method].rows} == {"strict"}
     for labels in TWO:
-        answer = replies.stored(replace(run, folder=run.folder / protocols.FOLDER), labels)
+        answer = unlearning.stored(replace(run, folder=run.folder / paper_protocol.FOLDER), labels)
         right = answers_of(answer.networks, test.images) == test.labels  # [N, n]
         forgotten = np.isin(test.labels, labels)
         retain, forget = right[:, ~forgotten].mean(1), right[:, forgotten].mean(1)
         worth = np.where(forget <= run.config.request.forget_tolerance, retain, 0.0)
-        np.testing.assert_array_equal(worth[answer.selected], np.sort(worth)[::-1][: run.config.request.best])
+        np.testing.assert_array_equal(
+            worth[answer.selected], np.sort(worth)[::-1][: run.config.request.num_selected]
+        )
         about: dict[str, Any] = {"forget_set": list(labels), "selection": "best", "statistic": "mean"}
         assert value_of(rows, **about, metric="retain_accuracy") == pytest.approx(
             retain[answer.selected].mean()
@@ -594,7 +596,7 @@ def known(made: dict[str, Made]) -> Known:
 def test_the_checkpoint_whose_losses_are_asked_for_comes_first(known: Known) -> None:
     losses = known.zoo.losses
     asked = losses[[0, 7, len(losses) - 1]]
-    found = rivals.closest(known.hypernetwork, known.zoo, asked, 5)
+    found = generator_baselines.closest(known.hypernetwork, known.zoo, asked, 5)
     assert found.shape == (3, 5)
     np.testing.assert_array_equal(losses[found[:, 0]], asked)
     logs = np.log(losses.astype(np.float64) + known.run.config.hypernetwork.loss_floor)
@@ -606,13 +608,13 @@ def test_the_checkpoint_whose_losses_are_asked_for_comes_first(known: Known) -> 
 
 def test_no_more_checkpoints_are_found_than_there_are(known: Known) -> None:
     few = known.zoo.spaced(3)
-    assert sorted(rivals.closest(known.hypernetwork, few, few.losses[:1], 9)[0]) == [0, 1, 2]
+    assert sorted(generator_baselines.closest(known.hypernetwork, few, few.losses[:1], 9)[0]) == [0, 1, 2]
 
 
 def test_every_rival_has_its_networks(known: Known) -> None:
     prompt = known.zoo.losses[5]
-    found = rivals.of_prompt(known.run, known.hypernetwork, known.zoo, prompt)
-    again = rivals.of_prompt(known.run, known.hypernetwork, known.zoo, prompt)
+    found = generator_baselines.of_prompt(known.run, known.hypernetwork, known.zoo, prompt)
+    again = generator_baselines.of_prompt(known.run, known.hypernetwork, known.zoo, prompt)
     jax.tree.map(np.testing.assert_array_equal, found, again)
     assert list(found) == ["retrieval", "noise", "average"]
     sizes = known.run.sizes
@@ -620,15 +622,17 @@ def test_every_rival_has_its_networks(known: Known) -> None:
         shapes = [(layer["w"].shape, layer["b"].shape) for layer in networks]
         widths = zip(sizes[1:], sizes[:-1], strict=True)
         assert shapes == [((8, out, into), (8, out)) for out, into in widths]
-    rows = rivals.closest(known.hypernetwork, known.zoo, prompt[None], 8 * rivals.NEIGHBOURS)[0]
-    taken = rivals.networks_of(known.run, known.zoo, rows)
+    rows = generator_baselines.closest(
+        known.hypernetwork, known.zoo, prompt[None], 8 * generator_baselines.NEIGHBOURS
+    )[0]
+    taken = generator_baselines.networks_of(known.run, known.zoo, rows)
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, b[:8]), found["retrieval"], taken)
     for ours, theirs in zip(
         jax.tree.leaves(found["noise"]), jax.tree.leaves(found["retrieval"]), strict=True
     ):
         noise, axes = np.asarray(ours - theirs), tuple(range(1, theirs.ndim))
         share = np.sqrt(np.square(noise).mean(axes) / np.square(np.asarray(theirs)).mean(axes))
-        assert np.sqrt(np.square(share).mean()) == pytest.approx(rivals.NOISE, rel=0.5)
+        assert np.sqrt(np.square(share).mean()) == pytest.approx(generator_baselines.NOISE, rel=0.5)
     group = jax.tree.map(lambda leaf: leaf[5:10], taken)
     second = jax.tree.map(lambda leaf: leaf[1], found["average"])
     jax.tree.map(np.testing.assert_array_equal, second, retrieval.averaged(group))
@@ -672,7 +676,7 @@ def test_a_network_has_failed_that_remembers_or_has_lost_what_it_was_to_keep(
         np.asarray(classifier.class_scores_of_many(each, *on_device(one.run.dataset.test))[1])
         for each in (networks, cloud)
     )
-    assert rivals.failed(one.run, (2,), ours, theirs) == (8 - kept) / 8
+    assert generator_baselines.failed(one.run, (2,), ours, theirs) == (8 - kept) / 8
 
 
 # Attackers.
@@ -681,7 +685,7 @@ def test_a_network_has_failed_that_remembers_or_has_lost_what_it_was_to_keep(
 def test_every_attacker_tells_of_ours_and_of_the_cloud(finished: Finished, made: dict[str, Made]) -> None:
     found = lines_of(finished, "attacks-mnist4-dihyfo1")
     assert [(line["forget_set"], line["metric"]) for line in found] == [
-        (forget, metric) for forget in ("2", "2-3") for metric in attacks.NAMES
+        (forget, metric) for forget in ("2", "2-3") for metric in membership_attacks.NAMES
     ]
     one = made["dihyfo1"]
     train, test = one.run.dataset.train, one.run.dataset.test
@@ -720,7 +724,7 @@ def test_further_seeds_are_trained_on_the_same_zoo_and_stand_beside_the_first(
     assert len(found) == 2 * 3 + 2 * 2
     about: dict[str, Any] = {"forget_set": [2, 3], "metric": "retain_accuracy", "statistic": "mean"}
     values = [
-        value_of(records.read_rows(place / "results.jsonl"), **about, method="dihyfo2", selection="best")
+        value_of(artifacts.read_rows(place / "results.jsonl"), **about, method="dihyfo2", selection="best")
         for place in (first, again)
     ]
     line = found["{2, 3}, retain, selected, mean"]
@@ -744,7 +748,7 @@ def test_what_a_pivot_forbids_is_a_dash_beside_fewer_pivots(finished: Finished) 
     for forget, line in found.items():
         assert (line["selected, pivots {0, 1}"] == "") == (forget != "{2}")
     for name, pivots in (("mnist4", "pivots {0, 1}"), ("mnist4_nopivots", "no pivots")):
-        rows = records.read_rows(finished.folder / f"{name}_dihyfo2" / "results.jsonl")
+        rows = artifacts.read_rows(finished.folder / f"{name}_dihyfo2" / "results.jsonl")
         about: dict[str, Any] = {"forget_set": [2], "metric": "retain_accuracy"}
         selected = value_of(rows, **about, selection="best", statistic="mean")
         cloud = value_of(rows, **about, method="retrain", statistic="median")
@@ -774,8 +778,8 @@ def costly(folder: Path, sample: float, retraining: float, **stage_seconds: floa
     """A run whose seconds are told by its files."""
     folder.mkdir(exist_ok=True)
     rows = [{"stage": stage.replace("_", "-"), "seconds": told} for stage, told in stage_seconds.items()]
-    records.write_rows(folder / "costs.jsonl", rows)
-    (folder / costs.FILE).write_text(json.dumps({"sample": sample, "retraining": retraining}))
+    artifacts.write_rows(folder / "costs.jsonl", rows)
+    (folder / cost.FILE).write_text(json.dumps({"sample": sample, "retraining": retraining}))
     return on_paper(tiny(folder))
 
 
@@ -783,7 +787,7 @@ def test_it_breaks_even_where_requests_have_saved_what_it_took_to_train(tmp_path
     run = costly(
         tmp_path, 0.5, 2.0, zoo=30.0, hypernetwork=60.0, forget_2=2.0, forget_2_3=4.0, evaluation=9.0
     )
-    assert costs.of(run) == {
+    assert cost.of(run) == {
         **{"zoo": 30.0, "training": 60.0, "request": 3.0, "sample": 0.5, "retraining": 2.0},
         "break_even": (30.0 + 60.0) / (2.0 - 0.5),
     }
@@ -791,7 +795,7 @@ def test_it_breaks_even_where_requests_have_saved_what_it_took_to_train(tmp_path
 
 @pytest.mark.parametrize("sample", [2.0, 3.0])
 def test_it_never_breaks_even_if_sampling_takes_as_long_as_retraining(tmp_path: Path, sample: float) -> None:
-    assert costs.of(costly(tmp_path, sample, 2.0, hypernetwork=60.0, forget_2=2.0))["break_even"] is None
+    assert cost.of(costly(tmp_path, sample, 2.0, hypernetwork=60.0, forget_2=2.0))["break_even"] is None
 
 
 def test_a_shared_zoo_counts_with_the_seconds_of_the_run_that_made_it(tmp_path: Path) -> None:
@@ -799,7 +803,7 @@ def test_a_shared_zoo_counts_with_the_seconds_of_the_run_that_made_it(tmp_path: 
     run = costly(tmp_path / "second", 0.5, 2.0, hypernetwork=60.0, forget_2=2.0)
     for folder, zoo, break_even in ((tmp_path / "first" / "zoo", 30.0, 60.0), (tmp_path / "zoo", None, 40.0)):
         shared = replace(run.config, zoo=replace(run.config.zoo, folder=str(folder)))
-        found = costs.of(replace(run, config=shared))
+        found = cost.of(replace(run, config=shared))
         assert (found["zoo"], found["break_even"]) == (zoo, break_even)
 
 

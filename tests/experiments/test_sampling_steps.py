@@ -11,19 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import sampling_steps as samplers
+from experiments import sampling_steps
 from experiments.sampling_steps import SAMPLERS, Sampler
 from hyperforget_jax.cli import arguments as command
 from hyperforget_jax.config import Config, DiffusionConfig
-from hyperforget_jax.diffusion import serialization as store
-from hyperforget_jax.pipeline import sample_quality as ablation_parts
-from hyperforget_jax.pipeline import training as stages
-from hyperforget_jax.pipeline import unlearning as replies
+from hyperforget_jax.diffusion import serialization
+from hyperforget_jax.pipeline import sample_quality, training, unlearning
 from hyperforget_jax.pipeline.run import Run
-from hyperforget_jax.report import figures
-from hyperforget_jax.report import samplers as report
-from hyperforget_jax.runtime import artifacts as records
-from hyperforget_jax.runtime import prng as keys
+from hyperforget_jax.report import figures, samplers
+from hyperforget_jax.runtime import artifacts, prng
 from tests.small_run import on_paper, printed, tiny
 
 pytestmark = pytest.mark.usefixtures("programs")
@@ -46,7 +42,7 @@ def setting(folder: Path) -> Config:
 
 def work(folder: Path, tried: tuple[Sampler, ...]) -> str:
     """Tries samplers and returns what was printed."""
-    return printed(setting(folder), partial(samplers.run, tried=tried))
+    return printed(setting(folder), partial(sampling_steps.run, tried=tried))
 
 
 # The experiment.
@@ -67,7 +63,7 @@ def test_the_default_holds_shorter_samplers_against_the_papers() -> None:
 
 
 def test_every_sampler_has_its_row(finished: Path) -> None:
-    rows = records.read_rows(finished / "samplers.jsonl")
+    rows = artifacts.read_rows(finished / "samplers.jsonl")
     assert [(row["sampler"], row["steps"]) for row in rows] == list(TRIED)
     for row in rows:
         assert list(row) == [
@@ -100,23 +96,23 @@ def test_a_missing_row_is_measured_again_alone_and_tells_the_same(
 ) -> None:
     """All but the seconds; every sampler is asked with the chosen prompts, and the others' rows stay."""
     path, asked = finished / "samplers.jsonl", list[Any]()
-    stored, rows = path.read_bytes(), records.read_rows(path)
+    stored, rows = path.read_bytes(), artifacts.read_rows(path)
 
     def counted(run: Run, name: str, generate: Any, grids: Any, prompts: Any) -> dict[str, float]:
         asked.append((name, run.config.sampling.sampler, run.config.sampling.steps, prompts))
-        return ablation_parts.measure(run, name, generate, grids, prompts)
+        return sample_quality.measure(run, name, generate, grids, prompts)
 
-    monkeypatch.setattr(samplers, "measure", counted)
+    monkeypatch.setattr(sampling_steps, "measure", counted)
     try:
-        records.write_rows(path, rows[1:])
+        artifacts.write_rows(path, rows[1:])
         work(finished, TRIED)
-        found = records.read_rows(path)
+        found = artifacts.read_rows(path)
     finally:
         path.write_bytes(stored)
     ((name, sampler, steps, prompts),) = asked
     assert (name, sampler, steps) == ("ddpm 4", "ddpm", 4)
     run = on_paper(setting(finished))
-    answers = [replies.stored(run, labels) for labels in run.config.task.forget_sets]
+    answers = [unlearning.stored(run, labels) for labels in run.config.task.forget_sets]
     np.testing.assert_array_equal(prompts, [answer.candidates[answer.chosen] for answer in answers])
     assert found[0] == rows[1]
     for each in MEASURED:
@@ -128,17 +124,19 @@ def test_a_row_holds_medians_of_what_the_sampler_makes(finished: Path) -> None:
     run = on_paper(setting(finished))
     sampling = replace(run.config.sampling, sampler="ddim", steps=2)
     asking = replace(run, config=replace(run.config, sampling=sampling))
-    hypernetwork = store.load(finished / "hypernetwork", run.config.hypernetwork, run.config.diffusion)
-    answers = [replies.stored(run, labels) for labels in run.config.task.forget_sets]
+    hypernetwork = serialization.load(
+        finished / "hypernetwork", run.config.hypernetwork, run.config.diffusion
+    )
+    answers = [unlearning.stored(run, labels) for labels in run.config.task.forget_sets]
     count, test = run.config.request.samples, run.dataset.test
-    draws = jax.random.split(keys.stream(run.config.seed, "ablation"), 2 * count)
+    draws = jax.random.split(prng.stream(run.config.seed, "ablation"), 2 * count)
     prompts = np.repeat([answer.candidates[answer.chosen] for answer in answers], count, axis=0)
-    networks = stages.sampling(asking, hypernetwork)(draws, jnp.asarray(prompts), lambda made: None)
+    networks = training.sampling(asking, hypernetwork)(draws, jnp.asarray(prompts), lambda made: None)
     first, last = jax.tree.map(np.asarray, networks)
     hidden = np.maximum(np.einsum("nd,Nhd->Nnh", test.images, first["w"]) + first["b"][:, None], 0.0)
     logits = np.einsum("Nnh,Nkh->Nnk", hidden, last["w"]) + last["b"][:, None]
     right = (logits.argmax(-1) == test.labels).reshape(2, count, -1)
-    (row,) = (row for row in records.read_rows(finished / "samplers.jsonl") if row["sampler"] == "ddim")
+    (row,) = (row for row in artifacts.read_rows(finished / "samplers.jsonl") if row["sampler"] == "ddim")
     for each, labels in zip(right, run.config.task.forget_sets, strict=True):
         about, forgotten = "-".join(map(str, labels)), np.isin(test.labels, labels)
         assert row[f"retain_{about}"] == pytest.approx(np.median(each[:, ~forgotten].mean(1)), abs=1e-6)
@@ -155,7 +153,7 @@ def test_a_row_holds_medians_of_what_the_sampler_makes(finished: Path) -> None:
 def test_a_config_that_cannot_serve_every_sampler_is_refused_before_any_work(
     arguments: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    job, refuse = partial(samplers.run, tried=TRIED), partial(samplers.check, tried=TRIED)
+    job, refuse = partial(sampling_steps.run, tried=TRIED), partial(sampling_steps.check, tried=TRIED)
     config = replace(setting(tmp_path / "run"), sampling=replace(tiny(tmp_path).sampling, steps=1))
     assert command.main("tiny", config, job, arguments, refuse) == 2
     (line,) = capsys.readouterr().err.splitlines()
@@ -192,7 +190,7 @@ ROWS = [
 
 
 def test_a_summary_tells_what_is_lost_at_most_and_the_gain_in_speed() -> None:
-    assert report.summary(ROWS)[:2] == [
+    assert samplers.summary(ROWS)[:2] == [
         {
             "sampler": "ddpm 1000",
             **{"retain {2}": 0.75, "retain {2, 3}": 1.0, "forget {2}": 0.0, "forget {2, 3}": 0.25},
@@ -204,7 +202,7 @@ def test_a_summary_tells_what_is_lost_at_most_and_the_gain_in_speed() -> None:
             **{"most lost": 0.03125, "networks a second": 40.0, "times as fast": 20.0},
         },
     ]
-    last = report.summary(ROWS)[2]
+    last = samplers.summary(ROWS)[2]
     assert (last["most lost"], last["times as fast"]) == (
         0.0,
         256.0,
@@ -212,11 +210,11 @@ def test_a_summary_tells_what_is_lost_at_most_and_the_gain_in_speed() -> None:
 
 
 def test_what_is_gained_everywhere_is_a_negative_loss() -> None:
-    assert report.summary([ROWS[0], row("ddim", 5, 1.0, 1.125, 4.0)])[1]["most lost"] == -0.125
+    assert samplers.summary([ROWS[0], row("ddim", 5, 1.0, 1.125, 4.0)])[1]["most lost"] == -0.125
 
 
 def test_the_page_has_a_line_per_sampler_and_tells_the_device() -> None:
-    page = report.page(ROWS)
+    page = samplers.page(ROWS)
     heads, _, *body = [line[2:-2].split(" | ") for line in page.splitlines() if line.startswith("| ")]
     assert heads == [
         *("Sampler", "Retain {2}", "Retain {2, 3}", "Forget {2}", "Forget {2, 3}"),
@@ -232,7 +230,7 @@ def test_the_page_has_a_line_per_sampler_and_tells_the_device() -> None:
 
 
 def test_every_sampler_is_a_mark_with_its_name_in_the_panel_of_every_forget_set() -> None:
-    two, both = report.cost(ROWS).axes
+    two, both = samplers.cost(ROWS).axes
     for panel, name, values in ((two, "{2}", (0.75, 0.8125, 0.875)), (both, "{2, 3}", (1.0, 0.96875, 1.0))):
         (line,) = panel.lines
         np.testing.assert_allclose(line.get_xydata(), list(zip((2.0, 40.0, 512.0), values, strict=True)))
@@ -245,6 +243,6 @@ def test_every_sampler_is_a_mark_with_its_name_in_the_panel_of_every_forget_set(
 
 def test_the_same_figure_twice_is_the_same_bytes(tmp_path: Path) -> None:
     for name in ("first", "anew"):
-        figures.save(report.cost(ROWS), tmp_path, name)
+        figures.save(samplers.cost(ROWS), tmp_path, name)
     for ending in ("png", "svg"):
         assert (tmp_path / f"anew.{ending}").read_bytes() == (tmp_path / f"first.{ending}").read_bytes()

@@ -19,9 +19,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from configs import digits4_dihyfo2 as quickstart
+from configs import digits4_dihyfo2
 from configs import mnist4_base as mnist4
-from experiments import codec_roundtrip as roundtrip
+from experiments import codec_roundtrip
 from hyperforget_jax import data
 from hyperforget_jax.cli import arguments as command
 from hyperforget_jax.config import (
@@ -30,10 +30,8 @@ from hyperforget_jax.config import (
     DiffusionConfig,
     LoaderConfig,
 )
-from hyperforget_jax.pipeline import end_to_end as pipeline
-from hyperforget_jax.pipeline import training as stages
-from hyperforget_jax.pipeline import workdir
-from hyperforget_jax.runtime import artifacts as records
+from hyperforget_jax.pipeline import end_to_end, training, workdir
+from hyperforget_jax.runtime import artifacts
 from hyperforget_jax.weights import codec
 from hyperforget_jax.weights.layout import flatten
 from hyperforget_jax.zoo.memmap import Rows
@@ -46,7 +44,7 @@ CONFIGS = {
     path.stem: command.setting(path.stem)
     for path in sorted((ROOT / "configs").glob("*.py"))
     if path.stem != "__init__"
-} | {"quickstart all": quickstart.get_config("all")}
+} | {"quickstart all": digits4_dihyfo2.get_config("all")}
 FORGET_SETS = [[2], [3], [2, 3]]
 ACCURACIES = ["retain_accuracy", "forget_accuracy", "test_accuracy"]
 AGREEMENT = ["overlap_retain", "overlap_forget", "overlap_test", "phi_jsd", "phi_jsd_nat", "phi_badt", "mia"]
@@ -63,7 +61,7 @@ Table = list[dict[str, Any]]
 
 def run(config: Config) -> str:
     """Runs the path and returns what it printed."""
-    return printed(config, pipeline.run)
+    return printed(config, end_to_end.run)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +74,7 @@ def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def rows(straight: Path) -> Table:
-    return records.read_rows(straight / "results.jsonl")
+    return artifacts.read_rows(straight / "results.jsonl")
 
 
 def names(rows: Table, **wanted: Any) -> dict[str, set[str]]:
@@ -158,22 +156,22 @@ def test_pictures_report_and_tables_are_there(straight: Path) -> None:
     assert "{2, 3}" in (straight / "results.md").read_text()
 
 
-def test_artefacts_are_whole_and_tell_how_they_were_made(straight: Path) -> None:
-    manifests = sorted(path.parent for path in straight.rglob(records.MANIFEST))
+def test_artifacts_are_whole_and_tell_how_they_were_made(straight: Path) -> None:
+    manifests = sorted(path.parent for path in straight.rglob(artifacts.MANIFEST))
     places = [str(folder.relative_to(straight)) for folder in manifests]
     requests = [f"requests/forget-{name}" for name in ("2", "2-3", "3")]
     blocks = ["zoo/block-00000", "zoo/block-00001"]
     assert places == ["alignment", "hypernetwork", "reference", *requests, *blocks]
     flat = json.loads((straight / "config.json").read_text())
     for folder in manifests:
-        made_from = records.verify(folder)["made_from"]
+        made_from = artifacts.verify(folder)["made_from"]
         decides = workdir.zoo_identity(tiny(straight)) if folder.parent.name == "zoo" else flat
         assert {name: made_from[name] for name in decides} == decides
     assert list(straight.rglob("*.partial")) == []
 
 
 def test_every_stage_has_its_cost(straight: Path) -> None:
-    costs = records.read_rows(straight / "costs.jsonl")
+    costs = artifacts.read_rows(straight / "costs.jsonl")
     stages_run = {"zoo", "hypernetwork", "retrained cloud", "evaluation", "alignment"}
     assert {row["stage"] for row in costs} == stages_run | {"forget-2", "forget-3", "forget-2-3"}
     assert all(row["seconds"] > 0 for row in costs)
@@ -209,10 +207,10 @@ def test_dihyfo1_answers_the_same_requests_from_the_same_zoo(
         hypernetwork=replace(base.hypernetwork, kind="dihyfo1", conditioning="tokens"),
         diffusion=DiffusionConfig(class_dropout=0.1, full_dropout=0.1, weighting="min_snr"),
         training=replace(base.training, untrained=16),
-        sampling=replace(base.sampling, guidance=1.5),
+        sampling=replace(base.sampling, guidance_scale=1.5),
     )
     assert "zoo: reused from " in run(config)
-    ours = records.read_rows(tmp_path / "results.jsonl")
+    ours = artifacts.read_rows(tmp_path / "results.jsonl")
     assert all(math.isfinite(row["value"]) for row in ours)
 
     def about(table: Table) -> Table:
@@ -228,7 +226,7 @@ def test_dihyfo1_answers_the_same_requests_from_the_same_zoo(
 
 def test_another_seed_gives_other_networks(straight: Path, tmp_path: Path) -> None:
     config = tiny(tmp_path, seed=1)
-    zoo = stages.make_zoo(on_paper(config))
+    zoo = training.make_zoo(on_paper(config))
     block = np.load(straight / "zoo" / "block-00000" / "weights.npy", allow_pickle=False)
     assert not np.isin(np.asarray(zoo.weights)[:, 0], block[:, 0]).any()
 
@@ -240,7 +238,7 @@ def test_a_zoo_larger_than_memory_gives_the_same_hypernetwork(
     shutil.copytree(straight / "zoo", tmp_path / "zoo")
     config = replace(tiny(tmp_path), loader=LoaderConfig(memory_gib=0.0))
     job = on_paper(config)
-    known, held_out = stages.make_zoo(job).split(config.zoo.runs, config.zoo.validation_share)
+    known, held_out = training.make_zoo(job).split(config.zoo.runs, config.zoo.validation_share)
     reads, read = [], Rows.read
 
     def counted(rows: Rows, places: Any) -> Any:
@@ -249,7 +247,7 @@ def test_a_zoo_larger_than_memory_gives_the_same_hypernetwork(
         return values
 
     monkeypatch.setattr(Rows, "read", counted)
-    stages.train_hypernetwork(job, known, held_out)
+    training.train_hypernetwork(job, known, held_out)
     size = config.training.batch_size
     assert sorted({*reads}) == [size, 4 * size, len(known)]
     assert reads.count(len(known)) == 2
@@ -263,11 +261,11 @@ def test_a_codec_is_fitted_on_checkpoints_from_the_whole_training_part(
     straight: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = on_paper(tiny(straight))
-    zoo = stages.make_zoo(job)
+    zoo = training.make_zoo(job)
     seen = []
     monkeypatch.setattr(codec, "FITTED_ON", 4)
     monkeypatch.setattr(codec, "fit", lambda _, sizes, networks, images: seen.append(networks))
-    stages.fit_codec(job, zoo, job.config.codec)
+    training.fit_codec(job, zoo, job.config.codec)
     count = len(zoo)
     expected = zoo.weights.read(np.array([0, count // 4, count // 2, 3 * count // 4]))
     np.testing.assert_array_equal(jax.vmap(flatten)(seen[0]), expected)
@@ -277,22 +275,22 @@ def test_the_round_trip_experiment_leaves_its_table(
     straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(straight / "zoo", tmp_path / "zoo")
-    monkeypatch.setattr(roundtrip, "BASIS_SIZES", (2, 65))
-    roundtrip.run(on_paper(tiny(tmp_path)))
-    coarse, fine = records.read_rows(tmp_path / "roundtrip.jsonl")
+    monkeypatch.setattr(codec_roundtrip, "BASIS_SIZES", (2, 65))
+    codec_roundtrip.run(on_paper(tiny(tmp_path)))
+    coarse, fine = artifacts.read_rows(tmp_path / "roundtrip.jsonl")
     assert (coarse["basis_size"], fine["basis_size"]) == (2, 65)
     assert fine["log_loss_change_q95"] < 0.01 < coarse["log_loss_change_q95"]
     assert abs(fine["accuracy_lost"]) < 0.01
 
 
-def test_a_damaged_artefact_is_named(
+def test_a_damaged_artifact_is_named(
     straight: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "run"
     shutil.copytree(straight, folder)
     path = folder / "reference" / "weights.npy"
     path.write_bytes(path.read_bytes()[:-1] + b"\x7f")
-    assert command.main("tiny", tiny(folder), pipeline.run, []) == 2
+    assert command.main("tiny", tiny(folder), end_to_end.run, []) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert f"{path} does not match the checksum" in line
 
@@ -337,15 +335,15 @@ def test_a_run_that_full_disks_stop_again_and_again_ends_like_any_other(
     ]
     for owner, name, when, error, absent in faults:
         breaks(monkeypatch, owner, name, when, error)
-        assert command.main("tiny", tiny(folder), pipeline.run, []) == 2
+        assert command.main("tiny", tiny(folder), end_to_end.run, []) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("error: cannot write ")
         assert "the disk is full" in line
         assert not (folder / absent).exists()
-        for manifest in folder.rglob(records.MANIFEST):
+        for manifest in folder.rglob(artifacts.MANIFEST):
             if manifest.parent.suffix != ".partial":
-                records.verify(manifest.parent)
-    assert command.main("tiny", tiny(folder), pipeline.run, []) == 0
+                artifacts.verify(manifest.parent)
+    assert command.main("tiny", tiny(folder), end_to_end.run, []) == 0
     assert (folder / "results.jsonl").read_bytes() == (straight / "results.jsonl").read_bytes()
     assert (folder / "report.html").exists()
 
@@ -397,7 +395,7 @@ def run_for_real(module: str, folder: Path, *arguments: str) -> Table:
     environment = {name: text for name, text in os.environ.items() if name != "XLA_FLAGS"}
     line = [sys.executable, "-m", f"experiments.{module}", "--workdir", str(folder), *arguments]
     subprocess.run(line, cwd=ROOT, env=environment, check=True)
-    return records.read_rows(folder / "results.jsonl")
+    return artifacts.read_rows(folder / "results.jsonl")
 
 
 def forgets_and_retains(rows: Table, margin: float) -> None:

@@ -42,7 +42,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.fixture
 def taken(tmp_path: Path) -> Path:
     """A workdir that `config` has taken and in which something is done."""
-    workdir.claim(config(tmp_path / "run"))
+    workdir.acquire_workdir(config(tmp_path / "run"))
     (tmp_path / "run" / "zoo").mkdir()
     (tmp_path / "run" / "zoo" / "weights.npy").write_bytes(b"weights")
     return tmp_path / "run"
@@ -50,7 +50,7 @@ def taken(tmp_path: Path) -> Path:
 
 def test_a_fresh_workdir_is_made_and_holds_the_resolved_config(tmp_path: Path) -> None:
     asked = config(tmp_path / "deep" / "run")
-    workdir.claim(asked)
+    workdir.acquire_workdir(asked)
     told = json.loads((tmp_path / "deep" / "run" / "config.json").read_text())
     everything = flatten(asked)
     assert told == {name: everything[name] for name in everything if name not in WHERE}
@@ -58,40 +58,42 @@ def test_a_fresh_workdir_is_made_and_holds_the_resolved_config(tmp_path: Path) -
 
 
 def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
-    workdir.claim(config(tmp_path))
+    workdir.acquire_workdir(config(tmp_path))
     assert set(contents(tmp_path)) == {"config.json"}
 
 
 def test_the_same_config_goes_on_where_it_was(taken: Path) -> None:
     before = contents(taken)
-    workdir.claim(config(taken))
+    workdir.acquire_workdir(config(taken))
     assert contents(taken) == before
 
 
 def test_settings_of_where_and_how_may_change(taken: Path) -> None:
     before = contents(taken)
     loader = LoaderConfig(memory_gib=1.0, threads=5, prefetch=3)
-    workdir.claim(config(taken, loader=loader, zoo=ZooConfig(runs=4, memory_gib=2.0, folder="elsewhere")))
+    workdir.acquire_workdir(
+        config(taken, loader=loader, zoo=ZooConfig(runs=4, memory_gib=2.0, folder="elsewhere"))
+    )
     assert contents(taken) == before
 
 
 def test_a_workdir_that_another_part_of_the_same_run_is_just_taking_can_be_taken_too(tmp_path: Path) -> None:
     (tmp_path / "config.json.partial").touch()
-    workdir.claim(config(tmp_path))
+    workdir.acquire_workdir(config(tmp_path))
     assert set(contents(tmp_path)) == {"config.json"}
 
 
 def test_a_moved_workdir_is_still_the_same_run(taken: Path, tmp_path: Path) -> None:
     before = contents(taken)
     taken.rename(tmp_path / "elsewhere")
-    workdir.claim(config(tmp_path / "elsewhere"))
+    workdir.acquire_workdir(config(tmp_path / "elsewhere"))
     assert contents(tmp_path / "elsewhere") == before
 
 
 def test_another_config_is_refused_with_the_field_both_values_and_the_remedy(taken: Path) -> None:
     before = contents(taken)
     with pytest.raises(HyperForgetError) as refusal:
-        workdir.claim(config(taken, zoo=ZooConfig(runs=5)))
+        workdir.acquire_workdir(config(taken, zoo=ZooConfig(runs=5)))
     message = str(refusal.value)
     for part in (str(taken), "zoo.runs: 4 there, 5 here", "--overwrite", "--workdir"):
         assert part in message
@@ -102,25 +104,25 @@ def test_another_config_is_refused_with_the_field_both_values_and_the_remedy(tak
 
 def test_every_differing_field_is_named(taken: Path) -> None:
     with pytest.raises(HyperForgetError, match=r"seed: 0 there, 3 here, zoo\.runs: 4 there, 6 here"):
-        workdir.claim(config(taken, seed=3, zoo=ZooConfig(runs=6)))
+        workdir.acquire_workdir(config(taken, seed=3, zoo=ZooConfig(runs=6)))
 
 
 def test_overwrite_deletes_what_another_config_left(taken: Path) -> None:
-    workdir.claim(config(taken, seed=3, overwrite=True))
+    workdir.acquire_workdir(config(taken, seed=3, overwrite=True))
     assert set(contents(taken)) == {"config.json"}
     assert json.loads((taken / "config.json").read_text())["seed"] == 3
 
 
 def test_after_overwrite_the_same_config_goes_on_without_it(taken: Path) -> None:
-    workdir.claim(config(taken, seed=3, overwrite=True))
-    workdir.claim(config(taken, seed=3))
+    workdir.acquire_workdir(config(taken, seed=3, overwrite=True))
+    workdir.acquire_workdir(config(taken, seed=3))
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_folder_that_is_no_run_is_refused_and_left_alone(tmp_path: Path, overwrite: bool) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(HyperForgetError, match=r"not empty and not a run.*--workdir"):
-        workdir.claim(config(tmp_path, overwrite=overwrite))
+        workdir.acquire_workdir(config(tmp_path, overwrite=overwrite))
     assert contents(tmp_path) == {"thesis.tex": b"years of work"}
 
 
@@ -129,7 +131,7 @@ def test_a_path_at_or_below_a_file_is_refused(tmp_path: Path, below: str) -> Non
     file = tmp_path / "notes"
     file.write_text("a file")
     with pytest.raises(HyperForgetError, match=r"cannot write .*notes.* file.*: choose another --workdir"):
-        workdir.claim(config(file / below))
+        workdir.acquire_workdir(config(file / below))
     assert file.read_text() == "a file"
 
 
@@ -143,20 +145,20 @@ def test_too_little_space_is_refused_with_both_sizes(tmp_path: Path, monkeypatch
     # 784-3-4: (784 + 1) 3 + (3 + 1) 4 = 2371 weights, 2 x 4 scores, run and progress; 4 bytes each; 3 of 4 selected.
     needed = 2048 * 50 * 0.75 * (2371 + 8 + 2) * 4 / 1e9
     with pytest.raises(HyperForgetError, match=rf"0\.2 GB free.*{needed:.1f} GB.*zoo\.runs"):
-        workdir.claim(asked)
+        workdir.acquire_workdir(asked)
     assert contents(tmp_path / "run") == {}
 
 
 def test_just_enough_space_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_free_bytes(monkeypatch, 4 * 50 * 0.75 * (2371 + 8 + 2) * 4)
-    workdir.claim(config(tmp_path / "run"))
+    workdir.acquire_workdir(config(tmp_path / "run"))
 
 
 def test_a_run_that_has_its_zoo_goes_on_with_little_space(
     taken: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_free_bytes(monkeypatch, 1)
-    workdir.claim(config(taken))
+    workdir.acquire_workdir(config(taken))
 
 
 def test_a_folder_with_somebody_elses_config_is_left_alone(tmp_path: Path) -> None:
@@ -164,28 +166,28 @@ def test_a_folder_with_somebody_elses_config_is_left_alone(tmp_path: Path) -> No
     (tmp_path / "weights.bin").write_bytes(b"weeks of work")
     before = contents(tmp_path)
     with contextlib.suppress(HyperForgetError):
-        workdir.claim(config(tmp_path, overwrite=True))
+        workdir.acquire_workdir(config(tmp_path, overwrite=True))
     assert contents(tmp_path) == before
 
 
 def test_an_unreadable_config_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("not JSON")
     with pytest.raises(HyperForgetError):
-        workdir.claim(config(tmp_path))
+        workdir.acquire_workdir(config(tmp_path))
 
 
 def test_a_workdir_behind_a_link_can_be_overwritten(taken: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(taken)
-    workdir.claim(config(tmp_path / "link", seed=3, overwrite=True))
+    workdir.acquire_workdir(config(tmp_path / "link", seed=3, overwrite=True))
     assert set(contents(taken)) == {"config.json"}
 
 
 def test_idx_files_are_the_same_in_every_folder(tmp_path: Path) -> None:
     here, there, prepared = (DataConfig(name="mnist", dir=folder) for folder in ("data", "/mnt/data", None))
-    workdir.claim(config(tmp_path, data=here))
-    workdir.claim(config(tmp_path, data=there))
+    workdir.acquire_workdir(config(tmp_path, data=here))
+    workdir.acquire_workdir(config(tmp_path, data=there))
     with pytest.raises(HyperForgetError, match=r"data\.dir: IDX files there, None here"):
-        workdir.claim(config(tmp_path, data=prepared))
+        workdir.acquire_workdir(config(tmp_path, data=prepared))
 
 
 # The zoo's own part.
@@ -227,7 +229,7 @@ def test_what_does_not_decide_a_zoo_is_not(tmp_path: Path, change: dict[str, Any
 def test_the_zoo_stands_in_the_workdir_unless_it_has_a_folder_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert workdir.zoo_place(config(tmp_path)) == tmp_path / "zoo"
+    assert workdir.zoo_path(config(tmp_path)) == tmp_path / "zoo"
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for folder, place in (("~/zoos/a", tmp_path / "home/zoos/a"), (f"{tmp_path}/b/../c", tmp_path / "c")):
-        assert workdir.zoo_place(config(tmp_path, zoo=ZooConfig(folder=folder))) == place
+        assert workdir.zoo_path(config(tmp_path, zoo=ZooConfig(folder=folder))) == place

@@ -13,14 +13,11 @@ from rich.console import Console
 
 from hyperforget_jax.config import ClassifierConfig, Config, DataConfig, TaskConfig, ZooConfig
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.pipeline import training as stages
-from hyperforget_jax.pipeline import workdir
-from hyperforget_jax.pipeline import zoo_report as census
+from hyperforget_jax.pipeline import training, workdir, zoo_report
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.report import zoo_tables
 from hyperforget_jax.weights.layout import num_weights
-from hyperforget_jax.zoo import coverage
-from hyperforget_jax.zoo import storage as store
+from hyperforget_jax.zoo import coverage, storage
 from hyperforget_jax.zoo.memmap import Rows
 from hyperforget_jax.zoo.storage import Zoo
 from tests.small_run import on_paper
@@ -53,14 +50,14 @@ class Census:
 def take(run: Run, zoo: Zoo) -> Census:
     """Makes the report."""
     paper = io.StringIO()
-    census.report(replace(run, console=Console(file=paper, width=200)), zoo)
+    zoo_report.report(replace(run, console=Console(file=paper, width=200)), zoo)
     numbers = json.loads((run.folder / "coverage.json").read_text(encoding="utf-8"))
     return Census(run, zoo, paper.getvalue(), numbers)
 
 
 def begin(config: Config) -> Run:
     """A run in its own workdir."""
-    workdir.claim(config)
+    workdir.acquire_workdir(config)
     return on_paper(config)
 
 
@@ -68,7 +65,7 @@ def begin(config: Config) -> Run:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Census:
     """The report on a zoo of digits that was trained and selected."""
     run = begin(Config(workdir=str(tmp_path_factory.mktemp("built")), zoo=PROTOCOL))
-    return take(run, stages.make_zoo(run))
+    return take(run, training.make_zoo(run))
 
 
 def invented(
@@ -92,8 +89,8 @@ def invented(
     )
     kept = coverage.counts(coverage.combination(zoo.accuracies, run.forgettable), len(run.forgettable))
     tally = {"trained": (2 * kept).tolist(), "good": (2 * kept).tolist(), "kept": kept.tolist()}
-    workdir.zoo_place(config).mkdir()
-    with store.new_summary(workdir.zoo_place(config)) as summary:
+    workdir.zoo_path(config).mkdir()
+    with storage.new_summary(workdir.zoo_path(config)) as summary:
         summary.update(tally, blocks=0, added_blocks=0, checkpoints=count)
     return take(run, zoo)
 
@@ -125,7 +122,7 @@ def test_combinations_are_counted_as_the_zoo_has_them(built: Census) -> None:
     assert [row["combination"] for row in rows] == [
         *("2 low, 3 low", "2 high, 3 low", "2 low, 3 high", "2 high, 3 high")
     ]
-    added = len(list(workdir.zoo_place(built.run.config).glob("block-*"))) - 2
+    added = len(list(workdir.zoo_path(built.run.config).glob("block-*"))) - 2
     assert sum(row["trained"] for row in rows) == (26 + 13 * added) * 8
     assert built.numbers["checkpoints"] == len(built.zoo) == sum(row["kept"] for row in rows)
     assert built.numbers["least_share"] == min(row["share"] for row in rows)
@@ -203,11 +200,11 @@ def test_of_a_large_zoo_only_a_sample_of_the_weights_is_read(
         return reads[-1]
 
     monkeypatch.setattr(Rows, "read", counted)
-    monkeypatch.setattr(census, "ROUNDED", 3)
+    monkeypatch.setattr(zoo_report, "ROUNDED", 3)
     count = len(built.zoo)
     expected = built.zoo.weights.read(np.array([0, count // 3, 2 * count // 3]))
     reads.clear()
-    rows = census.precision(built.run, built.zoo)
+    rows = zoo_report.precision(built.run, built.zoo)
     assert [row["checkpoints"] for row in rows] == [3] * 3
     assert [len(each) for each in reads] == [3]
     np.testing.assert_array_equal(reads[0], expected)
@@ -317,7 +314,7 @@ def test_caps_are_named_if_they_are_set() -> None:
 
 
 def test_exactly_the_short_combinations_of_a_summary_have_a_reason(built: Census) -> None:
-    summary = store.read_summary(workdir.zoo_place(built.run.config))
+    summary = storage.read_summary(workdir.zoo_path(built.run.config))
     assert summary is not None
     for demanded in (1, 30, 60, 90, 10_000):
         config = replace(PROTOCOL, min_per_combination=demanded)

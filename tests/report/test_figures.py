@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.report import figures
-from hyperforget_jax.report import strip_plots as strips
+from hyperforget_jax.report import figures, strip_plots
 from hyperforget_jax.report.style import RC
 
 TARGETS = {label: np.linspace(0.1, 2.0 + label, 5, dtype=np.float32) for label in (0, 3)}
@@ -25,14 +24,14 @@ def alignment() -> Figure:
     return figures.alignment(TARGETS, {label: target * noise for label, target in TARGETS.items()}, LEARNED)
 
 
-def request(forget: np.ndarray) -> strips.Request:
+def request(forget: np.ndarray) -> strip_plots.Request:
     retain = np.linspace(0.5, 1.0, 11)
     cloud = np.linspace(0.98, 0.99, 4)
-    return strips.Request((2, 3), retain, forget, np.asarray((8, 9)), cloud, np.zeros(4))
+    return strip_plots.Request((2, 3), retain, forget, np.asarray((8, 9)), cloud, np.zeros(4))
 
 
 def accuracies() -> Figure:
-    return strips.accuracies([request(np.zeros(11)), request(np.asarray([0.0] * 10 + [0.3]))])
+    return strip_plots.accuracies([request(np.zeros(11)), request(np.asarray([0.0] * 10 + [0.3]))])
 
 
 def learning_curves() -> Figure:

@@ -1,4 +1,4 @@
-"""Artefacts are complete or absent, harm is found and named, and JSON lines come back as they were written."""
+"""Artifacts are complete or absent, harm is found and named, and JSON lines come back as they were written."""
 
 import errno
 import hashlib
@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.runtime import artifacts as records
+from hyperforget_jax.runtime import artifacts
 
 ROOT = Path(__file__).parents[2]
 JSON_VALUES = st.recursive(
@@ -39,29 +39,29 @@ def refuse_with(code: int) -> Any:
 
 
 @pytest.fixture
-def artefact(tmp_path: Path) -> Path:
-    """A whole artefact of two files, one in a subfolder."""
-    with records.new_artefact(tmp_path / "zoo", {"seed": 3}) as folder:
+def artifact(tmp_path: Path) -> Path:
+    """A whole artifact of two files, one in a subfolder."""
+    with artifacts.new_artifact(tmp_path / "zoo", {"seed": 3}) as folder:
         (folder / "weights.bin").write_bytes(bytes(range(64)))
         (folder / "part").mkdir()
         (folder / "part" / "losses.txt").write_text("0.5\n")
     return tmp_path / "zoo"
 
 
-def test_an_artefact_lists_every_file_with_size_and_checksum(artefact: Path) -> None:
-    assert records.is_complete(artefact)
-    manifest = records.verify(artefact)
+def test_an_artifact_lists_every_file_with_size_and_checksum(artifact: Path) -> None:
+    assert artifacts.is_complete(artifact)
+    manifest = artifacts.verify(artifact)
     assert manifest["made_from"] == {"seed": 3}
     assert manifest["files"] == {
         "weights.bin": {"bytes": 64, "sha256": hashlib.sha256(bytes(range(64))).hexdigest()},
         "part/losses.txt": {"bytes": 4, "sha256": hashlib.sha256(b"0.5\n").hexdigest()},
     }
-    assert set(manifest["versions"]) == set(records.PACKAGES)
+    assert set(manifest["versions"]) == set(artifacts.PACKAGES)
 
 
 def test_nothing_stands_there_while_it_is_filled_or_after_an_exception(tmp_path: Path) -> None:
     def fill() -> None:
-        with records.new_artefact(tmp_path / "zoo", {}) as folder:
+        with artifacts.new_artifact(tmp_path / "zoo", {}) as folder:
             (folder / "half.bin").write_bytes(b"1")
             assert not (tmp_path / "zoo").exists()
             raise KeyError("stopped")
@@ -69,46 +69,46 @@ def test_nothing_stands_there_while_it_is_filled_or_after_an_exception(tmp_path:
     with pytest.raises(KeyError, match="stopped"):
         fill()
     assert not (tmp_path / "zoo").exists()
-    assert not records.is_complete(tmp_path / "zoo")
+    assert not artifacts.is_complete(tmp_path / "zoo")
 
 
 def test_leftovers_of_a_stopped_run_are_replaced(tmp_path: Path) -> None:
     for contents in (["stale.bin", "half.bin"], ["half.bin"]):
         try:
-            with records.new_artefact(tmp_path / "zoo", {}) as folder:
-                assert [path.name for path in folder.iterdir()] == [records.MANIFEST]
+            with artifacts.new_artifact(tmp_path / "zoo", {}) as folder:
+                assert [path.name for path in folder.iterdir()] == [artifacts.MANIFEST]
                 for name in contents:
                     (folder / name).write_bytes(b"1")
                 if "stale.bin" in contents:
                     raise KeyboardInterrupt
         except KeyboardInterrupt:
             pass
-    assert set(records.verify(tmp_path / "zoo")["files"]) == {"half.bin"}
+    assert set(artifacts.verify(tmp_path / "zoo")["files"]) == {"half.bin"}
     assert [path.name for path in tmp_path.iterdir()] == ["zoo"]
 
 
-def test_a_second_artefact_takes_the_place_of_the_first_only_when_whole(artefact: Path) -> None:
+def test_a_second_artifact_takes_the_place_of_the_first_only_when_whole(artifact: Path) -> None:
     def fill(stop: bool) -> None:
-        with records.new_artefact(artefact, {"seed": 4}) as folder:
+        with artifacts.new_artifact(artifact, {"seed": 4}) as folder:
             (folder / "new.bin").write_bytes(b"2")
             if stop:
                 raise KeyError("stopped")
 
     with pytest.raises(KeyError):
         fill(stop=True)
-    assert records.verify(artefact)["made_from"] == {"seed": 3}
+    assert artifacts.verify(artifact)["made_from"] == {"seed": 3}
     fill(stop=False)
-    assert set(records.verify(artefact)["files"]) == {"new.bin"}
+    assert set(artifacts.verify(artifact)["files"]) == {"new.bin"}
 
 
-def test_an_artefact_that_somebody_is_writing_is_refused_and_left_alone(tmp_path: Path) -> None:
-    with records.new_artefact(tmp_path / "zoo", {"seed": 3}) as folder:
+def test_an_artifact_that_somebody_is_writing_is_refused_and_left_alone(tmp_path: Path) -> None:
+    with artifacts.new_artifact(tmp_path / "zoo", {"seed": 3}) as folder:
         (folder / "weights.bin").write_bytes(b"1")
         with pytest.raises(HyperForgetError, match=r"another process is writing .*zoo\.partial: wait for it"):
-            records.new_artefact(tmp_path / "zoo", {"seed": 4}).__enter__()
-        with records.new_artefact(tmp_path / "other", {}):
+            artifacts.new_artifact(tmp_path / "zoo", {"seed": 4}).__enter__()
+        with artifacts.new_artifact(tmp_path / "other", {}):
             pass
-    assert records.verify(tmp_path / "zoo")["made_from"] == {"seed": 3}
+    assert artifacts.verify(tmp_path / "zoo")["made_from"] == {"seed": 3}
     assert (tmp_path / "zoo" / "weights.bin").read_bytes() == b"1"
 
 
@@ -143,15 +143,15 @@ def writing() -> Iterator[Callable[[str, Path, str], subprocess.Popen[str]]]:
 def test_the_lock_of_a_killed_process_ends_with_it(
     tmp_path: Path, writing: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    process = writing("new_artefact", tmp_path / "zoo", ", {}")
+    process = writing("new_artifact", tmp_path / "zoo", ", {}")
     with pytest.raises(HyperForgetError, match="another process is writing"):
-        records.new_artefact(tmp_path / "zoo", {}).__enter__()
+        artifacts.new_artifact(tmp_path / "zoo", {}).__enter__()
     process.kill()
     process.wait()
-    assert not records.is_complete(tmp_path / "zoo")
-    with records.new_artefact(tmp_path / "zoo", {}) as folder:
+    assert not artifacts.is_complete(tmp_path / "zoo")
+    with artifacts.new_artifact(tmp_path / "zoo", {}) as folder:
         (folder / "weights.bin").write_bytes(b"1")
-    assert set(records.verify(tmp_path / "zoo")["files"]) == {"weights.bin"}
+    assert set(artifacts.verify(tmp_path / "zoo")["files"]) == {"weights.bin"}
     assert [path.name for path in tmp_path.iterdir()] == ["zoo"]
 
 
@@ -160,7 +160,7 @@ def test_a_file_that_somebody_is_writing_is_waited_for(
 ) -> None:
     path = tmp_path / "zoo.json"
     process = writing("new_text", path)
-    waiting = threading.Thread(target=records.write_text, args=(path, "second"))
+    waiting = threading.Thread(target=artifacts.write_text, args=(path, "second"))
     waiting.start()
     waiting.join(0.2)
     assert not path.exists()
@@ -173,11 +173,11 @@ def test_a_file_that_somebody_is_writing_is_waited_for(
 def test_a_file_that_many_write_at_once_is_always_one_of_theirs(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     texts = [str(number) * 5000 for number in range(8)]
-    records.write_text(path, texts[0])
+    artifacts.write_text(path, texts[0])
 
     def write_and_read(text: str) -> None:
         for _ in range(10):
-            records.write_text(path, text)
+            artifacts.write_text(path, text)
             assert path.read_text() in texts
 
     with ThreadPoolExecutor(len(texts)) as pool:
@@ -195,7 +195,7 @@ def test_a_file_that_many_write_at_once_is_always_one_of_theirs(tmp_path: Path) 
 )
 def test_a_refusing_disk_is_told_in_one_line(tmp_path: Path, code: int, remedy: str) -> None:
     def fill() -> None:
-        with records.new_artefact(tmp_path / "zoo", {}) as folder:
+        with artifacts.new_artifact(tmp_path / "zoo", {}) as folder:
             raise OSError(code, os.strerror(code), str(folder / "big.bin"))
 
     with pytest.raises(HyperForgetError, match=remedy) as caught:
@@ -209,7 +209,7 @@ def test_a_place_below_a_file_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("here\n")
 
     def fill() -> None:
-        with records.new_artefact(tmp_path / "file" / "zoo", {}):
+        with artifacts.new_artifact(tmp_path / "file" / "zoo", {}):
             pytest.fail("the block must not start")
 
     with pytest.raises(HyperForgetError, match="choose another --workdir"):
@@ -218,60 +218,60 @@ def test_a_place_below_a_file_is_told_in_one_line(tmp_path: Path) -> None:
 
 def test_other_errors_of_the_system_pass_through(tmp_path: Path) -> None:
     def fill() -> None:
-        with records.new_artefact(tmp_path / "zoo", {}):
+        with artifacts.new_artifact(tmp_path / "zoo", {}):
             raise FileNotFoundError(errno.ENOENT, "no such input", "images.gz")
 
     with pytest.raises(FileNotFoundError):
         fill()
 
 
-def test_verify_names_a_missing_file(artefact: Path) -> None:
-    (artefact / "part" / "losses.txt").unlink()
+def test_verify_names_a_missing_file(artifact: Path) -> None:
+    (artifact / "part" / "losses.txt").unlink()
     with pytest.raises(HyperForgetError, match=r"losses\.txt is missing: delete .*zoo and run again"):
-        records.verify(artefact)
+        artifacts.verify(artifact)
 
 
-def test_verify_names_a_truncated_file(artefact: Path) -> None:
-    (artefact / "weights.bin").write_bytes(bytes(range(63)))
+def test_verify_names_a_truncated_file(artifact: Path) -> None:
+    (artifact / "weights.bin").write_bytes(bytes(range(63)))
     with pytest.raises(HyperForgetError, match=r"weights\.bin has 63 bytes, its manifest says 64"):
-        records.verify(artefact)
+        artifacts.verify(artifact)
 
 
 @pytest.mark.parametrize("position", [0, 31, 63])
-def test_verify_names_a_file_with_one_flipped_bit(artefact: Path, position: int) -> None:
+def test_verify_names_a_file_with_one_flipped_bit(artifact: Path, position: int) -> None:
     content = bytearray(range(64))
     content[position] ^= 1
-    (artefact / "weights.bin").write_bytes(content)
+    (artifact / "weights.bin").write_bytes(content)
     with pytest.raises(HyperForgetError, match=r"weights\.bin does not match the checksum"):
-        records.verify(artefact)
+        artifacts.verify(artifact)
 
 
 def test_write_text_replaces_the_whole_file(tmp_path: Path) -> None:
     path = tmp_path / "table.txt"
-    records.write_text(path, "first, the longer text\n")
-    records.write_text(path, "second × –\n")
+    artifacts.write_text(path, "first, the longer text\n")
+    artifacts.write_text(path, "second × –\n")
     assert path.read_text(encoding="utf-8") == "second × –\n"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_write_text_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "table.txt"
-    records.write_text(path, "old\n")
+    artifacts.write_text(path, "old\n")
     monkeypatch.setattr(os, "fsync", refuse_with(errno.ENOSPC))
     with pytest.raises(HyperForgetError, match="the disk is full"):
-        records.write_text(path, "new\n")
+        artifacts.write_text(path, "new\n")
     assert path.read_text(encoding="utf-8") == "old\n"
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_rows_refuse_what_json_has_not(tmp_path: Path, value: float) -> None:
     path = tmp_path / "rows.jsonl"
-    records.write_rows(path, [{"value": 1.0}])
+    artifacts.write_rows(path, [{"value": 1.0}])
     with pytest.raises(ValueError, match="JSON compliant"):
-        records.write_rows(path, [{"value": 2.0}, {"value": value}])
+        artifacts.write_rows(path, [{"value": 2.0}, {"value": value}])
     with pytest.raises(ValueError, match="JSON compliant"):
-        records.append_row(path, {"value": value})
-    assert records.read_rows(path) == [{"value": 1.0}]
+        artifacts.append_row(path, {"value": value})
+    assert artifacts.read_rows(path) == [{"value": 1.0}]
 
 
 @given(rows=ROWS)
@@ -280,15 +280,15 @@ def test_rows_come_back_as_they_were_written(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "rows.jsonl"
-    records.write_rows(path, rows)
-    assert records.read_rows(path) == rows
-    records.append_row(path, {"last": len(rows)})
-    assert records.read_rows(path) == [*rows, {"last": len(rows)}]
+    artifacts.write_rows(path, rows)
+    assert artifacts.read_rows(path) == rows
+    artifacts.append_row(path, {"last": len(rows)})
+    assert artifacts.read_rows(path) == [*rows, {"last": len(rows)}]
 
 
 def test_one_row_is_one_line_of_json(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
-    records.write_rows(path, [{"text": "two\nlines"}, {"text": "\u2028"}])
+    artifacts.write_rows(path, [{"text": "two\nlines"}, {"text": "\u2028"}])
     lines = path.read_text(encoding="utf-8").split("\n")
     assert [json.loads(line)["text"] for line in lines[:-1]] == ["two\nlines", "\u2028"]
     assert lines[-1] == ""

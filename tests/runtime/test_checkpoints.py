@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from hyperforget_jax.runtime import progress
-from hyperforget_jax.runtime import sharding as mesh
+from hyperforget_jax.runtime import progress, sharding
 from hyperforget_jax.runtime.checkpoints import Checkpoints
 
 
@@ -55,7 +54,7 @@ def test_only_the_last_state_is_kept_and_found_again(tmp_path: Path) -> None:
 
 
 def test_a_state_comes_back_to_the_devices_it_is_wanted_on(tmp_path: Path) -> None:
-    everywhere = mesh.replicated(mesh.make(8))
+    everywhere = sharding.replicated(sharding.make(8))
     with Checkpoints(tmp_path) as states:
         states.save(1, state(1))
         found = states.restore(1, jax.device_put(like(), everywhere))
@@ -65,17 +64,17 @@ def test_a_state_comes_back_to_the_devices_it_is_wanted_on(tmp_path: Path) -> No
 @pytest.mark.parametrize(("batch", "devices"), [(1, 1), (7, 7), (8, 8), (11, 1), (12, 6), (15, 5), (256, 8)])
 def test_a_mesh_has_as_many_devices_as_divide_the_batch(batch: int, devices: int) -> None:
     assert jax.device_count() == 8
-    found = mesh.make(batch)
-    assert found.shape == {mesh.DATA: devices}
+    found = sharding.make(batch)
+    assert found.shape == {sharding.DATA: devices}
     assert found.axis_types == (jax.sharding.AxisType.Auto,)
 
 
 def test_a_batch_is_split_over_the_devices_and_parameters_are_not() -> None:
     rows = jnp.arange(12.0)
-    devices = mesh.make(12)
-    split = jax.device_put(rows, mesh.batched(devices)).addressable_shards
+    devices = sharding.make(12)
+    split = jax.device_put(rows, sharding.batched(devices)).addressable_shards
     assert [shard.data.tolist() for shard in split] == [[2.0 * i, 2.0 * i + 1] for i in range(6)]
-    whole = jax.device_put(rows, mesh.replicated(devices)).addressable_shards
+    whole = jax.device_put(rows, sharding.replicated(devices)).addressable_shards
     assert all(np.array_equal(shard.data, rows) for shard in whole)
 
 

@@ -9,17 +9,16 @@ from typing import Any
 import jax
 import pytest
 
-from configs import digits4_dihyfo2 as quickstart
+from configs import digits4_dihyfo2
 from hyperforget_jax.cli import arguments as command
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.runtime import artifacts as records
-from hyperforget_jax.runtime import metric_writer as curve
-from hyperforget_jax.runtime.metric_writer import Curve
+from hyperforget_jax.runtime import artifacts, metric_writer
+from hyperforget_jax.runtime.metric_writer import MetricWriter
 
 
 def draw(folder: Path, steps: range, tensorboard: bool = False) -> None:
     """A training that goes on after the step before its first."""
-    with Curve(folder, "loss", tensorboard) as ours:
+    with MetricWriter(folder, "loss", tensorboard) as ours:
         ours.cut(steps[0] - 1)
         for step in steps:
             ours.add(step, {"train": 1.0 / step, "validation": 2.0 / step})
@@ -28,14 +27,14 @@ def draw(folder: Path, steps: range, tensorboard: bool = False) -> None:
 def test_a_row_per_step_tells_its_values(tmp_path: Path) -> None:
     draw(tmp_path, range(1, 4))
     rows = [{"step": step, "train": 1 / step, "validation": 2 / step} for step in (1, 2, 3)]
-    assert records.read_rows(tmp_path / "loss.jsonl") == rows
+    assert artifacts.read_rows(tmp_path / "loss.jsonl") == rows
     assert [path.name for path in tmp_path.iterdir()] == ["loss.jsonl"]
 
 
 def test_what_came_after_the_step_that_a_training_goes_on_from_is_forgotten(tmp_path: Path) -> None:
     draw(tmp_path, range(1, 7))
     draw(tmp_path, range(5, 9))
-    assert [row["step"] for row in records.read_rows(tmp_path / "loss.jsonl")] == list(range(1, 9))
+    assert [row["step"] for row in artifacts.read_rows(tmp_path / "loss.jsonl")] == list(range(1, 9))
 
 
 def test_a_row_that_a_killed_training_left_unfinished_is_forgotten(tmp_path: Path) -> None:
@@ -43,13 +42,13 @@ def test_a_row_that_a_killed_training_left_unfinished_is_forgotten(tmp_path: Pat
     path = tmp_path / "loss.jsonl"
     path.write_text(path.read_text() + json.dumps({"step": 4})[:-3])
     draw(tmp_path, range(4, 6))
-    assert [row["step"] for row in records.read_rows(path)] == [1, 2, 3, 4, 5]
+    assert [row["step"] for row in artifacts.read_rows(path)] == [1, 2, 3, 4, 5]
 
 
 def test_a_curve_that_is_begun_is_there_before_its_first_row(tmp_path: Path) -> None:
-    with Curve(tmp_path, "loss", False) as ours:
+    with MetricWriter(tmp_path, "loss", False) as ours:
         ours.cut(0)
-    assert records.read_rows(tmp_path / "loss.jsonl") == []
+    assert artifacts.read_rows(tmp_path / "loss.jsonl") == []
 
 
 def test_only_the_first_process_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,10 +68,10 @@ def test_tensorboard_is_refused_before_any_work_where_its_writer_is_missing(
         "training.tensorboard needs tensorboardX: pip install 'hyperforget-jax[tensorboard]', or leave it out"
     )
     with pytest.raises(HyperForgetError, match=f"^{re.escape(line)}$"):
-        curve.check(True)
-    curve.check(False)
+        metric_writer.validate_tensorboard(True)
+    metric_writer.validate_tensorboard(False)
     arguments = ["--training.tensorboard", "--workdir", str(tmp_path / "run")]
-    assert command.main("quickstart", quickstart.get_config(), pytest.fail, arguments) == 2
+    assert command.main("quickstart", digits4_dihyfo2.get_config(), pytest.fail, arguments) == 2
     assert capsys.readouterr().err == f"error: {line}\n"
     assert list(tmp_path.iterdir()) == []
 
@@ -90,7 +89,7 @@ def events(path: Path) -> list[Any]:
 
 def test_tensorboard_sees_every_value_and_where_a_training_went_on(tmp_path: Path) -> None:
     pytest.importorskip("tensorboardX")
-    curve.check(True)
+    metric_writer.validate_tensorboard(True)
     draw(tmp_path, range(1, 4), tensorboard=True)
     draw(tmp_path, range(3, 6), tensorboard=True)
     first, second = sorted((tmp_path / "tensorboard" / "loss").iterdir(), key=lambda path: path.suffix)
@@ -114,4 +113,4 @@ def test_tensorboard_sees_every_value_and_where_a_training_went_on(tmp_path: Pat
     # SessionLog.START makes TensorBoard forget this step and those after it in older files
     starts = [event.step for event in events(second) if event.session_log.status == 1]
     assert starts == [3]
-    assert [row["step"] for row in records.read_rows(tmp_path / "loss.jsonl")] == [1, 2, 3, 4, 5]
+    assert [row["step"] for row in artifacts.read_rows(tmp_path / "loss.jsonl")] == [1, 2, 3, 4, 5]

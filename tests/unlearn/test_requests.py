@@ -12,8 +12,7 @@ from hyperforget_jax import classifier
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.config import ReferenceConfig, RequestConfig, TaskConfig
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.unlearn import prompts
-from hyperforget_jax.unlearn import requests as request
+from hyperforget_jax.unlearn import prompts, requests
 from hyperforget_jax.unlearn.reference import retrain
 from hyperforget_jax.zoo.train import Images
 from tests.small_zoo import SIZES, blobs
@@ -120,12 +119,12 @@ def test_a_task_that_cannot_be_asked_is_refused(
     pivots: tuple[int, ...], forget_sets: tuple[tuple[int, ...], ...], told: str
 ) -> None:
     with pytest.raises(HyperForgetError, match=told) as refusal:
-        request.check(TaskConfig(pivots, forget_sets), (0, 1, 2, 3))
+        requests.validate_task(TaskConfig(pivots, forget_sets), (0, 1, 2, 3))
     assert "\n" not in str(refusal.value)
 
 
 def test_labels_need_not_be_positions() -> None:
-    request.check(TaskConfig((7,), ((9,), (8, 9))), (7, 8, 9))
+    requests.validate_task(TaskConfig((7,), ((9,), (8, 9))), (7, 8, 9))
 
 
 CLASSES = 3
@@ -176,11 +175,11 @@ def lanes(networks: Params) -> list[Params]:
 
 
 PROMPTS = np.array([[0.1, 0.1, 9.0], [0.2, 0.2, 9.0], [0.3, 0.3, 9.0]], np.float32)
-CONFIG = RequestConfig(samples=24, samples_per_candidate=8, best=5, forget_tolerance=0.001)
+CONFIG = RequestConfig(samples=24, samples_per_candidate=8, num_selected=5, forget_tolerance=0.001)
 
 
-def ask(sample: Callable[[jax.Array, jax.Array], Params], config: RequestConfig = CONFIG) -> request.Answer:
-    return request.answer(generator_of(sample), PROMPTS, FORGET, DATA, jax.random.key(0), config)
+def ask(sample: Callable[[jax.Array, jax.Array], Params], config: RequestConfig = CONFIG) -> requests.Answer:
+    return requests.answer(generator_of(sample), PROMPTS, FORGET, DATA, jax.random.key(0), config)
 
 
 def prompt_is(losses: jax.Array, row: int) -> jax.Array:
@@ -197,7 +196,7 @@ def test_the_prompt_with_the_best_samples_is_chosen(good: int) -> None:
     # 40 of 60 retained images are of class 0, and all right; of the 20 of class 1, 15 or 5.
     expected = np.full(3, (40 + 5) / 60)
     expected[good] = (40 + 15) / 60
-    np.testing.assert_allclose(found.candidate_worth, expected, rtol=1e-5)
+    np.testing.assert_allclose(found.candidate_scores, expected, rtol=1e-5)
     assert found.networks[0]["b"].shape == (24, CLASSES)
     np.testing.assert_allclose(
         found.networks[0]["b"][:, 1] / -found.networks[0]["w"][:, 1, 1], 0.25, rtol=1e-5
@@ -227,7 +226,7 @@ def test_at_a_tie_the_lower_retain_loss_comes_first() -> None:
 
 @pytest.mark.parametrize(("tolerance", "chosen"), [(0.001, 1), (0.2, 1), (0.3, 0)])
 def test_a_network_above_the_forget_tolerance_is_worth_nothing(tolerance: float, chosen: int) -> None:
-    config = RequestConfig(samples=6, samples_per_candidate=4, best=2, forget_tolerance=tolerance)
+    config = RequestConfig(samples=6, samples_per_candidate=4, num_selected=2, forget_tolerance=tolerance)
 
     def sample(u: jax.Array, losses: jax.Array) -> Params:
         remembers = prompt_is(losses, 0)  # retains everything, and a quarter of the forget set
@@ -236,7 +235,7 @@ def test_a_network_above_the_forget_tolerance_is_worth_nothing(tolerance: float,
 
     found = ask(sample, config)
     assert found.chosen == chosen
-    np.testing.assert_allclose(found.candidate_worth[0], 1.0 if tolerance >= 0.25 else 0.0, rtol=1e-6)
+    np.testing.assert_allclose(found.candidate_scores[0], 1.0 if tolerance >= 0.25 else 0.0, rtol=1e-6)
 
 
 @pytest.mark.parametrize(("tolerance", "chosen"), [(0.0, 0), (0.08, 0), (0.09, 2), (0.5, 2)])
@@ -244,13 +243,13 @@ def test_of_prompts_about_equally_good_the_one_that_asks_for_more_is_chosen(
     tolerance: float, chosen: int
 ) -> None:
     asking = PROMPTS + np.array([[0, 0, 0], [0, 0, 1], [0, 0, 2]], np.float32)
-    config = RequestConfig(samples=6, samples_per_candidate=4, best=2, worth_tolerance=tolerance)
+    config = RequestConfig(samples=6, samples_per_candidate=4, num_selected=2, score_tolerance=tolerance)
 
     def sample(u: jax.Array, losses: jax.Array) -> Params:
         missed = jnp.where(prompt_is(losses, 0), 0.0, 0.25)  # of class 1: 5 of 60 retained images, 0.083
         return threshold_network(missed, 0.0 * u, 10.0 + u)
 
-    found = request.answer(generator_of(sample), asking, FORGET, DATA, jax.random.key(0), config)
+    found = requests.answer(generator_of(sample), asking, FORGET, DATA, jax.random.key(0), config)
     assert found.chosen == chosen
 
 
@@ -261,7 +260,7 @@ def test_where_nothing_forgets_the_prompt_that_forgets_most_is_chosen() -> None:
 
     found = ask(sample)
     assert found.chosen == 1
-    assert not found.candidate_worth.any()
+    assert not found.candidate_scores.any()
 
 
 def test_every_network_has_its_own_key_and_every_candidate_its_samples() -> None:
@@ -274,7 +273,7 @@ def test_every_network_has_its_own_key_and_every_candidate_its_samples() -> None
         none, all_ = jnp.zeros(len(losses)), jnp.ones(len(losses))
         return jax.vmap(threshold_network)(none, none, all_)
 
-    found = request.answer(generate, PROMPTS, FORGET, DATA, jax.random.key(1), CONFIG)
+    found = requests.answer(generate, PROMPTS, FORGET, DATA, jax.random.key(1), CONFIG)
     tried, sampled = asked
     np.testing.assert_array_equal(tried, np.repeat(PROMPTS, 8, axis=0))
     np.testing.assert_array_equal(sampled, np.tile(PROMPTS[found.chosen], (24, 1)))

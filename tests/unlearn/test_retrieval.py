@@ -15,7 +15,7 @@ from hyperforget_jax.unlearn.retrieval import averaged, nearest, noisy
 from hyperforget_jax.weights import symmetry
 from hyperforget_jax.weights.layout import flatten
 
-pytestmark = pytest.mark.usefixtures("haste")
+pytestmark = pytest.mark.usefixtures("fast_compile")
 
 PIXELS = 6
 DEPTHS = [(PIXELS, 4, 3), (PIXELS, 5, 4, 3), (PIXELS, 4, 3, 5, 4)]
@@ -105,8 +105,8 @@ def test_losses_standardised_as_conditions_are_compared_per_deviation_of_their_l
 def test_noise_is_the_given_share_of_every_tensor_of_every_network() -> None:
     network = random_network(3, (50, 40, 30))
     networks = stack(network, jax.tree.map(lambda leaf: 7 * leaf, network))
-    shaken = noisy(jax.random.key(4), networks, 0.1)
-    for before, after in zip(jax.tree.leaves(networks), jax.tree.leaves(shaken), strict=True):
+    perturbed = noisy(jax.random.key(4), networks, 0.1)
+    for before, after in zip(jax.tree.leaves(networks), jax.tree.leaves(perturbed), strict=True):
         assert after.dtype == before.dtype
         axes = tuple(range(1, before.ndim))
         added, own = (np.sqrt(np.mean(np.square(each), axis=axes)) for each in (after - before, before))
@@ -128,8 +128,8 @@ def test_noise_of_share_zero_and_noise_on_zeros_change_nothing() -> None:
 
 def test_no_two_networks_get_the_same_noise() -> None:
     network = random_network(7, DEPTHS[0])
-    shaken = noisy(jax.random.key(8), stack(network, network), 0.1)
-    first, second = (flatten(jax.tree.map(lambda leaf, row=row: leaf[row], shaken)) for row in (0, 1))
+    perturbed = noisy(jax.random.key(8), stack(network, network), 0.1)
+    first, second = (flatten(jax.tree.map(lambda leaf, row=row: leaf[row], perturbed)) for row in (0, 1))
     assert np.abs(first - second).min() > 0
 
 

@@ -15,8 +15,7 @@ from hyperforget_jax import classifier
 from hyperforget_jax.config import ZooConfig
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.weights.layout import num_weights, unflatten
-from hyperforget_jax.zoo import build, coverage
-from hyperforget_jax.zoo import storage as store
+from hyperforget_jax.zoo import build, coverage, storage
 from hyperforget_jax.zoo.storage import Zoo
 from tests.small_zoo import (
     CONFIG,
@@ -31,7 +30,7 @@ from tests.small_zoo import (
     recipe,
 )
 
-pytestmark = pytest.mark.usefixtures("haste")
+pytestmark = pytest.mark.usefixtures("fast_compile")
 ALL = (0, 1)
 PLAIN = {"undersample_probability": 0.0, "deletion_probability": 0.0, "selection_probability": (1.0, 1.0)}
 """Runs that learn everything: classes are high only at their beginning."""
@@ -48,9 +47,9 @@ def make(
 
 def read(folder: Path) -> tuple[Zoo, dict[str, Any]]:
     """A complete zoo and its summary."""
-    summary = store.read_summary(folder)
+    summary = storage.read_summary(folder)
     assert summary is not None
-    return store.read(folder, MADE_FROM), summary
+    return storage.read(folder, MADE_FROM), summary
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +115,7 @@ def test_the_summary_counts_what_is_stored(built: Path) -> None:
 
 def test_rounded_weights_are_stored_with_the_labels_of_the_rounded_networks(tmp_path: Path) -> None:
     make(tmp_path, recipe(runs=3, dtype="bfloat16"))
-    assert store.read_block(tmp_path, 0, MADE_FROM).weights.dtype == "bfloat16"
+    assert storage.read_block(tmp_path, 0, MADE_FROM).weights.dtype == "bfloat16"
     zoo, _ = read(tmp_path)
     networks = jax.vmap(lambda vector: unflatten(vector, SIZES))(np.asarray(zoo.weights))
     losses, _ = classifier.class_scores_of_many(networks, *VALIDATION)
@@ -136,7 +135,7 @@ def test_a_deleted_block_comes_back_byte_for_byte_and_no_other_is_touched(
     built: Path, tmp_path: Path
 ) -> None:
     before = content(built)
-    kept, deleted = store.block_folder(built, 1), store.block_folder(built, 0)
+    kept, deleted = storage.block_folder(built, 1), storage.block_folder(built, 0)
     stamp = (kept / "weights.npy").stat().st_mtime_ns
     for file in deleted.iterdir():
         file.unlink()
@@ -147,7 +146,7 @@ def test_a_deleted_block_comes_back_byte_for_byte_and_no_other_is_touched(
 
 def test_a_block_made_alone_equals_the_block_made_in_sequence(built: Path) -> None:
     alone = build.make_block(recipe(), 1, np.arange(3, 6), build.NO_AIM)
-    stored = store.read_block(built, 1, MADE_FROM)
+    stored = storage.read_block(built, 1, MADE_FROM)
     for name, values in vars(stored).items():
         np.testing.assert_array_equal(getattr(alone, name), values, err_msg=name)
         assert getattr(alone, name).dtype == values.dtype
@@ -168,7 +167,7 @@ def test_shards_make_the_zoo_of_one_job_in_any_order(built: Path, tmp_path: Path
     assert make(tmp_path, recipe(), (first, 2)) == (False, runs[first], [])
     assert not (tmp_path / "zoo.json").exists()
     with pytest.raises(HyperForgetError, match="holds no complete zoo"):
-        store.read(tmp_path, MADE_FROM)
+        storage.read(tmp_path, MADE_FROM)
     assert make(tmp_path, recipe(), (last, 2)) == (True, runs[last], [])
     assert content(tmp_path) == content(built)
     assert list(tmp_path.glob("*.partial")) == []
@@ -256,7 +255,7 @@ def test_added_blocks_are_the_same_when_shards_or_a_stopped_build_make_them(
             make(stopped, made)
     make(stopped, made)
     assert content(stopped) == content(straight)
-    store.block_folder(stopped, 3).joinpath("manifest.json").unlink()
+    storage.block_folder(stopped, 3).joinpath("manifest.json").unlink()
     make(stopped, made)
     assert content(stopped) == content(straight)
 
@@ -317,13 +316,13 @@ def test_no_more_blocks_are_added_than_allowed(tmp_path: Path, most: int) -> Non
 # Caps.
 
 
-def with_and_without(folder: Path, **caps: int) -> list[tuple[store.Block, store.Block]]:
+def with_and_without(folder: Path, **caps: int) -> list[tuple[storage.Block, storage.Block]]:
     """Every block of a zoo of which all good snapshots are kept, and the same with caps."""
     config = {"selection_probability": (1.0, 1.0), "runs": 9}
     make(folder / "all", recipe(**config))
     make(folder / "capped", recipe(**config, **caps))
     names = ("all", "capped")
-    both = [[store.read_block(folder / name, block, MADE_FROM) for name in names] for block in range(3)]
+    both = [[storage.read_block(folder / name, block, MADE_FROM) for name in names] for block in range(3)]
     return [(everything, capped) for everything, capped in both]
 
 
@@ -370,5 +369,5 @@ def test_a_block_larger_than_the_memory_is_refused_with_what_it_needs() -> None:
     with pytest.raises(
         HyperForgetError, match=rf"needs about {needed:.1f} GiB, zoo\.memory_gib is 1\.0: lower zoo\.runs_per"
     ):
-        build.check_memory(ZooConfig(runs_per_block=512, snapshots=150, memory_gib=1.0), (784, 2, 4))
-    build.check_memory(config, (784, 2, 4))
+        build.validate_memory(ZooConfig(runs_per_block=512, snapshots=150, memory_gib=1.0), (784, 2, 4))
+    build.validate_memory(config, (784, 2, 4))

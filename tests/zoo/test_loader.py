@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats  # type: ignore[import-untyped]
 
-from hyperforget_jax.config import Config, LoaderConfig
-from hyperforget_jax.config import validation as rules
+from hyperforget_jax.config import Config, LoaderConfig, validation
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import workdir
 from hyperforget_jax.zoo import coverage, loader
@@ -301,7 +300,7 @@ def test_runs_of_one_checkpoint_have_no_pairs() -> None:
 )
 def test_a_setting_without_meaning_is_refused(message: str, config: LoaderConfig) -> None:
     with pytest.raises(HyperForgetError, match=f"^{message}: choose [^\n]+$"):
-        rules.check(Config(loader=config))
+        validation.validate_config(Config(loader=config))
 
 
 def test_how_batches_are_read_is_no_part_of_a_runs_identity() -> None:

@@ -96,11 +96,11 @@ def test_a_shift_is_kept_whatever_the_chance_if_the_snapshot_is_good() -> None:
     accuracies = STILL.copy()
     accuracies[:, ::4, 0] = 0.0
     never = {"selection_probability": (0.0, 0.0)}
-    _, selected = candidates(ZooConfig(**never, shift=0.5), losses, accuracies)
+    _, selected = candidates(ZooConfig(**never, loss_shift_threshold=0.5), losses, accuracies)
     expected = np.zeros((SNAPSHOTS, RUNS), bool)
     expected[2, 2::4] = True
     np.testing.assert_array_equal(selected, expected)
-    for config in (ZooConfig(**never, shift=0.7), ZooConfig(**never)):
+    for config in (ZooConfig(**never, loss_shift_threshold=0.7), ZooConfig(**never)):
         assert not candidates(config, losses, accuracies)[1].any()
 
 

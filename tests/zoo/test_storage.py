@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.runtime import artifacts as records
-from hyperforget_jax.zoo import storage as store
+from hyperforget_jax.runtime import artifacts
+from hyperforget_jax.zoo import storage
 from hyperforget_jax.zoo.memmap import Rows
 from hyperforget_jax.zoo.storage import Block, Zoo
 from tests.small_zoo import contents
@@ -40,8 +40,8 @@ def block(runs: list[int], dtype: str = "float32") -> Block:
 def write(folder: Path, *blocks: Block, made_from: dict[str, Any] = MADE_FROM) -> None:
     """A complete zoo."""
     for number, each in enumerate(blocks):
-        store.write_block(folder, number, each, made_from)
-    with store.new_summary(folder) as summary:
+        storage.write_block(folder, number, each, made_from)
+    with storage.new_summary(folder) as summary:
         summary.update(made_from=made_from, blocks=len(blocks))
 
 
@@ -57,34 +57,34 @@ def assert_same(ours: Zoo | Block, theirs: Zoo | Block) -> None:
 
 def test_blocks_are_read_in_their_order(tmp_path: Path) -> None:
     first, second = block([0, 0, 1]), block([2, 3])
-    store.write_block(tmp_path, 1, second, MADE_FROM)
-    assert not store.is_stored(tmp_path, 0, MADE_FROM)
-    store.write_block(tmp_path, 0, first, MADE_FROM)
-    assert store.is_stored(tmp_path, 0, MADE_FROM)
-    with store.new_summary(tmp_path) as summary:
+    storage.write_block(tmp_path, 1, second, MADE_FROM)
+    assert not storage.is_stored(tmp_path, 0, MADE_FROM)
+    storage.write_block(tmp_path, 0, first, MADE_FROM)
+    assert storage.is_stored(tmp_path, 0, MADE_FROM)
+    with storage.new_summary(tmp_path) as summary:
         summary.update(made_from=MADE_FROM, blocks=2)
-    zoo = store.read(tmp_path, MADE_FROM)
+    zoo = storage.read(tmp_path, MADE_FROM)
     assert len(zoo) == 5
     assert zoo.weights.shape == (5, 5)
     assert_same(zoo.take(np.arange(3)), first)
     assert_same(zoo.take(zoo.run >= 2), second)
-    np.testing.assert_array_equal(store.read_tally(tmp_path, 1), second.tally)
+    np.testing.assert_array_equal(storage.read_tally(tmp_path, 1), second.tally)
 
 
 def test_a_block_without_checkpoints_can_be_stored(tmp_path: Path) -> None:
     write(tmp_path, block([]), block([0, 1]), block([]))
-    assert_same(store.read(tmp_path, MADE_FROM), block([0, 1]))
+    assert_same(storage.read(tmp_path, MADE_FROM), block([0, 1]))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_every_type_of_weights_comes_back_and_plain_numpy_reads_it(tmp_path: Path, dtype: str) -> None:
     written = block([0, 1, 1], dtype)
     write(tmp_path, written)
-    opened = store.read_block(tmp_path, 0, MADE_FROM)
+    opened = storage.read_block(tmp_path, 0, MADE_FROM)
     assert opened.weights.dtype == dtype
     expected = written.weights.astype(np.float32)
     np.testing.assert_array_equal(opened.weights.astype(np.float32), expected)
-    zoo = store.read(tmp_path, MADE_FROM)
+    zoo = storage.read(tmp_path, MADE_FROM)
     assert np.asarray(zoo.weights).dtype == np.float32
     np.testing.assert_array_equal(zoo.weights, expected)
 
@@ -105,9 +105,9 @@ def test_every_other_array_is_plain_numpy_of_the_documented_type(tmp_path: Path)
 
 
 def test_the_manifest_tells_what_a_block_was_made_from(tmp_path: Path) -> None:
-    store.write_block(tmp_path, 2, block([0]), MADE_FROM)
-    manifest = json.loads((store.block_folder(tmp_path, 2) / "manifest.json").read_text())
-    assert manifest["made_from"] == {**MADE_FROM, "block": 2, "format": store.FORMAT}
+    storage.write_block(tmp_path, 2, block([0]), MADE_FROM)
+    manifest = json.loads((storage.block_folder(tmp_path, 2) / "manifest.json").read_text())
+    assert manifest["made_from"] == {**MADE_FROM, "block": 2, "format": storage.FORMAT}
     assert set(manifest["files"]) == {f"{name}.npy" for name in (*COLUMNS, "tally")}
 
 
@@ -162,7 +162,7 @@ def test_only_the_rows_asked_for_are_read() -> None:
 
 def test_weights_stay_on_disk_until_they_are_read(tmp_path: Path) -> None:
     write(tmp_path, block([0, 1]), block([2, 3]))
-    zoo = store.read(tmp_path, MADE_FROM).take(np.array([3, 0]))
+    zoo = storage.read(tmp_path, MADE_FROM).take(np.array([3, 0]))
     path = tmp_path / "block-00001" / "weights.npy"
     file = np.load(path, mmap_mode="r+", allow_pickle=False)
     file[1] = 7.0
@@ -178,7 +178,7 @@ def test_weights_stay_on_disk_until_they_are_read(tmp_path: Path) -> None:
 )
 def test_evenly_spaced_checkpoints_by_hand(tmp_path: Path, count: int, rows: Sequence[int]) -> None:
     write(tmp_path, block([0, 0, 1, 1]), block([2, 2, 3]))
-    zoo = store.read(tmp_path, MADE_FROM)
+    zoo = storage.read(tmp_path, MADE_FROM)
     assert_same(zoo.spaced(count), zoo.take(np.array(rows, np.int64)))
     assert len(zoo.take(zoo.run > 3).spaced(count)) == 0  # none of none
 
@@ -200,7 +200,7 @@ def test_steps_between_spaced_checkpoints_differ_by_one_at_most(number: int, cou
 def test_the_split_is_by_whole_runs_and_loses_none(tmp_path: Path, share: float, held_out: set[int]) -> None:
     runs = np.random.default_rng(0).permutation(np.repeat(np.arange(10), 3)).tolist()
     write(tmp_path, block(runs))
-    zoo = store.read(tmp_path, MADE_FROM)
+    zoo = storage.read(tmp_path, MADE_FROM)
     known, unknown = zoo.split(10, share)
     assert set(unknown.run.tolist()) == held_out
     assert set(known.run.tolist()) == set(range(10)) - held_out
@@ -210,7 +210,7 @@ def test_the_split_is_by_whole_runs_and_loses_none(tmp_path: Path, share: float,
 
 def test_runs_added_for_coverage_are_all_for_training(tmp_path: Path) -> None:
     write(tmp_path, block([0, 1, 2, 3]), block([4, 5]))
-    known, unknown = store.read(tmp_path, MADE_FROM).split(4, 0.25)
+    known, unknown = storage.read(tmp_path, MADE_FROM).split(4, 0.25)
     assert known.run.tolist() == [0, 1, 2, 4, 5]
     assert unknown.run.tolist() == [3]
 
@@ -226,20 +226,20 @@ def test_numbers_that_are_not_finite_are_not_written(tmp_path: Path, name: str, 
     with pytest.raises(
         HyperForgetError, match=rf"block-00003 has {name} of run 8 .* not finite.*zoo\.learning_rate"
     ):
-        store.write_block(tmp_path, 3, broken, MADE_FROM)
+        storage.write_block(tmp_path, 3, broken, MADE_FROM)
     assert list(tmp_path.iterdir()) == []
 
 
 def read_all(folder: Path, made_from: dict[str, Any]) -> None:
-    store.read(folder, made_from)
+    storage.read(folder, made_from)
 
 
 def ask_whether_stored(folder: Path, made_from: dict[str, Any]) -> None:
-    store.is_stored(folder, 0, made_from)
+    storage.is_stored(folder, 0, made_from)
 
 
 def read_one(folder: Path, made_from: dict[str, Any]) -> None:
-    store.read_block(folder, 0, made_from)
+    storage.read_block(folder, 0, made_from)
 
 
 LOOKS = pytest.mark.parametrize("look", [read_all, ask_whether_stored, read_one])
@@ -271,7 +271,7 @@ def test_another_version_of_the_format_is_refused(tmp_path: Path, look: Look) ->
     write(tmp_path, block([0]))
     edit(tmp_path / "zoo.json", lambda told: told.update(format=99))
     edit(tmp_path / "block-00000" / "manifest.json", lambda told: told["made_from"].update(format=99))
-    with pytest.raises(HyperForgetError, match=rf"has format 99, this version reads {store.FORMAT}: "):
+    with pytest.raises(HyperForgetError, match=rf"has format 99, this version reads {storage.FORMAT}: "):
         look(tmp_path, MADE_FROM)
 
 
@@ -293,7 +293,7 @@ def test_a_harmed_file_is_named_with_its_remedy(
     write(tmp_path, block([0, 0]), block([1, 1]))
     harm(tmp_path / "block-00001" / f"{name}.npy")
     with pytest.raises(HyperForgetError, match=rf"block-00001/{name}\.npy .*delete .*block-00001 and run"):
-        store.read(tmp_path, MADE_FROM)
+        storage.read(tmp_path, MADE_FROM)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -309,18 +309,20 @@ def test_numbers_that_are_not_finite_are_found_even_if_the_manifest_agrees(
         np.array([np.nan], jnp.bfloat16).view(np.uint16)[0] if values.dtype == np.uint16 else np.nan
     )
     np.save(path, values, allow_pickle=False)
-    edit(place / "manifest.json", lambda told: told["files"][path.name].update(sha256=records.checksum(path)))
-    records.verify(place)
+    edit(
+        place / "manifest.json", lambda told: told["files"][path.name].update(sha256=artifacts.checksum(path))
+    )
+    artifacts.verify(place)
     with pytest.raises(HyperForgetError, match=rf"block-00000 has {name} of run 9 .* not finite: delete"):
-        store.read(tmp_path, MADE_FROM)
+        storage.read(tmp_path, MADE_FROM)
 
 
 def test_a_zoo_without_summary_is_incomplete(tmp_path: Path) -> None:
-    assert store.read_summary(tmp_path) is None
-    store.write_block(tmp_path, 0, block([0]), MADE_FROM)
-    assert store.read_summary(tmp_path) is None
+    assert storage.read_summary(tmp_path) is None
+    storage.write_block(tmp_path, 0, block([0]), MADE_FROM)
+    assert storage.read_summary(tmp_path) is None
     with pytest.raises(HyperForgetError, match="holds no complete zoo"):
-        store.read(tmp_path, MADE_FROM)
+        storage.read(tmp_path, MADE_FROM)
 
 
 def test_a_summary_that_is_no_json_is_named(tmp_path: Path) -> None:
@@ -328,7 +330,7 @@ def test_a_summary_that_is_no_json_is_named(tmp_path: Path) -> None:
     truncate(tmp_path / "zoo.json")
     truncate(tmp_path / "zoo.json")
     with pytest.raises(HyperForgetError, match=r"zoo\.json is unreadable: delete it and run again"):
-        store.read(tmp_path, MADE_FROM)
+        storage.read(tmp_path, MADE_FROM)
 
 
 def test_a_zoo_whose_block_was_deleted_is_incomplete(tmp_path: Path) -> None:
@@ -337,13 +339,13 @@ def test_a_zoo_whose_block_was_deleted_is_incomplete(tmp_path: Path) -> None:
     before = contents(tmp_path)
     for file in (tmp_path / "block-00000").iterdir():
         file.unlink()
-    assert store.read_summary(tmp_path) is None
-    store.write_block(tmp_path, 0, block([0]), MADE_FROM)
-    assert store.read_summary(tmp_path) is not None
+    assert storage.read_summary(tmp_path) is None
+    storage.write_block(tmp_path, 0, block([0]), MADE_FROM)
+    assert storage.read_summary(tmp_path) is not None
     assert contents(tmp_path) == before
 
 
 def test_a_shard_is_replaced_as_a_whole(tmp_path: Path) -> None:
     write(tmp_path, block([0, 1]))
-    store.write_block(tmp_path, 0, block([3]), MADE_FROM)
-    assert_same(store.read(tmp_path, MADE_FROM), block([3]))
+    storage.write_block(tmp_path, 0, block([3]), MADE_FROM)
+    assert_same(storage.read(tmp_path, MADE_FROM), block([3]))

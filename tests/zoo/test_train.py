@@ -15,18 +15,20 @@ from sklearn.metrics import log_loss
 
 from hyperforget_jax import classifier
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.runtime import sharding as mesh
+from hyperforget_jax.runtime import sharding
 from hyperforget_jax.weights.layout import num_weights, unflatten
 from hyperforget_jax.zoo import train
 from hyperforget_jax.zoo.hyperparameters import Hyperparameters
 from tests.small_zoo import CONFIG, SIZES, STEPS_PER_SNAPSHOT, TRAIN, VALIDATION, plan
 
-pytestmark = pytest.mark.usefixtures("haste")
+pytestmark = pytest.mark.usefixtures("fast_compile")
 Numbers = np.ndarray[Any, Any]
 
 
 def devices(count: int) -> Mesh:
-    return jax.make_mesh((count,), (mesh.DATA,), axis_types=(AxisType.Auto,), devices=jax.devices()[:count])
+    return jax.make_mesh(
+        (count,), (sharding.DATA,), axis_types=(AxisType.Auto,), devices=jax.devices()[:count]
+    )
 
 
 PLANS = [
@@ -99,9 +101,9 @@ def test_steps_per_snapshot_by_hand(arguments: tuple[int, int, float, int], step
 
 
 def test_a_batch_larger_than_the_training_split_is_refused() -> None:
-    train.check_batch("zoo.batch_size", 60, 60)
+    train.validate_batch_size("zoo.batch_size", 60, 60)
     with pytest.raises(HyperForgetError, match=r"zoo\.batch_size is 61, .* 60 images"):
-        train.check_batch("zoo.batch_size", 61, 60)
+        train.validate_batch_size("zoo.batch_size", 61, 60)
 
 
 # Which images a run uses.
@@ -285,9 +287,9 @@ def test_devices_never_wait_for_each_other() -> None:
 
 
 def test_a_program_that_waits_is_recognised() -> None:
-    rows = PartitionSpec(mesh.DATA)
+    rows = PartitionSpec(sharding.DATA)
     total = jax.shard_map(
-        lambda x: jax.lax.psum(x, mesh.DATA), mesh=devices(8), in_specs=rows, out_specs=PartitionSpec()
+        lambda x: jax.lax.psum(x, sharding.DATA), mesh=devices(8), in_specs=rows, out_specs=PartitionSpec()
     )
     program = jax.jit(total).lower(jnp.zeros(8)).compile().as_text()
     assert "num_partitions=8" in program
@@ -314,7 +316,7 @@ def test_pixels_that_never_vary_change_nothing_when_they_are_left_out() -> None:
     assert pixels == (0, 2, 3, 5)
     assert narrow.images.shape == (60, 4)
     shape = {"sizes": SIZES, "batch_size": 20, "snapshots": 2, "steps_per_snapshot": 5, "dtype": "float32"}
-    devices, every = mesh.make_local(1), tuple(range(SIZES[0]))
+    devices, every = sharding.make_local(1), tuple(range(SIZES[0]))
     ours, theirs = (
         train.train_block(
             jax.random.split(jax.random.key(1), 3),
