@@ -2,8 +2,8 @@
 
 `python -m experiments.ablation --data.dir DIR` takes an hour on two CPU cores beside other jobs: one zoo, four trainings, 32 cells.
 
-Chunks of 157 cut the 1,568 weights of layer 1 into ten tokens. A cell samples three batches of 60 networks: 6 families x 10 prompts for
-each of the two classes, and 20 networks for each of the three forget sets.
+Chunks of 157 cut the 1,568 weights of layer 1 into ten tokens. A cell samples three batches of 60 models: 6 families x 10 prompts for
+each of the two classes, and 20 models for each of the three forget sets.
 """
 
 import itertools
@@ -90,7 +90,5 @@ def trained(base: Config, cell: Cell) -> Config:
 
 def sampled(base: Config, cell: Cell) -> Config:
     """The setting of a cell: that of its training with its sampler."""
-    sampling = replace(
-        base.sampling, sampler=cell.sampler, steps=cell.steps, guidance_scale=cell.guidance
-    )
+    sampling = replace(base.sampling, sampler=cell.sampler, steps=cell.steps, guidance_scale=cell.guidance)
     return replace(trained(base, cell), sampling=sampling)

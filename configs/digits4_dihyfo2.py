@@ -3,8 +3,8 @@
 `hyperforget quickstart` takes 3 minutes on two CPU cores and 1.5 GB; `hyperforget quickstart --classes all`
 (64-8-10, 3,072 runs) takes 8 minutes.
 
-Expect of 256 unselected networks per forget set (four classes): mean forget accuracy at most 0.005, median retain accuracy within 0.02 of
-the retrained cloud's. README.md has the measured numbers with date and machine.
+Expect of 256 unselected models per forget set (four classes): mean forget accuracy at most 0.005, median retain accuracy within 0.02 of
+the reference models'. README.md has the measured numbers with date and machine.
 """
 
 from dataclasses import replace

@@ -2,8 +2,8 @@
 
 `hyperforget run --config fashion4_dihyfo2 --data.dir DIR` takes 18 minutes on two CPU cores beside other jobs, and 2.3 GB.
 
-Expect of 256 unselected networks for {2}, {3} and {2, 3}: mean forget accuracy at most 0.005, median retain accuracy within 0.005 of the
-retrained cloud's or above it; prompt alignment on classes 2 and 3 with a mean R^2 of at least 0.93 and a Pearson of at least 0.97.
+Expect of 256 unselected models for {2}, {3} and {2, 3}: mean forget accuracy at most 0.005, median retain accuracy within 0.005 of the
+reference models' or above it; prompt alignment on classes 2 and 3 with a mean R^2 of at least 0.93 and a Pearson of at least 0.97.
 """
 
 from dataclasses import replace

@@ -2,8 +2,8 @@
 
 `python -m experiments.mnist4 --data.dir DIR` takes 15 minutes on two CPU cores and 3.4 GB.
 
-Expect of 256 unselected networks for {2}, {3} and {2, 3}: mean forget accuracy at most 0.005, median retain accuracy within 0.01 of the
-retrained cloud's; prompt alignment on classes 2 and 3 with a mean R^2 of at least 0.8. README.md has the measured numbers.
+Expect of 256 unselected models for {2}, {3} and {2, 3}: mean forget accuracy at most 0.005, median retain accuracy within 0.01 of the
+reference models'; prompt alignment on classes 2 and 3 with a mean R^2 of at least 0.8. README.md has the measured numbers.
 """
 
 from hyperforget_jax.config import (

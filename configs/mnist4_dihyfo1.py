@@ -7,8 +7,8 @@ The first takes 20 minutes on two CPU cores beside other jobs, the second 2 more
 Expect prompt alignment from random weights with a mean R^2 of at least 0.85 on classes 2 and 3, and of a trained model a median accuracy of
 0.00 on what it forgets and of at least 0.9 on what it learns back, each in one call.
 
-Its networks vary by their starts, and its noise is not scaled down: at a temperature of 0.7 alignment rises and the pivots fall to 0.9697.
-For {2} its best prompt, by 0.003, is that of networks that lost the class part-way (docs/lab_notes.md): prompts within 0.004 count as
+Its models vary by their starts, and its noise is not scaled down: at a temperature of 0.7 alignment rises and the pivots fall to 0.9697.
+For {2} its best prompt, by 0.003, is that of models that lost the class part-way (docs/lab_notes.md): prompts within 0.004 count as
 equally good.
 A third of its examples start from random weights, a third from a checkpoint of another run, and in half of the others losses climb. Its
 zoo is that of mnist4_dihyfo2 (`--zoo.folder` shares one).

@@ -2,8 +2,8 @@
 
 `hyperforget run --config mnist4_nopivots_dihyfo2 --data.dir DIR` takes 40 minutes on two CPU cores beside other jobs.
 
-A checkpoint is kept if it is good on one class at least, whichever. Expect of the selected networks for every forget set a mean retain
-accuracy within 0.01 of the retrained cloud's median, and prompt alignment with a mean R^2 of at least 0.8 on every class.
+A checkpoint is kept if it is good on one class at least, whichever. Expect of the selected models for every forget set a mean retain
+accuracy within 0.01 of the reference models' median, and prompt alignment with a mean R^2 of at least 0.8 on every class.
 """
 
 from dataclasses import replace

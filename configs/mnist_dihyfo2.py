@@ -3,8 +3,8 @@
 `hyperforget run --config mnist_dihyfo2 --data.dir DIR` takes about 95 minutes on two CPU cores beside other jobs: a third
 for the zoo (that of mnist_zoo; `--zoo.folder` shares one), the rest for training.
 
-Expect of 256 unselected networks for {2}, {2, 3, 4} and {0, ..., 4}: mean forget accuracy at most 0.005, median retain accuracy within
-0.02 of the retrained cloud's; prompt alignment on classes 0 to 4 with a mean R^2 of at least 0.8 and a Pearson of at least 0.93.
+Expect of 256 unselected models for {2}, {2, 3, 4} and {0, ..., 4}: mean forget accuracy at most 0.005, median retain accuracy within
+0.02 of the reference models'; prompt alignment on classes 0 to 4 with a mean R^2 of at least 0.8 and a Pearson of at least 0.93.
 """
 
 from dataclasses import replace

@@ -3,7 +3,7 @@
 `hyperforget run --config mnist_fewpivots_dihyfo2 --data.dir DIR` takes 80 minutes on two CPU cores beside other jobs.
 
 128 combinations of high and low losses instead of 32, from half as many runs, and half the training: as far as two CPU cores carry. Expect
-of the selected networks a mean retain accuracy within 0.03 of the retrained cloud's median.
+of the selected models a mean retain accuracy within 0.03 of the reference models' median.
 """
 
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The whole path in half a minute, for tests and to see that an installation works: four digits, bad networks.
+"""The whole path in half a minute, for tests and to see that an installation works: four digits, bad models.
 
 `hyperforget run --config smoke_dihyfo2`
 

@@ -4,8 +4,8 @@
 
 A training for each kind of tokens and objective, in its own folder of the workdir; `configs.ablation.Axes` tells what varies. Each cell is
 one row of `ablation.jsonl`, written when it is done, and reused: prompt alignment (mean R^2 and Pearson) of every forgettable class; median
-accuracy of unselected networks on the retain and on the forget images of every forget set; seconds of a batch of `sampling.batch_size`
-networks. All on test images, with the same prompts and keys in every cell. Leaves `ablation.md` and `figures/ablation.*` too.
+accuracy of unselected models on the retain and on the forget images of every forget set; seconds of a batch of `sampling.batch_size`
+models. All on test images, with the same prompts and keys in every cell. Leaves `ablation.md` and `figures/ablation.*` too.
 """
 
 import itertools

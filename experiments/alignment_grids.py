@@ -1,6 +1,6 @@
-"""Prompt alignment on G.pt's grid: every family is asked for losses from that of learned networks to 0.9 times that of its own start.
+"""Prompt alignment on G.pt's grid: every family is asked for losses from that of learned models to 0.9 times that of its own start.
 
-A family of DiHyFo-2 starts from no network; it gets the grid of the random network that DiHyFo-1 would start from with its key.
+A family of DiHyFo-2 starts from no model; it gets the grid of the random model that DiHyFo-1 would start from with its key.
 `gpt_grid/` in the workdir.
 """
 

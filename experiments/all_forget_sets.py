@@ -1,4 +1,4 @@
-"""Every forget set from one hypernetwork, beside networks retrained for each: `subsets/` in the workdir, resumed request by request."""
+"""Every forget set from one hypernetwork, beside models retrained for each: `subsets/` in the workdir, resumed request by request."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from hyperforget_jax.pipeline import cache, evaluation, results, training, unlea
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.pipeline.workdir import identity
 from hyperforget_jax.report.paper_figures import Subset
-from hyperforget_jax.report.tables import CLOUD, select
+from hyperforget_jax.report.tables import REFERENCE, select
 from hyperforget_jax.runtime import artifacts, prng
 from hyperforget_jax.runtime.progress import track
 from hyperforget_jax.unlearn.reference import retrain
@@ -24,7 +24,7 @@ from hyperforget_jax.weights.layout import flatten, unflatten
 
 FOLDER = "subsets"
 AT_ONCE = 4
-"""Forget sets whose clouds are trained as one block."""
+"""Forget sets whose references are trained as one block."""
 
 
 def every(run: Run) -> list[tuple[int, ...]]:
@@ -45,13 +45,13 @@ def rows(run: Run) -> list[dict[str, Any]]:
 
 def of_rows(rows: Sequence[Mapping[str, Any]], method: str) -> dict[tuple[int, ...], Subset]:
     """What tidy rows tell of every forget set, in their order."""
-    best, unselected = (select(rows, (method,), selection) for selection in ("best", "pass1"))
-    cloud = select(rows, (CLOUD,), None)
+    best, unselected = (select(rows, (method,), selection) for selection in ("selected", "all"))
+    reference = select(rows, (REFERENCE,), None)
     return {
         forget: Subset(
             unselected[forget, "retain_accuracy", "median"]["value"],
             best[forget, "retain_accuracy", "mean"]["value"],
-            cloud[forget, "retain_accuracy", "median"]["value"],
+            reference[forget, "retain_accuracy", "median"]["value"],
             unselected[forget, "forget_accuracy", "mean"]["value"],
         )
         for forget in dict.fromkeys(key[0] for key in best)
@@ -59,7 +59,7 @@ def of_rows(rows: Sequence[Mapping[str, Any]], method: str) -> dict[tuple[int, .
 
 
 def worst(found: Mapping[tuple[int, ...], Subset]) -> tuple[int, ...]:
-    """The forget set whose selected networks fall furthest below the retrained ones."""
+    """The forget set whose selected models fall furthest below the retrained ones."""
     return max(found, key=lambda forget: found[forget].gap)
 
 
@@ -68,17 +68,17 @@ def _measured(run: Run, asking: Run) -> list[Row]:
     candidates = unlearning.candidates(asking, known)
     hypernetwork = training.train_hypernetwork(run, known, held_out)
     answers = unlearning.answers(asking, candidates, training.sampling(run, hypernetwork))
-    return results.unlearning_rows(asking, evaluation.evaluate(asking, answers, clouds(asking)))
+    return results.unlearning_rows(asking, evaluation.evaluate(asking, answers, references(asking)))
 
 
-def clouds(run: Run) -> Params:
-    """Networks retrained without each forget set, leaves [F, M, …]; a few sets at a time, each an artifact."""
+def references(run: Run) -> Params:
+    """Models retrained without each forget set, leaves [F, M, …]; a few sets at a time, each an artifact."""
     groups = list(_groups(run.forget_sets))
     with (
-        run.timed("retrained clouds", resumes=True),
-        track(run.console, "retrained clouds", len(run.forget_sets), "forget sets") as advance,
+        run.timed("reference models", resumes=True),
+        track(run.console, "reference models", len(run.forget_sets), "forget sets") as advance,
     ):
-        parts = [_cloud(run, number, group, advance) for number, group in enumerate(groups)]
+        parts = [_reference(run, number, group, advance) for number, group in enumerate(groups)]
     weights = jnp.asarray(np.concatenate(parts))  # [F, M, P]
     return jax.vmap(jax.vmap(partial(unflatten, sizes=run.sizes)))(weights)
 
@@ -88,14 +88,14 @@ def _groups(sets: list[tuple[int, ...]]) -> Iterator[list[tuple[int, ...]]]:
         yield sets[first : first + AT_ONCE]
 
 
-def _cloud(run: Run, number: int, group: list[tuple[int, ...]], advance: Any) -> Any:
+def _reference(run: Run, number: int, group: list[tuple[int, ...]], advance: Any) -> Any:
     labels = ([run.dataset.classes[position] for position in each] for each in group)
     folder = run.folder / "reference" / "_".join("-".join(map(str, each)) for each in labels)
     if not artifacts.is_complete(folder):
         key = prng.stream(run.config.seed, f"{FOLDER}/reference/{number}")
-        networks = retrain(key, on_device(run.dataset.train), group, run.sizes, run.config.reference)
+        models = retrain(key, on_device(run.dataset.train), group, run.sizes, run.config.reference)
         with artifacts.new_artifact(folder, identity(run.config)) as place:
-            np.save(place / "weights.npy", np.asarray(jax.vmap(jax.vmap(flatten))(networks)))
+            np.save(place / "weights.npy", np.asarray(jax.vmap(jax.vmap(flatten))(models)))
     advance(len(group))
     artifacts.verify(folder)
     return np.load(folder / "weights.npy", allow_pickle=False)  # [G, M, P]

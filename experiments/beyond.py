@@ -11,11 +11,11 @@ from experiments.made import Runs
 from hyperforget_jax.pipeline import training
 from hyperforget_jax.report import paper_figures
 from hyperforget_jax.report.paper_tables import METHODS
-from hyperforget_jax.report.tables import CLOUD, Row, braces, interval, markdown, number, place_of, select
+from hyperforget_jax.report.tables import REFERENCE, Row, braces, interval, markdown, number, place_of, select
 
 RIVALS = ("retrieval", "noise", "average")
 COMPARED = (
-    *("retain_accuracy", "forget_accuracy", "failed_networks", "overlap_retain", "phi_jsd", "mia"),
+    *("retain_accuracy", "forget_accuracy", "failed_models", "overlap_retain", "phi_jsd", "mia"),
     *("novelty_distance", "novelty_shared_mistakes"),
 )
 SEEDS = (1, 2)
@@ -29,7 +29,7 @@ SEEDED = (
 
 
 def every_subset(setting: str, method: str, runs: Runs) -> Leaf:
-    """Retain and forget accuracy of every forget set, beside networks retrained for each; the worst named."""
+    """Retain and forget accuracy of every forget set, beside models retrained for each; the worst named."""
     found = all_forget_sets.of_rows(all_forget_sets.rows(runs.one(setting, method).run), method)
     worst = all_forget_sets.worst(found)
     lines: list[dict[str, Any]] = [
@@ -37,7 +37,7 @@ def every_subset(setting: str, method: str, runs: Runs) -> Leaf:
             "forget_set": "-".join(map(str, forget)),
             "retain_all_median": each.unselected,
             "retain_selected_mean": each.selected,
-            "retain_cloud_median": each.cloud,
+            "retain_reference_median": each.reference,
             "gap": each.gap,
             "forget_all_mean": each.forget,
         }
@@ -54,7 +54,7 @@ def every_subset(setting: str, method: str, runs: Runs) -> Leaf:
     body = [[_braced(line), *map(number, list(line.values())[1:])] for line in lines]
     words = (
         f"{METHODS[method]}, {setting}: one hypernetwork, {len(found)} forget sets, test images, strict. Gap: by how much the selected "
-        f"networks fall below the retrained ones' median. The worst is {braces(worst)}: {number(found[worst].gap)}.\n"
+        f"models fall below the retrained ones' median. The worst is {braces(worst)}: {number(found[worst].gap)}.\n"
     )
     return Leaf(
         f"Every forget set, {METHODS[method]}, {setting}",
@@ -68,8 +68,8 @@ def against_rivals(setting: str, method: str, runs: Runs) -> Leaf:
     """The generator beside retrieval, noise and averages at the same prompts; alignment and novelty."""
     made = runs.one(setting, method)
     rows = [*made.rows, *generator_baselines.rows(made.run)]
-    by_method = {name: select(rows, (name,), "pass1") for name in (method, *RIVALS, "held_out")}
-    by_method[CLOUD] = select(rows, (CLOUD,), None)
+    by_method = {name: select(rows, (name,), "all") for name in (method, *RIVALS, "held_out")}
+    by_method[REFERENCE] = select(rows, (REFERENCE,), None)
     lines: list[dict[str, Any]] = [
         {
             "forget_set": "-".join(map(str, forget)),
@@ -81,7 +81,7 @@ def against_rivals(setting: str, method: str, runs: Runs) -> Leaf:
     ]
     heads = (
         "Forget",
-        "Networks",
+        "Models",
         "Accuracy on D_r",
         "Accuracy on D_f",
         "Failed",
@@ -101,36 +101,36 @@ def against_rivals(setting: str, method: str, runs: Runs) -> Leaf:
     ]
     aligned = list(_alignment(rows, (method, "retrieval", "nearest")))
     words = (
-        f"{METHODS[method]}, {setting}, test images, medians of unselected networks at the prompt that was chosen on validation. "
+        f"{METHODS[method]}, {setting}, test images, medians of unselected models at the prompt that was chosen on validation. "
         f"Failed: share with forget accuracy above {made.run.config.request.forget_tolerance:g}, or "
         f"{generator_baselines.FAILED:g} below the retrained ones' median. "
         f"Retrieval: the checkpoints of the zoo nearest to the prompt in standardised log losses; noise: these with Gaussian noise of "
         f"{generator_baselines.NOISE:g} times each tensor's root mean square; average: {generator_baselines.NEIGHBOURS} neighbours, aligned. "
-        f"Distance: from the nearest of the {generator_baselines.MODELS:,} training checkpoints closest to the prompt in losses, free of symmetries; "
-        "held out: checkpoints of runs it never saw. Shared mistakes: of the retained test images that a network or a checkpoint gets "
-        f"wrong, the greatest share that both do, with any of the {generator_baselines.NETWORKS * generator_baselines.NEIGHBOURS} checkpoints nearest to the prompt. "
+        f"Distance: from the nearest of the {generator_baselines.CHECKPOINTS:,} training checkpoints closest to the prompt in losses, free of symmetries; "
+        "held out: checkpoints of runs it never saw. Shared mistakes: of the retained test images that a model or a checkpoint gets "
+        f"wrong, the greatest share that both do, with any of the {generator_baselines.MODELS * generator_baselines.NEIGHBOURS} checkpoints nearest to the prompt. "
         "Alignment: the families of retrieval are the nearest checkpoint of every prompt, the second nearest, and so on; nearest: the "
         "first alone.\n"
     )
     tables = (
         markdown(heads, "llrrrrrrrr", body),
-        markdown(("Class", "Networks", "R², mean", "Pearson, mean"), "llrr", aligned),
+        markdown(("Class", "Models", "R², mean", "Pearson, mean"), "llrr", aligned),
     )
     return Leaf(f"Rivals of {METHODS[method]}, {setting}", "\n".join((words, *tables)), lines, {})
 
 
 def attackers(setting: str, method: str, runs: Runs) -> Leaf:
-    """What other membership attackers find, beside what they find in retrained networks."""
+    """What other membership attackers find, beside what they find in retrained models."""
     made = runs.one(setting, method)
     rows = membership_attacks.rows(made)
-    best, unselected, cloud = (
+    best, unselected, reference = (
         select(rows, (name,), selection)
-        for name, selection in ((method, "best"), (method, "pass1"), (CLOUD, None))
+        for name, selection in ((method, "selected"), (method, "all"), (REFERENCE, None))
     )
     lines: list[dict[str, Any]] = []
     for forget in made.run.config.task.forget_sets:
         for metric in membership_attacks.NAMES:
-            mean, low, high = (cloud[forget, metric, name]["value"] for name in ("mean", "q05", "q95"))
+            mean, low, high = (reference[forget, metric, name]["value"] for name in ("mean", "q05", "q95"))
             ours = best[forget, metric, "mean"]["value"]
             lines.append(
                 {
@@ -138,20 +138,20 @@ def attackers(setting: str, method: str, runs: Runs) -> Leaf:
                     "metric": metric,
                     "selected_mean": ours,
                     "all_median": unselected[forget, metric, "median"]["value"],
-                    **{"cloud_mean": mean, "cloud_low": low, "cloud_high": high},
+                    **{"reference_mean": mean, "reference_low": low, "reference_high": high},
                     "place": place_of(ours, low, high),
                 }
             )
     heads = (
         *("Forget", "Attacker", "Best", "All, median"),
-        *("Retrained, mean", "Retrained, 5–95%", "Against the cloud"),
+        *("Retrained, mean", "Retrained, 5–95%", "Against the reference models"),
     )
     body = [
         [
             _braced(line),
             membership_attacks.NAMES[line["metric"]],
-            *(number(line[name]) for name in ("selected_mean", "all_median", "cloud_mean")),
-            interval(line["cloud_low"], line["cloud_high"]),
+            *(number(line[name]) for name in ("selected_mean", "all_median", "reference_mean")),
+            interval(line["reference_low"], line["reference_high"]),
             line["place"],
         ]
         for line in lines
@@ -159,7 +159,7 @@ def attackers(setting: str, method: str, runs: Runs) -> Leaf:
     words = (
         f"{METHODS[method]}, {setting}, strict. The first three tell how many forgotten training images an attacker takes for members, who "
         "learned from what is named; the last two how well one tells them from test images of the same classes: 0.5 is not at all. "
-        f"Best: the selected networks; all: {membership_attacks.NETWORKS} unselected ones. The SVM has C = 3, an RBF kernel and {membership_attacks.IMAGES} "
+        f"Best: the selected models; all: {membership_attacks.MODELS} unselected ones. The SVM has C = 3, an RBF kernel and {membership_attacks.IMAGES} "
         "images of either kind.\n"
     )
     title = f"Other membership attackers, {METHODS[method]}, {setting}"
@@ -203,7 +203,7 @@ def over_seeds(setting: str, method: str, runs: Runs) -> Leaf:
     further = [seed for seed in SEEDS if seed != training.training_seed(first.run.config)]
     trained = [first, *(runs.one(setting, method, seed) for seed in further)]
     tables = [
-        (select(made.rows, (method,), "pass1"), select(made.rows, (method,), "best")) for made in trained
+        (select(made.rows, (method,), "all"), select(made.rows, (method,), "selected")) for made in trained
     ]
     lines: list[dict[str, Any]] = [
         {
@@ -253,14 +253,14 @@ def grids_compared(setting: str, method: str, runs: Runs) -> Leaf:
     body = [[str(line["class"]), *map(number, list(line.values())[1:])] for line in lines]
     words = (
         f"{METHODS[method]}, {setting}, means over families, test images. The shared grid has the zoo's quantiles as its ends; G.pt's goes "
-        f"from the loss of learned networks to {alignment_grids.REACH:g} times that of the random network that a family starts from.\n"
+        f"from the loss of learned models to {alignment_grids.REACH:g} times that of the random model that a family starts from.\n"
     )
     title = f"Prompt alignment on two grids, {METHODS[method]}, {setting}"
     return Leaf(title, f"{words}\n{markdown(heads, 'rrrrr', body)}", lines, {})
 
 
 def cost(setting: str, runs: Runs) -> Leaf:
-    """Seconds per network and the number of networks at which the hypernetwork has paid for itself."""
+    """Seconds per model and the number of models at which the hypernetwork has paid for itself."""
     lines: list[dict[str, Any]] = [
         {"method": method, **costs.of(made.run)} for method, made in runs.of(setting).items()
     ]
@@ -269,9 +269,9 @@ def cost(setting: str, runs: Runs) -> Leaf:
         "Zoo, s",
         "Training, s",
         "Request, s",
-        "One network, s",
+        "One model, s",
         "One retraining, s",
-        "Break-even, networks",
+        "Break-even, models",
     )
     body = [
         [
@@ -281,9 +281,9 @@ def cost(setting: str, runs: Runs) -> Leaf:
         for line in lines
     ]
     words = (
-        f"{setting}. Request: all candidate prompts, samples and their selection. One network: sampled alone, compiled; one retraining: a "
-        "network trained alone without a forget set, compiled. A zoo that several hypernetworks share counts for each. Break-even: (zoo + "
-        "training) / (one retraining - one network); a dash: never. It counts neither the prompts that a request tries nor the samples it "
+        f"{setting}. Request: all candidate prompts, samples and their selection. One model: sampled alone, compiled; one retraining: a "
+        "model trained alone without a forget set, compiled. A zoo that several hypernetworks share counts for each. Break-even: (zoo + "
+        "training) / (one retraining - one model); a dash: never. It counts neither the prompts that a request tries nor the samples it "
         "selects from: a whole request may take longer than one retraining. A dash for the zoo: nobody timed it, and it is not counted.\n"
     )
     return Leaf(f"Cost, {setting}", f"{words}\n{markdown(heads, 'lrrrrrr', body)}", lines, {})

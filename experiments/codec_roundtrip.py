@@ -28,11 +28,11 @@ def run(job: Run) -> None:
     config = job.config
     known, held_out = training.make_zoo(job).split(config.zoo.runs, config.zoo.validation_share)
     some = held_out.spaced(CHECKPOINTS)
-    networks = unflatten_many(np.asarray(some.weights), job.sizes)
+    models = unflatten_many(np.asarray(some.weights), job.sizes)
     rows = []
     for size in BASIS_SIZES:
         coder = training.fit_codec(job, known, replace(config.codec, kind="functional", basis_size=size))
-        back = jax.jit(jax.vmap(lambda params, coder=coder: coder.decode(coder.encode(params))))(networks)
+        back = jax.jit(jax.vmap(lambda params, coder=coder: coder.decode(coder.encode(params))))(models)
         change, lost = zoo_report.changes(job, some, back)
         rows.append(
             {

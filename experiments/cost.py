@@ -23,7 +23,7 @@ FILE = "cost.json"
 
 def of(run: Run) -> dict[str, float | None]:
     """Seconds of a finished run: "zoo" (None: nobody timed it, and it is not counted), "training", "request" (mean), "sample", "retraining"
-    of one network alone; "break_even", the networks after which the hypernetwork has paid for itself; None: it never does. The search for
+    of one model alone; "break_even", the models after which the hypernetwork has paid for itself; None: it never does. The search for
     a prompt and the selection, which make up most of a request, are not in it: they are no part of retraining either.
     """
     seconds = _stages(run.folder)
@@ -48,7 +48,7 @@ def _stages(folder: Path) -> dict[str, float]:
 
 
 def _alone(run: Run) -> tuple[float, float]:
-    """Seconds to sample one network and to retrain one, for the first request."""
+    """Seconds to sample one model and to retrain one, for the first request."""
     path = run.folder / FILE
     if not path.exists():
         known, held_out = stages.split_zoo(run)

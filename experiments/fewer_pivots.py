@@ -54,7 +54,7 @@ def fewer(setting: str, runs: Runs) -> Leaf:
         for label in less.labels
     ]
     words = (
-        f"DiHyFo-2, test images, strict; {_told(usual)}; {_told(less)}. Selected: mean retain accuracy of the selected networks; "
+        f"DiHyFo-2, test images, strict; {_told(usual)}; {_told(less)}. Selected: mean retain accuracy of the selected models; "
         "gap: by how much they fall below the retrained ones' median; forget: mean forget accuracy of all samples. "
         f"The worst with fewer pivots, of the {len(fewest)} that were asked, is {braces(worst)}: {number(fewest[worst].gap)}. "
         "A grid ends at a quantile of the class's loss among checkpoints that know the other classes: fewer pivots leave fewer of these, "

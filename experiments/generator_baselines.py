@@ -1,7 +1,7 @@
 """What a generator must beat, at the same prompts, and whether it only recites: `rivals/` in the workdir.
 
 Rivals: the checkpoints of the zoo nearest to a prompt (`retrieval`), the same with noise (`noise`), and averages of neighbours
-(`average`). Novelty: the distance of every network from the nearest of the training checkpoints closest to the prompt in losses, and the
+(`average`). Novelty: the distance of every model from the nearest of the training checkpoints closest to the prompt in losses, and the
 mistakes it shares with them, beside those of checkpoints of held-out runs.
 """
 
@@ -31,26 +31,26 @@ from hyperforget_jax.weights.layout import unflatten_many
 from hyperforget_jax.zoo.storage import Zoo
 
 FOLDER = "rivals"
-NETWORKS = 64
+MODELS = 64
 """Of each rival, for each request."""
 NOISE = 0.05
 """Deviation of the noise on a checkpoint, as a share of the root mean square of each tensor."""
 NEIGHBOURS = 5
 """Checkpoints in an average."""
 FAILED = 0.05
-"""By how much a network's retain accuracy may fall below the retrained ones' median before it has failed."""
-MODELS = 20000
+"""By how much a model's retain accuracy may fall below the retrained ones' median before it has failed."""
+CHECKPOINTS = 20000
 """Checkpoints nearest to the prompt, among which the nearest one in weights is looked for."""
 
 
 def rows(run: Run) -> list[dict[str, Any]]:
     """Tidy rows of the rivals, made once: `rivals/` in the workdir."""
     settings = {
-        "networks": NETWORKS,
+        "models": MODELS,
         "noise": NOISE,
         "neighbours": NEIGHBOURS,
         "failed": FAILED,
-        "models": MODELS,
+        "checkpoints": CHECKPOINTS,
     }
     return cache.rows(run, FOLDER, lambda: map(to_json, _measured(run)), **settings)
 
@@ -60,30 +60,30 @@ def _measured(run: Run) -> list[Row]:
     hypernetwork = training.train_hypernetwork(run, known, held_out)
     generate = training.sampling(run, hypernetwork)
     answers = unlearning.answers(run, unlearning.candidates(run, known), generate)
-    cloud = unlearning.reference_models(run)
+    reference = unlearning.reference_models(run)
     found = list[Row]()
     with track(run.console, "rivals", len(answers), "requests") as advance:
         for index, answer in enumerate(answers):
             labels, forget = run.config.task.forget_sets[index], run.forget_sets[index]
             prompt = answer.candidates[answer.chosen]
-            theirs = jax.tree.map(lambda leaf, i=index: leaf[i], cloud)
-            reference = evaluation.outputs(theirs, run.dataset.test, run.dataset.train)
+            theirs = jax.tree.map(lambda leaf, i=index: leaf[i], reference)
+            seen_reference = evaluation.outputs(theirs, run.dataset.test, run.dataset.train)
             seen = {
-                name: evaluation.outputs(networks, run.dataset.test, run.dataset.train)
-                for name, networks in of_prompt(run, hypernetwork, known, prompt).items()
+                name: evaluation.outputs(models, run.dataset.test, run.dataset.train)
+                for name, models in of_prompt(run, hypernetwork, known, prompt).items()
             }
-            ours = classifier.class_scores_of_many(answer.networks, *on_device(run.dataset.test))[1]  # [N, K]
+            ours = classifier.class_scores_of_many(answer.models, *on_device(run.dataset.test))[1]  # [N, K]
             accuracies: dict[str, Floats] = {run.config.hypernetwork.kind: np.asarray(ours)}
             accuracies |= {name: each.of_classes["class_accuracy"] for name, each in seen.items()}
             for name, table in accuracies.items():
-                about = replace(results.context(run, name, labels), selection="pass1")
-                share = np.array([failed(run, forget, table, reference.of_classes["class_accuracy"])])
+                about = replace(results.context(run, name, labels), selection="all")
+                share = np.array([failed(run, forget, table, seen_reference.of_classes["class_accuracy"])])
                 settings: dict[str, Any] = {"ideal": 0.0, **results.resampling(run)}
-                found += rows_of(share, about, metric="failed_networks", class_=None, **settings)
+                found += rows_of(share, about, metric="failed_models", class_=None, **settings)
             for name, each in seen.items():
-                about = replace(results.context(run, name, labels), selection="pass1")
+                about = replace(results.context(run, name, labels), selection="all")
                 found += results.expand(
-                    run, about, evaluation.measures(run, forget, each, reference, same=False)
+                    run, about, evaluation.measures(run, forget, each, seen_reference, same=False)
                 )
             found += _novelty(run, hypernetwork, known, held_out, labels, prompt, answer)
             advance(1)
@@ -94,25 +94,25 @@ def _measured(run: Run) -> list[Row]:
     return found
 
 
-def failed(run: Run, forget: tuple[int, ...], networks: Floats, cloud: Floats) -> float:
-    """Share of networks that remember more than `forget_tolerance`, or fall below the cloud's median by more than `FAILED`.
+def failed(run: Run, forget: tuple[int, ...], models: Floats, reference: Floats) -> float:
+    """Share of models that remember more than `forget_tolerance`, or fall below the reference models' median by more than `FAILED`.
 
     Args:
       run: its test images say how classes weigh.
       forget: output positions of the classes to forget.
-      networks: [N, K], class accuracies on test.
-      cloud: [M, K], those of the retrained networks.
+      models: [N, K], class accuracies on test.
+      reference: [M, K], those of the retrained models.
     """
     retained, forgotten = requests.shares(run.dataset.test.labels, forget, run.sizes[-1])
-    bad = networks @ retained < np.median(cloud @ retained) - FAILED
-    return float(np.mean(bad | (networks @ forgotten > run.config.request.forget_tolerance)))
+    bad = models @ retained < np.median(reference @ retained) - FAILED
+    return float(np.mean(bad | (models @ forgotten > run.config.request.forget_tolerance)))
 
 
 def of_prompt(run: Run, hypernetwork: Hypernetwork, known: Zoo, prompt: Floats) -> Mapping[str, Params]:
-    """Networks of every rival for one prompt [K]: leaves [N, …]."""
-    chosen = closest(hypernetwork, known, prompt[None], NETWORKS * NEIGHBOURS)[0]
-    neighbours = networks_of(run, known, chosen)
-    nearest = jax.tree.map(lambda leaf: leaf[:NETWORKS], neighbours)
+    """Models of every rival for one prompt [K]: leaves [N, …]."""
+    chosen = closest(hypernetwork, known, prompt[None], MODELS * NEIGHBOURS)[0]
+    neighbours = models_of(run, known, chosen)
+    nearest = jax.tree.map(lambda leaf: leaf[:MODELS], neighbours)
     groups = (
         jax.tree.map(lambda leaf, g=group: leaf[g * NEIGHBOURS : (g + 1) * NEIGHBOURS], neighbours)
         for group in range(len(chosen) // NEIGHBOURS)
@@ -133,7 +133,7 @@ def closest(hypernetwork: Hypernetwork, zoo: Zoo, prompts: Floats, count: int) -
     return retrieval.nearest(known, asked, min(count, len(zoo)))
 
 
-def networks_of(run: Run, zoo: Zoo, chosen: Any) -> Params:
+def models_of(run: Run, zoo: Zoo, chosen: Any) -> Params:
     """Checkpoints of a zoo by their rows [N]: leaves [N, …]."""
     return unflatten_many(np.asarray(zoo.take(chosen).weights, np.float32), run.sizes)
 
@@ -147,26 +147,24 @@ def _novelty(
     prompt: Floats,
     answer: Answer,
 ) -> list[Row]:
-    """Distances and shared mistakes of samples and of held-out checkpoints, from and with the `MODELS` closest to the prompt."""
+    """Distances and shared mistakes of samples and of held-out checkpoints, from and with the `CHECKPOINTS` closest to the prompt."""
     encode = hypernetwork.codec.first.encode if isinstance(hypernetwork.codec, Functional) else None
-    models, unseen = (
-        networks_of(run, zoo, closest(hypernetwork, zoo, prompt[None], count)[0])
-        for zoo, count in ((known, MODELS), (held_out, NETWORKS))
+    near, unseen = (
+        models_of(run, zoo, closest(hypernetwork, zoo, prompt[None], count)[0])
+        for zoo, count in ((known, CHECKPOINTS), (held_out, MODELS))
     )
-    learned = novelty.canonical(models, encode)
+    learned = novelty.canonical(near, encode)
     found, test = list[Row](), run.dataset.test
     retained = ~np.isin(test.labels, run.dataset.positions(labels))
-    nearest = evaluation.predictions(run, jax.tree.map(lambda leaf: leaf[: NETWORKS * NEIGHBOURS], models))
-    sampled = jax.tree.map(lambda leaf: leaf[:NETWORKS], answer.networks)
-    for name, networks in ((run.config.hypernetwork.kind, sampled), ("held_out", unseen)):
-        shared = novelty.shared_mistakes(
-            evaluation.predictions(run, networks), nearest, test.labels, retained
-        )
+    nearest = evaluation.predictions(run, jax.tree.map(lambda leaf: leaf[: MODELS * NEIGHBOURS], near))
+    sampled = jax.tree.map(lambda leaf: leaf[:MODELS], answer.models)
+    for name, models in ((run.config.hypernetwork.kind, sampled), ("held_out", unseen)):
+        shared = novelty.shared_mistakes(evaluation.predictions(run, models), nearest, test.labels, retained)
         values = {
-            "novelty_distance": novelty.nearest_distance(novelty.canonical(networks, encode), learned),
+            "novelty_distance": novelty.nearest_distance(novelty.canonical(models, encode), learned),
             "novelty_shared_mistakes": shared.max(1),
         }
-        about = replace(results.context(run, name, labels), selection="pass1")
+        about = replace(results.context(run, name, labels), selection="all")
         settings: dict[str, Any] = {"class_": None, "ideal": None, **results.resampling(run)}
         for metric, column in values.items():
             found += rows_of(column, about, metric=metric, **settings)
@@ -178,8 +176,8 @@ def _sweeps(run: Run, hypernetwork: Hypernetwork, known: Zoo, grids: Mapping[int
     found, families = {}, run.config.evaluation.alignment_families
     for label, (column, grid) in alignment.by_position(run, grids).items():
         chosen = closest(hypernetwork, known, grid.prompts, families)  # [P, F]
-        networks = networks_of(run, known, chosen.T.ravel())  # F * P of them
-        losses, _ = classifier.class_scores_of_many(networks, *on_device(run.dataset.test))  # [F * P, K]
+        models = models_of(run, known, chosen.T.ravel())  # F * P of them
+        losses, _ = classifier.class_scores_of_many(models, *on_device(run.dataset.test))  # [F * P, K]
         observed = np.asarray(losses, np.float64)[:, column].reshape(chosen.T.shape)  # [F, P]
         found[label] = Sweep(grid.prompts[:, column].astype(np.float64), observed, grid.learned)
     return found

@@ -56,17 +56,17 @@ class Made:
 
     @cached_property
     def answers(self) -> list[Answer]:
-        """Its networks, per request."""
+        """Its models, per request."""
         return [unlearning.stored(self.run, labels) for labels in self.run.config.task.forget_sets]
 
     @cached_property
-    def cloud(self) -> Params:
-        """Its retrained networks: leaves [F, M, …]."""
+    def reference(self) -> Params:
+        """Its retrained models: leaves [F, M, …]."""
         return unlearning.reference_models(self.run)
 
     def reference_of(self, index: int) -> Params:
-        """The retrained networks of one request: leaves [M, …]."""
-        return jax.tree.map(lambda leaf: leaf[index], self.cloud)
+        """The retrained models of one request: leaves [M, …]."""
+        return jax.tree.map(lambda leaf: leaf[index], self.reference)
 
     @property
     def labels(self) -> list[int]:

@@ -1,4 +1,4 @@
-"""Other membership attackers on the networks of a run, beside the retrained cloud: `attacks/` in the workdir.
+"""Other membership attackers on the models of a run, beside the reference models: `attacks/` in the workdir.
 
 `mia_fit_on_test`      the paper's attacker, its members the retained test images
 `mia_without_forget`   the paper's attacker, its non-members the retained test images
@@ -21,11 +21,11 @@ from hyperforget_jax.evaluate.results import Row, Selection, to_json
 from hyperforget_jax.pipeline import cache, evaluation, results
 from hyperforget_jax.pipeline.evaluation import Floats, Outputs
 from hyperforget_jax.pipeline.run import Run
-from hyperforget_jax.report.tables import CLOUD
+from hyperforget_jax.report.tables import REFERENCE
 from hyperforget_jax.runtime.progress import track
 
 FOLDER = "attacks"
-NETWORKS = 64
+MODELS = 64
 """Of the unselected ones, for each request."""
 IMAGES = 1000
 """Of either kind, that a support vector machine learns from: its time grows with their square."""
@@ -40,9 +40,7 @@ NAMES = {
 
 def rows(made: Made) -> list[dict[str, Any]]:
     """Tidy rows of every attacker, made once: `attacks/` in the workdir."""
-    return cache.rows(
-        made.run, FOLDER, lambda: map(to_json, _measured(made)), networks=NETWORKS, images=IMAGES
-    )
+    return cache.rows(made.run, FOLDER, lambda: map(to_json, _measured(made)), models=MODELS, images=IMAGES)
 
 
 def _measured(made: Made) -> list[Row]:
@@ -50,21 +48,21 @@ def _measured(made: Made) -> list[Row]:
     with track(run.console, "attackers", len(made.answers), "requests") as advance:
         for index, answer in enumerate(made.answers):
             about = results.context(run, run.config.hypernetwork.kind, run.config.task.forget_sets[index])
-            parts: dict[Selection, Any] = {"pass1": slice(NETWORKS), "best": jnp.asarray(answer.selected)}
+            parts: dict[Selection, Any] = {"all": slice(MODELS), "selected": jnp.asarray(answer.selected)}
             for selection, kept in parts.items():
-                networks = jax.tree.map(lambda leaf, kept=kept: leaf[kept], answer.networks)
-                ours = evaluation.outputs(networks, run.dataset.test, run.dataset.train)
+                models = jax.tree.map(lambda leaf, kept=kept: leaf[kept], answer.models)
+                ours = evaluation.outputs(models, run.dataset.test, run.dataset.train)
                 found += results.expand(run, replace(about, selection=selection), scores(run, index, ours))
             theirs = evaluation.outputs(made.reference_of(index), run.dataset.test, run.dataset.train)
-            found += results.expand(run, replace(about, method=CLOUD), scores(run, index, theirs))
+            found += results.expand(run, replace(about, method=REFERENCE), scores(run, index, theirs))
             advance(1)
     return found
 
 
-def scores(run: Run, index: int, networks: Outputs) -> Mapping[str, Floats]:
-    """What every attacker finds in N networks that answer one request: [N] each."""
+def scores(run: Run, index: int, models: Outputs) -> Mapping[str, Floats]:
+    """What every attacker finds in N models that answer one request: [N] each."""
     forget = run.forget_sets[index]
-    seen, test = networks.train_entropy, membership.entropy(networks.probabilities)  # [N, n'], [N, n]
+    seen, test = models.train_entropy, membership.entropy(models.probabilities)  # [N, n'], [N, n]
     forgotten_train, forgotten = (
         np.isin(split.labels, forget) for split in (run.dataset.train, run.dataset.test)
     )

@@ -30,19 +30,19 @@ def fig2(runs: Runs) -> Leaf:
 
 
 def selection(number: int, setting: str, runs: Runs) -> Leaf:
-    """Figures 3 and 4: every sampled network, and those selected."""
+    """Figures 3 and 4: every sampled model, and those selected."""
     drawn = {
         method: strip_plots.accuracies([_request(made, index) for index in range(len(made.answers))])
         for method, made in runs.of(setting).items()
     }
-    return _picture(number, f"Selection of sampled networks, {setting}", drawn)
+    return _picture(number, f"Selection of sampled models, {setting}", drawn)
 
 
 def agreement(number: int, setting: str, method: str, runs: Runs) -> Leaf:
-    """Figures 5 to 8: answers of the best unlearned network against those of a retrained one."""
+    """Figures 5 to 8: answers of the best unlearned model against those of a retrained one."""
     made = runs.one(setting, method)
     matrices = [_agreement(made, index) for index in range(len(made.answers))]
-    title = f"Answers of {paper_tables.METHODS[method]} and of a retrained network, {setting}"
+    title = f"Answers of {paper_tables.METHODS[method]} and of a retrained model, {setting}"
     return _picture(number, title, {"": paper_figures.agreement(matrices)})
 
 
@@ -97,24 +97,26 @@ def _sweep(sweep: Sweep) -> tuple[np.ndarray, np.ndarray, float]:
 
 
 def _request(made: Made, index: int) -> strip_plots.Request:
-    """Accuracies of every network that answers one request, and of the retrained ones."""
+    """Accuracies of every model that answers one request, and of the retrained ones."""
     answer, labels = made.answers[index], made.run.dataset.test.labels
     forgotten = np.isin(labels, made.run.forget_sets[index])
-    (retain, forget), (cloud_retain, cloud_forget) = (
+    (retain, forget), (reference_retain, reference_forget) = (
         [accuracy.accuracy(answers, labels, member) for member in (~forgotten, forgotten)]
         for answers in (
-            evaluation.predictions(made.run, answer.networks),
+            evaluation.predictions(made.run, answer.models),
             evaluation.predictions(made.run, made.reference_of(index)),
         )
     )
     forget_set = made.run.config.task.forget_sets[index]
-    return strip_plots.Request(forget_set, retain, forget, answer.selected, cloud_retain, cloud_forget)
+    return strip_plots.Request(
+        forget_set, retain, forget, answer.selected, reference_retain, reference_forget
+    )
 
 
 def _agreement(made: Made, index: int) -> Agreement:
-    """The best unlearned network beside the retrained one of median accuracy on the retain set."""
+    """The best unlearned model beside the retrained one of median accuracy on the retain set."""
     answer, labels, size = made.answers[index], made.run.dataset.test.labels, made.run.sizes[-1]
-    ours = evaluation.predictions(made.run, answer.networks)[answer.selected[0]]  # [n]
+    ours = evaluation.predictions(made.run, answer.models)[answer.selected[0]]  # [n]
     retained = ~np.isin(labels, made.run.forget_sets[index])
     retrained = evaluation.predictions(made.run, made.reference_of(index))  # [M, n]
     ranked = np.argsort(accuracy.accuracy(retrained, labels, retained), kind="stable")  # [M]

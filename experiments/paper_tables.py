@@ -11,11 +11,11 @@ from hyperforget_jax.report import paper_figures, paper_tables
 from hyperforget_jax.report.tables import markdown, number
 
 PROTOCOL = (
-    "On test images. Strict: validation images label the zoo and choose prompts and networks; test images only report. Best: the mean of "
-    "{best} networks selected from {samples}. The paper’s protocol selects on test images. Retrained: {seeds} networks for each forget "
-    "set. Neither higher nor lower is better: the aim is the cloud of retrained networks.\n"
+    "On test images. Strict: validation images label the zoo and choose prompts and models; test images only report. Best: the mean of "
+    "{best} models selected from {samples}. The paper’s protocol selects on test images. Retrained: {seeds} models for each forget "
+    "set. Neither higher nor lower is better: the aim is the reference models of retrained models.\n"
 )
-AGREEMENT = "Overlap and φ of a network: the median of its agreements with every retrained one; of a retrained one, with the others.\n"
+AGREEMENT = "Overlap and φ of a model: the median of its agreements with every retrained one; of a retrained one, with the others.\n"
 TABLES = {
     1: ("mnist", "Performance of unlearned models on MNIST"),
     2: ("mnist", "Agreement with retrained models on MNIST"),

@@ -1,4 +1,4 @@
-"""How well the reference is trained: retain accuracy of retrained clouds on validation, for several settings.
+"""How well the reference is trained: retain accuracy of reference models on validation, for several settings.
 
     python -m experiments.reference_tuning --data.dir DIR
 
@@ -29,18 +29,18 @@ LEARNING_RATES = (2e-3, 6e-3)
 
 
 def run(job: Run) -> None:
-    """Retrains a cloud per setting; the same seeds for all."""
+    """Retrains reference models per setting; the same seeds for all."""
     config = job.config
     validation, rows = job.dataset.validation, []
     settings = list(itertools.product(EPOCHS, BATCH_SIZES, LEARNING_RATES))
-    with track(job.console, "clouds", len(settings), "settings") as advance:
+    with track(job.console, "references", len(settings), "settings") as advance:
         for epochs, batch_size, rate in settings:
             setting = replace(config.reference, epochs=epochs, batch_size=batch_size, learning_rate=rate)
             key = prng.stream(config.seed, "tune_reference")
-            cloud = retrain(key, on_device(job.dataset.train), job.forget_sets, job.sizes, setting)
+            reference = retrain(key, on_device(job.dataset.train), job.forget_sets, job.sizes, setting)
             for index, forget in enumerate(job.forget_sets):
-                networks = jax.tree.map(lambda leaf, index=index: leaf[index], cloud)
-                predictions = classifier.logits_of_many(networks, validation.images).argmax(-1)
+                models = jax.tree.map(lambda leaf, index=index: leaf[index], reference)
+                predictions = classifier.logits_of_many(models, validation.images).argmax(-1)
                 retained = accuracy(predictions, validation.labels, ~np.isin(validation.labels, forget))
                 low, median, high = np.quantile(retained, (0.05, 0.5, 0.95))
                 about = {"epochs": epochs, "batch_size": batch_size, "learning_rate": rate}

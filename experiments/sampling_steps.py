@@ -4,7 +4,7 @@
 
 Any other argument overrides a config field. Samples the workdir's hypernetwork, made if it is missing, with the paper's sampler and with
 shorter ones, from the same noise and the prompts that `hyperforget_jax.pipeline.end_to_end` chose on validation: median accuracies of
-`request.samples` unselected networks on test images, and networks a second. Each sampler is one row of `samplers.jsonl`, written when it
+`request.samples` unselected models on test images, and models a second. Each sampler is one row of `samplers.jsonl`, written when it
 is done, and reused. Leaves `samplers.md` and `figures/samplers.*` too.
 """
 

@@ -1,9 +1,9 @@
-"""The classifier: a pure-function MLP, written for one network and vectorised by `vmap`.
+"""The classifier: a pure-function MLP, written for one model and vectorised by `vmap`.
 
     logits = W_L relu( … relu(W_1 x + b_1) … ) + b_L
 
 Parameters are a tuple of layers, each a dict `{"w": [out, in], "b": [out]}` of float32. Weights are stored output-major, so that
-the first layer of many networks on the same images is one matrix product without a transpose:
+the first layer of many models on the same images is one matrix product without a transpose:
 `vmap(scores, in_axes=(0, None))` contracts [R, H, D] with [D, B] into [R, H, B].
 """
 
@@ -41,7 +41,7 @@ def product(w: jax.Array, columns: jax.Array) -> jax.Array:
     """w @ columns: [O, I] by [I, B].
 
     Its gradient is the usual one. It is written out because XLA folds the transpose of w into a product that is four times slower for many
-    small networks on a CPU.
+    small models on a CPU.
     """
     return w @ columns
 
@@ -59,12 +59,12 @@ product.defvjp(_product_forward, _product_backward)
 
 
 def scores(params: Params, columns: jax.Array) -> jax.Array:
-    """Class scores of one network, features first.
+    """Class scores of one model, features first.
 
-    A batch lies along the last axis, so that the small layers of many networks vectorise over images.
+    A batch lies along the last axis, so that the small layers of many models vectorise over images.
 
     Args:
-      params: the network.
+      params: the model.
       columns: [D, B], one image a column.
 
     Returns:
@@ -78,10 +78,10 @@ def scores(params: Params, columns: jax.Array) -> jax.Array:
 
 
 def logits(params: Params, images: jax.Array) -> jax.Array:
-    """Class scores of one network.
+    """Class scores of one model.
 
     Args:
-      params: the network.
+      params: the model.
       images: [B, D].
 
     Returns:
@@ -120,10 +120,10 @@ def class_means(values: jax.Array, labels: jax.Array, num_classes: int) -> jax.A
 
 
 def class_scores(params: Params, images: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Loss and accuracy of one network on every class: the condition of a hypernetwork (section 3).
+    """Loss and accuracy of one model on every class: the condition of a hypernetwork (section 3).
 
     Args:
-      params: the network; K outputs.
+      params: the model; K outputs.
       images: [B, D].
       labels: [B].
 
@@ -139,16 +139,14 @@ def class_scores(params: Params, images: jax.Array, labels: jax.Array) -> tuple[
 
 
 logits_of_many = jax.jit(jax.vmap(logits, in_axes=(0, None)))
-"""`logits` of R stacked networks on the same images: [R, B, K]."""
+"""`logits` of R stacked models on the same images: [R, B, K]."""
 
 
-NETWORKS_AT_ONCE = 64
+MODELS_AT_ONCE = 64
 """Enough for an efficient product, few enough that their scores on thousands of images stay in the cache."""
 
 
 @jax.jit
 def class_scores_of_many(params: Params, images: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """`class_scores` of R stacked networks on the same images: two arrays [R, K]."""
-    return jax.lax.map(
-        lambda network: class_scores(network, images, labels), params, batch_size=NETWORKS_AT_ONCE
-    )
+    """`class_scores` of R stacked models on the same images: two arrays [R, K]."""
+    return jax.lax.map(lambda model: class_scores(model, images, labels), params, batch_size=MODELS_AT_ONCE)

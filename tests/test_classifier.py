@@ -12,8 +12,8 @@ from hyperforget_jax import classifier
 DEPTHS = [(12, 4), (12, 5, 4), (12, 5, 3, 4)]
 
 
-def network(seed: int, sizes: tuple[int, ...]) -> classifier.Params:
-    """A network whose biases are not zero."""
+def model(seed: int, sizes: tuple[int, ...]) -> classifier.Params:
+    """A model whose biases are not zero."""
     params = classifier.init(jax.random.key(seed), sizes)
     noise = np.random.default_rng(seed)
     return tuple(
@@ -30,7 +30,7 @@ def images_and_labels(count: int, classes: int) -> tuple[jax.Array, jax.Array]:
 
 
 def logits_by_hand(params: classifier.Params, image: np.ndarray) -> np.ndarray:
-    """One image through one network, unit by unit, in float64."""
+    """One image through one model, unit by unit, in float64."""
     activations = [float(pixel) for pixel in image]
     for index, layer in enumerate(params):
         w, b = np.asarray(layer["w"], np.float64), np.asarray(layer["b"], np.float64)
@@ -67,13 +67,13 @@ def test_init_is_decided_by_its_key() -> None:
 
 @pytest.mark.parametrize("sizes", DEPTHS)
 def test_logits_equal_a_loop_by_hand(sizes: tuple[int, ...]) -> None:
-    params, (images, _) = network(3, sizes), images_and_labels(8, 4)
+    params, (images, _) = model(3, sizes), images_and_labels(8, 4)
     expected = np.stack([logits_by_hand(params, image) for image in np.asarray(images)])
     np.testing.assert_allclose(classifier.logits(params, images), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_scores_are_the_logits_features_first() -> None:
-    params, (images, _) = network(3, (12, 5, 4)), images_and_labels(8, 4)
+    params, (images, _) = model(3, (12, 5, 4)), images_and_labels(8, 4)
     found = classifier.scores(params, images.T)
     assert found.shape == (4, 8)
     np.testing.assert_allclose(found.T, classifier.logits(params, images), rtol=1e-6, atol=1e-6)
@@ -97,7 +97,7 @@ def test_the_cross_entropy_of_large_scores_is_finite() -> None:
 
 @pytest.mark.parametrize("sizes", DEPTHS)
 def test_class_scores_equal_scikit_learn(sizes: tuple[int, ...]) -> None:
-    params, (images, labels) = network(4, sizes), images_and_labels(60, 4)
+    params, (images, labels) = model(4, sizes), images_and_labels(60, 4)
     losses, accuracies = classifier.class_scores(params, images, labels)
     scores = np.stack([logits_by_hand(params, image) for image in np.asarray(images)])
     for k in range(4):
@@ -113,15 +113,15 @@ def test_class_means_of_three_values_by_hand() -> None:
 
 
 def test_a_class_without_images_is_nan_and_leaves_the_others_alone() -> None:
-    params, (images, labels) = network(5, (12, 5, 4)), images_and_labels(20, 3)
+    params, (images, labels) = model(5, (12, 5, 4)), images_and_labels(20, 3)
     losses, accuracies = classifier.class_scores(params, images, labels)
     assert np.isnan([losses[3], accuracies[3]]).all()
     assert np.isfinite(losses[:3]).all()
     assert np.isfinite(accuracies[:3]).all()
 
 
-def test_more_networks_than_are_scored_at_once_are_scored_one_by_one_too() -> None:
-    count, (images, labels) = classifier.NETWORKS_AT_ONCE + 3, images_and_labels(30, 4)
+def test_more_models_than_are_scored_at_once_are_scored_one_by_one_too() -> None:
+    count, (images, labels) = classifier.MODELS_AT_ONCE + 3, images_and_labels(30, 4)
     keys = jax.random.split(jax.random.key(7), count)
     stacked = jax.vmap(classifier.init, in_axes=(0, None))(keys, (12, 5, 4))
     many_losses, many_accuracies = classifier.class_scores_of_many(stacked, images, labels)
@@ -132,13 +132,13 @@ def test_more_networks_than_are_scored_at_once_are_scored_one_by_one_too() -> No
 
 @pytest.mark.parametrize("sizes", DEPTHS)
 def test_a_lane_equals_its_solo_run(sizes: tuple[int, ...]) -> None:
-    networks, (images, labels) = [network(seed, sizes) for seed in range(5)], images_and_labels(30, 4)
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *networks)
+    models, (images, labels) = [model(seed, sizes) for seed in range(5)], images_and_labels(30, 4)
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *models)
     many_logits = classifier.logits_of_many(stacked, images)
     many_losses, many_accuracies = classifier.class_scores_of_many(stacked, images, labels)
     assert many_logits.shape == (5, 30, 4)
     assert many_losses.shape == many_accuracies.shape == (5, 4)
-    for lane, params in enumerate(networks):
+    for lane, params in enumerate(models):
         losses, accuracies = classifier.class_scores(params, images, labels)
         np.testing.assert_allclose(many_logits[lane], classifier.logits(params, images), rtol=1e-6, atol=1e-6)
         np.testing.assert_allclose(many_losses[lane], losses, rtol=1e-6, atol=1e-6)

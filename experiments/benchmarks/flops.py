@@ -8,7 +8,7 @@ from hyperforget_jax.weights.layout import TokenLayout
 
 
 def step(sizes: tuple[int, ...], batch_size: int) -> int:
-    """FLOPs of one training step of one network.
+    """FLOPs of one training step of one model.
 
     Layer 1 has a forward product and one for its weights' gradient, every deeper layer a third for the gradient of its input.
 
@@ -21,7 +21,7 @@ def step(sizes: tuple[int, ...], batch_size: int) -> int:
 
 
 def scoring(sizes: tuple[int, ...], images: int) -> int:
-    """FLOPs of one network's forward pass on some images."""
+    """FLOPs of one model's forward pass on some images."""
     return 2 * images * sum(fan_in * fan_out for fan_in, fan_out in pairwise(sizes))
 
 

@@ -63,9 +63,9 @@ class Setting:
         return replace(self, config=replace(self.config, hypernetwork=hypernetwork))
 
 
-def of(job: Run, networks: int) -> Setting:
+def of(job: Run, models: int) -> Setting:
     """The setting of a run, its codec fitted on some random classifiers and the training images."""
-    draws = jax.random.split(prng.stream(job.config.seed, "bench_hypernet/codec"), networks)
+    draws = jax.random.split(prng.stream(job.config.seed, "bench_hypernet/codec"), models)
     random = jax.jit(jax.vmap(partial(classifier.init, sizes=job.sizes)))(draws)
     coder = codec.fit(job.config.codec, job.sizes, random, job.dataset.train.images)
     return Setting(job.config, coder, targets.width(job.config.hypernetwork, job.sizes[-1]))
@@ -154,7 +154,7 @@ def sampling(setting: Setting) -> Piece:
     """Samples and decodes one batch of classifiers, at random prompts."""
     config, num_losses = setting.config, setting.num_losses
     count = config.sampling.batch_size
-    loss_key, network_key, noise_key = jax.random.split(setting.key("sampling"), 3)
+    loss_key, model_key, noise_key = jax.random.split(setting.key("sampling"), 3)
     losses = jnp.exp(jax.random.normal(loss_key, (count, num_losses)))  # nats
     statistics = conditioning.fit(jax.device_get(losses), config.hypernetwork.loss_floor)
     generate = generator(
@@ -163,6 +163,6 @@ def sampling(setting: Setting) -> Piece:
     )
     draws, begin = jax.random.split(noise_key, count), None
     if config.hypernetwork.kind == "dihyfo1":
-        seeds = jax.random.split(network_key, count)
+        seeds = jax.random.split(model_key, count)
         begin = Start(jax.vmap(partial(classifier.init, sizes=setting.codec.sizes))(seeds), losses)
     return lambda: generate(jax.random.clone(draws), losses, lambda _: None, begin)

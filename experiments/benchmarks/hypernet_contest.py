@@ -20,7 +20,7 @@ Sides = Mapping[str, ModuleType]
 
 
 class Work(NamedTuple):
-    """A piece of work, the steps or networks that it makes, and the FLOPs of its products."""
+    """A piece of work, the steps or models that it makes, and the FLOPs of its products."""
 
     piece: Piece
     made: int
@@ -74,7 +74,7 @@ def training(side: ModuleType, setting: Setting, pieces: HypernetPieces) -> Work
 
 
 def sampling(side: ModuleType, setting: Setting) -> Work:
-    """A batch of sampled networks of one side; guidance takes two passes a step."""
+    """A batch of sampled models of one side; guidance takes two passes a step."""
     config = setting.config.sampling
     passes = config.steps * (1 if config.guidance_scale == 1.0 else 2)
     return Work(side.sampling(setting), config.batch_size, config.batch_size * passes * forward(setting))
@@ -87,7 +87,7 @@ def products(setting: Setting, pieces: HypernetPieces) -> dict[str, Work]:
 
 
 def forward(setting: Setting) -> int:
-    """FLOPs of one forward pass for one network."""
+    """FLOPs of one forward pass for one model."""
     return flops.transformer(setting.config.hypernetwork, setting.layout, setting.num_losses)
 
 
@@ -106,7 +106,7 @@ def over(timings: Mapping[str, Timing], ours: str, theirs: str) -> float | None:
 
 
 def figures(work: Work, timing: Timing, peak: float) -> dict[str, float]:
-    """What is told of a contender: steps, networks or products a second, and milliseconds for each."""
+    """What is told of a contender: steps, models or products a second, and milliseconds for each."""
     rate = work.flops / timing.best
     return {
         "per_second": work.made / timing.best,

@@ -29,7 +29,7 @@ from hyperforget_jax.runtime import artifacts
 from hyperforget_jax.runtime.progress import track
 
 CHECKED, TOLERANCE = 8, 1e-4
-"""Networks on which outputs of ours and of PyTorch are compared, and how much these may differ."""
+"""Models on which outputs of ours and of PyTorch are compared, and how much these may differ."""
 
 
 def get_config() -> Config:
@@ -48,7 +48,7 @@ def run(job: Run, pieces: HypernetPieces) -> None:
     )
     job.console.print(title)
     torch = load_torch(job)
-    setting = hypernet.of(job, pieces.networks)
+    setting = hypernet.of(job, pieces.models)
     size = hypernet.describe(setting)
     job.console.print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in size.items()))
     same = compare(job, setting, torch) if torch else None

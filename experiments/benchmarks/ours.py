@@ -29,11 +29,11 @@ def block(task: Task, snapshots: int) -> Callable[[], train.Snapshots]:
 
 
 def scoring(task: Task) -> Callable[[], tuple[jax.Array, jax.Array]]:
-    """Scores all runs' networks once."""
+    """Scores all runs' models once."""
     run_keys, _ = task.keys()
-    networks = jax.vmap(train.start, in_axes=(0, None))(run_keys, task.sizes).params
+    models = jax.vmap(train.start, in_axes=(0, None))(run_keys, task.sizes).params
 
     def piece() -> tuple[jax.Array, jax.Array]:
-        return classifier.class_scores_of_many(networks, *task.validation)
+        return classifier.class_scores_of_many(models, *task.validation)
 
     return piece

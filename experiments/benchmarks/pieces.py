@@ -49,7 +49,7 @@ class HypernetPieces(Timed):
     """Training steps in a piece on a CPU; the device is waited for after the last one."""
     accelerator_steps: int = 16
     """The same on an accelerator, where waiting takes time."""
-    networks: int = 1024
+    models: int = 1024
     """Random classifiers that the codec is fitted on."""
     growth_width: tuple[int, ...] = (256, 384, 512)
     """Hidden sizes in the tables of growth."""

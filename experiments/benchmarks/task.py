@@ -19,7 +19,7 @@ class Task:
     """R runs on the same images.
 
     Attributes:
-      training: what the networks learn from.
+      training: what the models learn from.
       varying: the same, of the pixels that vary alone, which is what ours trains on.
       pixels: places of these pixels.
       validation: what every checkpoint is scored on.

@@ -62,7 +62,7 @@ class Trainer:
         self._setting, self._config = setting, setting.config.training
         self._alpha_bar = alpha_bar(setting)
         self._steps = 0
-        self.model = model(setting, params)
+        self.model = build_model(setting, params)
         self._params = list(self.model.parameters())
         self.averages = [each.detach().clone() for each in self._params]
         decays: dict[bool, list[torch.Tensor]] = {True: [], False: []}
@@ -132,53 +132,53 @@ def training(setting: Setting, steps: int) -> Piece:
 
 def sampling(setting: Setting) -> Piece:
     """Samples one batch, up to its tokens: decoding, which ours does too, is a thousandth of the work."""
-    network = model(setting, hypernet.perturbed(setting))
+    model = build_model(setting, hypernet.perturbed(setting))
     clean, condition = hypernet.batch(setting, setting.config.sampling.batch_size)
     like, losses = tensor(clean), tensor(condition.target)
 
     def piece() -> None:
-        sample(setting, network, torch.randn_like(like), losses)
+        sample(setting, model, torch.randn_like(like), losses)
         wait()
 
     return piece
 
 
-def sample(setting: Setting, network: Transformer, noise: torch.Tensor, losses: torch.Tensor) -> torch.Tensor:
+def sample(setting: Setting, model: Transformer, noise: torch.Tensor, losses: torch.Tensor) -> torch.Tensor:
     """Tokens [N, T, W] from noise [N, T, W] and standardised losses [N, K] by deterministic DDIM, as `sampler.sample`."""
     levels = alpha_bar(setting).tolist()
     visited = samplers.visited(setting.config.diffusion.timesteps, setting.config.sampling.steps).tolist()
     following = [levels[timestep] for timestep in visited[1:]] + [1.0]
     with torch.inference_mode(), autocast(setting):
-        noisy = torch.where(network.mask, noise, 0.0)
+        noisy = torch.where(model.mask, noise, 0.0)
         for timestep, there in zip(visited, following, strict=True):
             here = levels[timestep]
             times = torch.full(noisy.shape[:1], timestep, device=noisy.device)  # [N]
-            clean = network(noisy, times, losses).float()
+            clean = model(noisy, times, losses).float()
             estimate = (noisy - math.sqrt(here) * clean) / math.sqrt(1.0 - here)  # of the noise
             noisy = math.sqrt(there) * clean + math.sqrt(1.0 - there) * estimate
     return noisy
 
 
-def difference(setting: Setting, networks: int) -> float:
-    """Largest difference between outputs of ours and PyTorch's with the same parameters, on some noisy networks, in full float32."""
+def difference(setting: Setting, models: int) -> float:
+    """Largest difference between outputs of ours and PyTorch's with the same parameters, on some noisy models, in full float32."""
     exact = setting.changed(dtype="float32")
     params = hypernet.perturbed(exact)
-    noisy, condition = hypernet.batch(exact, networks)
-    times = jax.random.randint(exact.key("times"), (networks,), 0, exact.config.diffusion.timesteps)
+    noisy, condition = hypernet.batch(exact, models)
+    times = jax.random.randint(exact.key("times"), (models,), 0, exact.config.diffusion.timesteps)
     with jax.default_matmul_precision("highest"):
         ours = jax.jit(exact.transformer.apply)(params, noisy, times, condition)
-    network, before = model(exact, params), torch.get_float32_matmul_precision()
+    model, before = build_model(exact, params), torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     with torch.inference_mode():
-        theirs = network(tensor(noisy), tensor(times), tensor(condition.target))
+        theirs = model(tensor(noisy), tensor(times), tensor(condition.target))
     torch.set_float32_matmul_precision(before)
     return float(np.abs(np.asarray(ours) - theirs.cpu().numpy()).max())
 
 
-def model(setting: Setting, params: Params) -> Transformer:
+def build_model(setting: Setting, params: Params) -> Transformer:
     """PyTorch's transformer with our parameters, on the device."""
-    network = Transformer(setting.config.hypernetwork, setting.layout, setting.num_losses)
-    return load(network, params).to(device())
+    model = Transformer(setting.config.hypernetwork, setting.layout, setting.num_losses)
+    return load(model, params).to(device())
 
 
 def alpha_bar(setting: Setting) -> torch.Tensor:

@@ -7,7 +7,7 @@
 
 Any other argument overrides a config field, such as `--request.rounds 5`. Uses the workdir's zoo and hypernetwork, made if they
 are missing; leaves `update.jsonl` (tidy rows, with a direction and a round), `update.md`, `figures/update.*`, and in `update/` the model
-and the network that each call gave.
+and the model that each call gave.
 """
 
 import sys
@@ -55,8 +55,8 @@ def work(run: Run, model: str | None) -> None:
         calls.append(panels(run, labels, before, forgot[0], back[0]))
     rows += recursive_prompting.sweeps(run, grids, generate, before.chosen)
     with artifacts.new_artifact(run.folder / "update", identity(run.config) | {"model": model}) as place:
-        for name, network in chosen.items():
-            recursive.write(place / f"{name}.npz", network)
+        for name, params in chosen.items():
+            recursive.write(place / f"{name}.npz", params)
     artifacts.write_rows(run.folder / "update.jsonl", rows)
     artifacts.write_text(run.folder / "update.md", updates.page(rows, model or "trained on all classes"))
     figures.save(updates.accuracies(calls), run.folder / "figures", "update")
@@ -81,10 +81,10 @@ def check(run: Run, model: str | None) -> None:
 
 
 def trained(run: Run) -> Params:
-    """A model trained as the retrained cloud is, on all classes."""
+    """A model trained as the reference models is, on all classes."""
     key, config = prng.stream(run.config.seed, "update model"), replace(run.config.reference, seeds=1)
-    networks = retrain(key, on_device(run.dataset.train), [()], run.sizes, config)
-    return jax.tree.map(lambda leaf: leaf[0, 0], networks)
+    models = retrain(key, on_device(run.dataset.train), [()], run.sizes, config)
+    return jax.tree.map(lambda leaf: leaf[0, 0], models)
 
 
 def panels(

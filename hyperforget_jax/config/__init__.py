@@ -75,7 +75,7 @@ class TaskConfig:
 
 @dataclass(frozen=True)
 class ClassifierConfig:
-    """The small network whose weights are the data."""
+    """The small model whose weights are the data."""
 
     hidden: tuple[int, ...] = (3,)
     """Width of each hidden layer; the depth is free."""
@@ -126,7 +126,7 @@ class ZooConfig:
     max_added_blocks: int = 8
     """Most blocks added for that; what is then still short is reported with its reason."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Type of the stored weights; the losses are those of the rounded networks."""
+    """Type of the stored weights; the losses are those of the rounded models."""
     memory_gib: float = 4.0
     """Memory that building may take, in GiB; a block that needs more is refused."""
     folder: str | None = None
@@ -170,7 +170,7 @@ class RequestConfig:
     """How a request becomes prompts, and prompts become one answer."""
 
     samples: int = 256
-    """Networks sampled per request (N)."""
+    """Models sampled per request (N)."""
     forget_levels: int = 3
     """Levels of forget loss among the candidate prompts."""
     retain_quantiles: tuple[float, ...] = (0.02, 0.05, 0.1, 0.25)
@@ -178,23 +178,23 @@ class RequestConfig:
     retain_factors: tuple[float, ...] = (1.0, 0.8)
     """Factors on the retain losses of every candidate prompt: below 1 asks for a little more than checkpoints have reached."""
     forget_tolerance: float = 0.001
-    """Forget accuracy on validation above which a network is worth nothing."""
+    """Forget accuracy on validation above which a model is of score 0."""
     samples_per_candidate: int = 64
-    """Networks sampled to judge a candidate."""
+    """Models sampled to judge a candidate."""
     score_tolerance: float = 0.002
     """Mean retain accuracy that a prompt may lack beside the best one's and still be chosen, for asking a higher forget loss."""
     num_selected: int = 5
-    """Networks selected on validation and averaged, as in Tables 1-4."""
+    """Models selected on validation and averaged, as in Tables 1-4."""
     rounds: int = 3
     """Times that `hyperforget update` applies DiHyFo-1 to its own output, with the same prompt; the first is the answer."""
 
 
 @dataclass(frozen=True)
 class ReferenceConfig:
-    """The cloud of networks retrained without the forget set."""
+    """The reference models of models retrained without the forget set."""
 
     seeds: int = 32
-    """Networks per forget set (M)."""
+    """Models per forget set (M)."""
     epochs: float = 25.0
     """Passes over the retained images."""
     batch_size: int = 64
@@ -210,7 +210,7 @@ class EvaluationConfig:
     alignment_prompts: int = 20
     """Regularly spaced target losses per class (equation 6)."""
     alignment_families: int = 32
-    """Noise draws; each is one family of networks, prompted at every target."""
+    """Noise draws; each is one family of models, prompted at every target."""
     alignment_quantiles: tuple[float, float] = (0.02, 0.95)
     """Ends of the grid, as quantiles of the class's loss in the zoo where the other classes are learned."""
     alignment_epsilon: float = 1e-8

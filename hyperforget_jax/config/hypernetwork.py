@@ -51,7 +51,7 @@ class DiffusionConfig:
     min_snr_ceiling: float = 5.0
     """Signal-to-noise ratio above which min-SNR, and the error of logits, weigh no higher."""
     functional_weight: float = 1.0
-    """Weight of the error of the predicted network's logits beside that of its tokens (ours); 0: tokens alone (the paper's)."""
+    """Weight of the error of the predicted model's logits beside that of its tokens (ours); 0: tokens alone (the paper's)."""
     functional_images: int = 16
     """Training images of every class on which those logits are compared, drawn anew in every step."""
     class_dropout: float = 0.0
@@ -93,7 +93,7 @@ class TrainingConfig:
     alignment_every: int = 0
     """Steps between measurements of prompt alignment on validation images (Figures 9 to 18); 0: none before the end."""
     alignment_families: int = 8
-    """Families of networks sampled for one of them."""
+    """Families of models sampled for one of them."""
     tensorboard: bool = False
     """Whether curves are written for TensorBoard too, which needs the extra `tensorboard`."""
     untrained_share: float = 0.25
@@ -101,12 +101,12 @@ class TrainingConfig:
     unrelated_share: float = 0.25
     """dihyfo1: share of the examples that start from a checkpoint of another run, so that any model can be updated in one call."""
     untrained: int = 2048
-    """dihyfo1: random networks to draw those from."""
+    """dihyfo1: random models to draw those from."""
 
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """Generation of networks."""
+    """Generation of models."""
 
     sampler: Literal["ddpm", "ddim"] = "ddim"
     """ddpm: fixed variances (the paper's). ddim: fewer, deterministic steps (arXiv 2010.02502)."""
@@ -115,8 +115,8 @@ class SamplingConfig:
     eta: float = 0.0
     """ddim: share of ddpm's fresh noise in a step; 0 is deterministic."""
     temperature: float = 0.7
-    """Factor on all noise: below 1 networks are nearer to the typical one of their prompt (truncation); 1 samples what was learned."""
+    """Factor on all noise: below 1 models are nearer to the typical one of their prompt (truncation); 1 samples what was learned."""
     guidance_scale: float = 1.0
     """Guidance scale w: unconditional + w (conditional - unconditional) estimates (arXiv 2207.12598); 1 is none."""
     batch_size: int = 256
-    """Networks denoised together: the bound on memory."""
+    """Models denoised together: the bound on memory."""

@@ -55,7 +55,7 @@ AT_LEAST = {
     "training.alignment_every": 0,
     "training.alignment_families": 2,
 }
-"""Whole numbers whose least value is not 1: a cloud, a spread or levels need two."""
+"""Whole numbers whose least value is not 1: reference models, a spread or levels need two."""
 RANGES = ("zoo.learning_rate", "zoo.keep_rate", "zoo.deletion_time", "evaluation.alignment_quantiles")
 """Pairs of which the first is the smaller."""
 LOGARITHMIC = ("zoo.learning_rate", "zoo.keep_rate")
@@ -97,7 +97,7 @@ def validate_config(config: Config) -> None:
         )
     if config.diffusion.prediction == "epsilon" and config.diffusion.functional_weight:
         raise HyperForgetError(
-            f"diffusion.functional_weight is {config.diffusion.functional_weight}, but a network that epsilon predicts from "
+            f"diffusion.functional_weight is {config.diffusion.functional_weight}, but a model that epsilon predicts from "
             "pure noise answers at random: set it to 0, or predict x0 or v"
         )
     if config.sampling.guidance_scale != 1.0 and config.diffusion.full_dropout == 0.0:

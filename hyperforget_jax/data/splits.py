@@ -1,7 +1,7 @@
 """Three splits of the chosen classes: train, validation (held out of the training images) and test.
 
 The held-out images are drawn from ALL training images, by one fixed permutation, before the classes are chosen. So MNIST-4 is a subset
-of MNIST split by split, and no seed changes what a network may have seen.
+of MNIST split by split, and no seed changes what a model may have seen.
 """
 
 import difflib
@@ -45,7 +45,7 @@ class Dataset:
       name: digits, mnist or fashion_mnist.
       classes: original labels, in the order of the classifier's outputs.
       image_shape: height and width in pixels.
-      train: what networks learn from.
+      train: what models learn from.
       validation: held out of the training images, for the zoo's class losses, prompts and selection.
       test: for reported numbers only.
     """

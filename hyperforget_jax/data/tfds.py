@@ -33,7 +33,7 @@ def explained(failure: str, remedy: str) -> Iterator[None]:
 def read(name: str) -> Source:
     """Reads a dataset from TFDS_DATA_DIR (default ~/tensorflow_datasets), and prepares it there first if it can.
 
-    Only preparing needs TensorFlow and the network; without TensorFlow nothing is downloaded or written.
+    Only preparing needs TensorFlow and the model; without TensorFlow nothing is downloaded or written.
 
     Args:
       name: mnist or fashion_mnist.

@@ -1,1 +1,1 @@
-"""Diffusion over weights: a transformer that denoises the tokens of a network, given its class losses."""
+"""Diffusion over weights: a transformer that denoises the tokens of a model, given its class losses."""

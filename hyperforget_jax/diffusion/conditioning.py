@@ -8,13 +8,13 @@ import numpy as np
 
 
 class Condition(NamedTuple):
-    """The condition of B networks.
+    """The condition of B models.
 
     Attributes:
       target: [B, K], standardised log losses that are asked for; 0 where a class is not asked for.
       asked: [B, K], 1 where a loss is asked for, 0 where any will do ("don't care").
-      current: [B, K], those of the networks to start from (DiHyFo-1); None for DiHyFo-2.
-      start: [B, T, W], the tokens of those networks; None for DiHyFo-2.
+      current: [B, K], those of the models to start from (DiHyFo-1); None for DiHyFo-2.
+      start: [B, T, W], the tokens of those models; None for DiHyFo-2.
     """
 
     target: jax.Array
@@ -64,9 +64,9 @@ def drop(key: jax.Array, condition: Condition, class_dropout: float, full_dropou
 
     Args:
       key: a typed key.
-      condition: of B networks.
+      condition: of B models.
       class_dropout: chance that a class is dropped, each class for itself.
-      full_dropout: chance that all classes of a network are dropped.
+      full_dropout: chance that all classes of a model are dropped.
     """
     class_key, full_key = jax.random.split(key)
     kept = jax.random.bernoulli(class_key, 1.0 - class_dropout, condition.asked.shape)  # [B, K]

@@ -22,11 +22,11 @@ LOWEST_FREQUENCY = 0.125
 
 
 class Transformer(NamedTuple):
-    """A network as two functions.
+    """A model as two functions.
 
     Attributes:
       init: key -> parameters.
-      apply: (parameters, noisy [B, T, W], timesteps [B], condition of B networks) -> [B, T, W].
+      apply: (parameters, noisy [B, T, W], timesteps [B], condition of B models) -> [B, T, W].
     """
 
     init: Callable[[jax.Array], Params]
@@ -77,7 +77,7 @@ class DiT(nn.Module):
         Args:
           noisy: [B, T, W], noised tokens, zero where the layout's mask is.
           timesteps: [B], integers.
-          condition: of the B networks.
+          condition: of the B models.
         """
         config, layout = self.config, self.layout
         time = Embedder(config, name="time")(timestep_features(timesteps))  # [B, C]

@@ -1,7 +1,7 @@
-"""What a predicted network answers on a few training images, beside what the network it should be answers there.
+"""What a predicted model answers on a few training images, beside what the model it should be answers there.
 
 The error of tokens counts all weights alike, whatever they do together; this one counts what they do. docs/hypernetworks.md has what it
-is worth.
+is score.
 """
 
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hyperforget_jax import classifier
-from hyperforget_jax.classifier import Params as Networks
+from hyperforget_jax.classifier import Params as Models
 from hyperforget_jax.weights.codec import Codec
 
 IMAGES = 256
@@ -21,29 +21,29 @@ Labels = np.ndarray[Any, np.dtype[np.int32]]
 
 
 class Probe(NamedTuple):
-    """Images to compare networks on, and how far apart networks are there.
+    """Images to compare models on, and how far apart models are there.
 
     Attributes:
       images: [K, n, D], as many of every class.
-      variance: [], of a logit over the zoo's networks.
+      variance: [], of a logit over the zoo's models.
     """
 
     images: jax.Array
     variance: jax.Array
 
 
-def fit(networks: Networks, images: Images, labels: Labels) -> Probe:
-    """The first images of every class, and the variance of N stacked networks' logits on them.
+def fit(models: Models, images: Images, labels: Labels) -> Probe:
+    """The first images of every class, and the variance of N stacked models' logits on them.
 
     Args:
-      networks: N networks of the zoo.
+      models: N models of the zoo.
       images: [n, D], training images.
       labels: [n], 0 to K - 1, none of them missing.
     """
     count = min(IMAGES, int(np.bincount(labels).min()))
     rows = np.stack([np.flatnonzero(labels == label)[:count] for label in range(labels.max() + 1)])  # [K, n]
     chosen = jnp.asarray(images[rows])  # [K, n, D]
-    variance = jax.jit(lambda x: jnp.var(_logits(networks, x)))(chosen)
+    variance = jax.jit(lambda x: jnp.var(_logits(models, x)))(chosen)
     return Probe(chosen, variance)
 
 
@@ -55,7 +55,7 @@ def error(
     Args:
       probe: images.
       codec: of the tokens.
-      count: images of every class, drawn anew by the key, the same for all B networks.
+      count: images of every class, drawn anew by the key, the same for all B models.
       key: a typed key.
       predicted: [B, T, W].
       true: [B, T, W].
@@ -68,8 +68,8 @@ def error(
     return jnp.square(ours - jax.lax.stop_gradient(theirs)).mean((1, 2)) / probe.variance
 
 
-def _logits(networks: Networks, images: jax.Array) -> jax.Array:
-    """Logits [B, K, n'] of B networks on images [K, n, D], centred over the classes."""
+def _logits(models: Models, images: jax.Array) -> jax.Array:
+    """Logits [B, K, n'] of B models on images [K, n, D], centred over the classes."""
     columns = images.reshape(-1, images.shape[-1]).T  # [D, n']
-    scores = jax.vmap(classifier.scores, in_axes=(0, None))(networks, columns)  # [B, K, n']
+    scores = jax.vmap(classifier.scores, in_axes=(0, None))(models, columns)  # [B, K, n']
     return scores - scores.mean(1, keepdims=True)

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 
-from hyperforget_jax.classifier import Params as Networks
+from hyperforget_jax.classifier import Params as Models
 from hyperforget_jax.config import DiffusionConfig, SamplingConfig
 from hyperforget_jax.diffusion import conditioning, samplers, schedule
 from hyperforget_jax.diffusion.conditioning import Conditioning
@@ -41,32 +41,32 @@ class Hypernetwork:
 
 
 class Start(NamedTuple):
-    """Networks that DiHyFo-1 starts from: N stacked networks and their class losses [N, K] in nats."""
+    """Models that DiHyFo-1 starts from: N stacked models and their class losses [N, K] in nats."""
 
-    networks: Networks
+    models: Models
     losses: jax.Array
 
 
 class Generator(Protocol):
-    """N networks for N keys and prompts."""
+    """N models for N keys and prompts."""
 
     def __call__(
         self,
         keys: jax.Array,
         losses: jax.Array,
-        on_networks: Callable[[int], None],
+        on_models: Callable[[int], None],
         start: Start | None = None,
-    ) -> Networks:
+    ) -> Models:
         """Generates, or updates.
 
         Args:
           keys: [N].
           losses: [N, K], class losses asked for, in nats; NaN is a class of which any loss will do.
-          on_networks: called with the number of networks just made.
+          on_models: called with the number of models just made.
           start: what to update; None for DiHyFo-2.
 
         Returns:
-          N stacked networks.
+          N stacked models.
 
         Raises:
           HyperForgetError: DiHyFo-1 without a start.
@@ -84,10 +84,10 @@ def generator(hypernetwork: Hypernetwork, config: SamplingConfig) -> Generator:
     return partial(generator_of_params(hypernetwork, config), hypernetwork.params)
 
 
-def generator_of_params(hypernetwork: Hypernetwork, config: SamplingConfig) -> Callable[..., Networks]:
+def generator_of_params(hypernetwork: Hypernetwork, config: SamplingConfig) -> Callable[..., Models]:
     """The same for parameters yet to come, its first argument: one compiled program serves a whole training.
 
-    One program of `batch_size` networks serves any N; this process's devices share its batch. A network depends on its own key, losses
+    One program of `batch_size` models serves any N; this process's devices share its batch. A model depends on its own key, losses
     and start.
 
     Args:
@@ -99,12 +99,12 @@ def generator_of_params(hypernetwork: Hypernetwork, config: SamplingConfig) -> C
     split, whole = sharding.batched(devices), sharding.replicated(devices)
     codec, transformer = hypernetwork.codec, hypernetwork.transformer
 
-    def one_batch(params: Params, keys: jax.Array, losses: jax.Array, start: Start | None) -> Networks:
+    def one_batch(params: Params, keys: jax.Array, losses: jax.Array, start: Start | None) -> Models:
         condition = conditioning.ask(hypernetwork.condition, losses)
         if start is not None:
             condition = condition._replace(
                 current=conditioning.standardise(hypernetwork.condition, start.losses),
-                start=jax.vmap(codec.encode)(start.networks),
+                start=jax.vmap(codec.encode)(start.models),
             )
         free = conditioning.nothing_asked(condition)
 
@@ -124,19 +124,19 @@ def generator_of_params(hypernetwork: Hypernetwork, config: SamplingConfig) -> C
         params: Params,
         keys: jax.Array,
         losses: jax.Array,
-        on_networks: Callable[[int], None],
+        on_models: Callable[[int], None],
         start: Start | None = None,
-    ) -> Networks:
+    ) -> Models:
         if start is None and EMBEDS_A_START in params:
             raise HyperForgetError(
-                "DiHyFo-1 was asked for networks without any to start from: give it a start, networks and their losses"
+                "DiHyFo-1 was asked for models without any to start from: give it a start, models and their losses"
             )
         count, parts = len(keys), []
         for first in range(0, count, config.batch_size):
             rows = jnp.clip(jnp.arange(first, first + config.batch_size), 0, count - 1)
             begin = jax.tree.map(lambda leaf, rows=rows: leaf[rows], start)
             parts.append(program(params, keys[rows], losses[rows], begin))
-            on_networks(min(config.batch_size, count - first))
+            on_models(min(config.batch_size, count - first))
         return jax.tree.map(lambda *leaves: jnp.concatenate(leaves)[:count], *parts)
 
     return generate

@@ -13,7 +13,7 @@ from hyperforget_jax.diffusion.schedule import Schedule
 from hyperforget_jax.weights.layout import TokenLayout
 
 Functional = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
-"""(key, predicted tokens [B, T, W], true ones) -> [B], how differently the networks answer; see `probe.error`."""
+"""(key, predicted tokens [B, T, W], true ones) -> [B], how differently the models answer; see `probe.error`."""
 
 
 def denoising_loss(
@@ -30,19 +30,19 @@ def denoising_loss(
 ) -> jax.Array:
     """E w(t) |target - prediction|^2 per existing coordinate, timesteps uniform on 0..T-1; w = 1 or min-SNR.
 
-    With a functional error f, plus `functional_weight` E min(SNR, c) / c f(prediction of x_0, x_0): where the noise leaves one network to
-    be found, it shall answer like the true one; where it leaves many, their mean is no network.
+    With a functional error f, plus `functional_weight` E min(SNR, c) / c f(prediction of x_0, x_0): where the noise leaves one model to
+    be found, it shall answer like the true one; where it leaves many, their mean is no model.
 
     Args:
       params: the transformer's parameters.
       key: draws timesteps and noise.
       tokens: [B, T, W], clean.
-      condition: of the B networks, some classes of it dropped or not.
+      condition: of the B models, some classes of it dropped or not.
       transformer: predicts.
       process: the forward process.
       config: what is predicted.
       layout: tells padding, which is neither noised nor counted.
-      functional: how differently networks answer; None: only tokens count.
+      functional: how differently models answer; None: only tokens count.
 
     Returns:
       [].

@@ -15,14 +15,14 @@ from hyperforget_jax.weights.layout import unflatten_many
 
 
 class Untrained(NamedTuple):
-    """Networks that no run has trained, for DiHyFo-1 to learn to start from: tokens [N, T, W] and class losses [N, K] in nats."""
+    """Models that no run has trained, for DiHyFo-1 to learn to start from: tokens [N, T, W] and class losses [N, K] in nats."""
 
     tokens: jax.Array
     losses: jax.Array
 
 
 def generation(codec: Codec, statistics: Conditioning) -> Prepare:
-    """DiHyFo-2: a batch is (weights [B, P], losses [B, K]); the condition is what the network itself reaches."""
+    """DiHyFo-2: a batch is (weights [B, P], losses [B, K]); the condition is what the model itself reaches."""
 
     def prepare(key: jax.Array, batch: Batch) -> tuple[jax.Array, Condition]:
         weights, losses = batch
@@ -41,7 +41,7 @@ def update(codec: Codec, statistics: Conditioning, untrained: Untrained, config:
       statistics: of the conditions.
       untrained: starts that no run has seen.
       config: chances that one of those takes the place of theta, so that random weights are a start too, or the theta of the example
-        before, so that any trained network is one, for any target.
+        before, so that any trained model is one, for any target.
     """
 
     def prepare(key: jax.Array, batch: Batch) -> tuple[jax.Array, Condition]:
@@ -52,8 +52,8 @@ def update(codec: Codec, statistics: Conditioning, untrained: Untrained, config:
         swapped = origin < config.untrained_share + config.unrelated_share  # [B]
         random = origin < config.untrained_share  # [B]
         rows = jax.random.randint(row_key, (count,), 0, len(untrained.losses))  # [B]
-        networks_of, tokens_of = partial(unflatten_many, sizes=codec.sizes), jax.vmap(codec.encode)
-        start = tokens_of(networks_of(weights))  # [B, T, W]
+        models_of, tokens_of = partial(unflatten_many, sizes=codec.sizes), jax.vmap(codec.encode)
+        start = tokens_of(models_of(weights))  # [B, T, W]
         for chosen, tokens, their in (
             (swapped, jnp.roll(start, 1, axis=0), jnp.roll(jnp.asarray(losses), 1, axis=0)),
             (random, untrained.tokens[rows], untrained.losses[rows]),
@@ -62,7 +62,7 @@ def update(codec: Codec, statistics: Conditioning, untrained: Untrained, config:
             losses = jnp.where(chosen[:, None], their, losses)  # [B, K]
         # a target's units stand in the order of its start's, unless the start is of another run
         like = jnp.where(swapped[:, None], target_weights, weights)  # [B, P]
-        targets = tokens_of(networks_of(target_weights), networks_of(like))  # [B, T, W]
+        targets = tokens_of(models_of(target_weights), models_of(like))  # [B, T, W]
         pairs = jnp.stack([start, targets], axis=1)  # [B, 2, T, W]
         augment = jax.vmap(codec.augment, in_axes=(None, 0))
         pairs = jax.vmap(augment)(jax.random.split(augment_key, count), pairs)  # [B, 2, T, W]

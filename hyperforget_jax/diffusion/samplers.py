@@ -1,4 +1,4 @@
-"""Networks from noise: DDPM with fixed variances, and DDIM, as one jitted program."""
+"""Models from noise: DDPM with fixed variances, and DDIM, as one jitted program."""
 
 from collections.abc import Callable
 
@@ -28,19 +28,19 @@ def sample(
     layout: TokenLayout,
     keys: jax.Array,
 ) -> jax.Array:
-    """Draws one network per key; not jitted itself, so that callers jit it with what they decode.
+    """Draws one model per key; not jitted itself, so that callers jit it with what they decode.
 
     ddpm: x_s ~ N(posterior mean of q(x_s | x_t, x_0), beta_t (1 - abar_s) / (1 - abar_t)) (arXiv 2006.11239, section 3.2).
     ddim: x_s = sqrt(abar_s) x_0 + sqrt(1 - abar_s - sigma^2) noise + sigma fresh, x_0 and noise estimated at x_t, sigma = eta times
       the deviation of ddpm (arXiv 2010.02502, equations 12 and 16).
 
     Args:
-      denoiser: (noisy [N, T, W], timesteps [N]) -> the transformer's output under the N networks' conditions.
+      denoiser: (noisy [N, T, W], timesteps [N]) -> the transformer's output under the N models' conditions.
       process: the forward process.
       diffusion: what the transformer predicts.
       config: sampler, steps and temperature, by which every draw of noise is multiplied.
       layout: of the tokens.
-      keys: [N], typed; a network depends on its own key and condition alone, not on its neighbours.
+      keys: [N], typed; a model depends on its own key and condition alone, not on its neighbours.
 
     Returns:
       Tokens [N, T, W].

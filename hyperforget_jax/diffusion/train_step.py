@@ -31,7 +31,7 @@ class Task:
       layout: of its tokens.
       prepare: batches to tokens and conditions; part of the compiled step.
       diffusion: the process and the objective.
-      functional: how differently networks answer; None: only tokens count.
+      functional: how differently models answer; None: only tokens count.
     """
 
     transformer: Transformer

@@ -95,9 +95,9 @@ def train(
         if begun is not None:
             state = states.restore(begun, state)
             on_steps(begun)
-        curve.cut(int(state.step))
+        curve.truncate_after(int(state.step))
         if watch_curve:
-            watch_curve.cut(int(state.step))
+            watch_curve.truncate_after(int(state.step))
         losses: list[jax.Array] = []
         numbers = range(int(state.step) + 1, config.steps + 1)
         for index, batch in zip(numbers, batches(int(state.step)), strict=False):
@@ -110,7 +110,7 @@ def train(
                 _check_finite(index, float(loss), float(norm_of(state.params)))
             if logs:
                 held_out_loss = loss_of(state.ema, jax.random.clone(held_out_key), watched)
-                curve.add(
+                curve.write(
                     index,
                     {
                         "train_loss": float(jnp.stack(losses).mean()),
@@ -120,7 +120,7 @@ def train(
                 on_steps(len(losses))
                 losses = []
             if watch and watch_curve and watches:
-                watch_curve.add(index, watch.measure(own(state.ema)))
+                watch_curve.write(index, watch.measure(own(state.ema)))
             if saves:
                 with artifacts.writing_errors(folder):
                     states.save(index, state)

@@ -1,1 +1,1 @@
-"""Evaluation of unlearned networks: pure functions on arrays, from predictions to tidy rows."""
+"""Evaluation of unlearned models: pure functions on arrays, from predictions to tidy rows."""

@@ -8,10 +8,10 @@ from hyperforget_jax.errors import HyperForgetError
 
 
 def accuracy(predictions: ArrayLike, labels: ArrayLike, member: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Accuracy of many networks over the images of a set (not the mean of class accuracies).
+    """Accuracy of many models over the images of a set (not the mean of class accuracies).
 
     Args:
-      predictions: [N, n], the class that each of N networks gives to each image.
+      predictions: [N, n], the class that each of N models gives to each image.
       labels: [n].
       member: [n], the images of the set: forget, retain or all; or those of one class.
 

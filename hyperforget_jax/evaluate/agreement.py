@@ -1,6 +1,6 @@
-"""Agreement between unlearned and retrained networks, for every pair of them: overlap and the unlearning score.
+"""Agreement between unlearned and retrained models, for every pair of them: overlap and the unlearning score.
 
-The ceiling of both is retrained against retrained: give the same networks twice and drop the diagonal by `pairs_without_self`.
+The ceiling of both is retrained against retrained: give the same models twice and drop the diagonal by `pairs_without_self`.
 """
 
 from typing import Literal, assert_never
@@ -30,11 +30,11 @@ def _overlap(predictions: jax.Array, references: jax.Array, member: jax.Array) -
 
 
 def overlap(predictions: ArrayLike, references: ArrayLike, member: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Share of images to which two networks give the same class (section A.4), for every pair.
+    """Share of images to which two models give the same class (section A.4), for every pair.
 
     Args:
-      predictions: [N, n], classes by argmax of the unlearned networks.
-      references: [M, n], those of the retrained networks.
+      predictions: [N, n], classes by argmax of the unlearned models.
+      references: [M, n], those of the retrained models.
       member: [n], the images that count: those of the forget set, of the retain set, or all.
 
     Returns:
@@ -105,8 +105,8 @@ def unlearning_score(
       or NaN where a probability is 0; here its logarithm is that of the smallest normal float32, about -87.
 
     Args:
-      probabilities: [N, n, K], softmax outputs of the unlearned networks on n images.
-      references: [M, n, K], those of the retrained networks.
+      probabilities: [N, n, K], softmax outputs of the unlearned models on n images.
+      references: [M, n, K], those of the retrained models.
       variant: which divergence.
 
     Returns:
@@ -127,10 +127,10 @@ def unlearning_score(
 
 
 def pairs_without_self(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The scores of ordered pairs of different networks: the ceiling that retrained networks set.
+    """The scores of ordered pairs of different models: the ceiling that retrained models set.
 
     Args:
-      matrix: [M, M], every network against every network.
+      matrix: [M, M], every model against every model.
 
     Returns:
       [M * (M - 1)], the elements off the diagonal, row by row.

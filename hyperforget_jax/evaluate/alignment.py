@@ -1,4 +1,4 @@
-"""Prompt alignment: how closely the losses of sampled networks follow the losses they were asked for (Equation 6).
+"""Prompt alignment: how closely the losses of sampled models follow the losses they were asked for (Equation 6).
 
 A family is one noise draw, prompted at each of P targets for the loss of one class.
 """
@@ -17,7 +17,7 @@ def prompt_alignment(
 
     Args:
       targets: [P], the losses asked for one class, in nats; or [F, P], those of each family.
-      observed: [F, P], the losses of each family's networks on that class, in nats.
+      observed: [F, P], the losses of each family's models on that class, in nats.
       epsilon: keeps the quotient finite where all targets are equal, in squared nats.
 
     Returns:
@@ -35,7 +35,7 @@ def pearson(targets: NDArray[np.floating], observed: NDArray[np.floating]) -> ND
 
     Args:
       targets: [P], the losses asked for one class; or [F, P].
-      observed: [F, P], the losses of each family's networks on that class.
+      observed: [F, P], the losses of each family's models on that class.
 
     Returns:
       [F], in [-1, 1]; 0 for a family (or targets) without any variation, which follows nothing.

@@ -1,4 +1,4 @@
-"""Membership inference from the entropy of a network's outputs (Figure 22).
+"""Membership inference from the entropy of a model's outputs (Figure 22).
 
 The attacker fits a logistic regression on one feature, the entropy of p(y | x), that tells retained training images from test
 images, and asks it about the forgotten training images. The regression is that of scikit-learn, `LogisticRegression(C=1,
@@ -82,12 +82,12 @@ def fit_line(members: jax.Array, others: jax.Array) -> jax.Array:
 
 @jax.jit
 def _membership(retain_train: jax.Array, test: jax.Array, forget_train: jax.Array) -> jax.Array:
-    def one_network(entropies: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
+    def one_model(entropies: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
         members, others, asked = entropies
         slope, intercept = fit_line(members, others)
         return jnp.sum(slope * asked + intercept > 0, dtype=jnp.int32)
 
-    counts: jax.Array = jax.lax.map(one_network, (retain_train, test, forget_train))  # [N]
+    counts: jax.Array = jax.lax.map(one_model, (retain_train, test, forget_train))  # [N]
     return counts
 
 
@@ -97,10 +97,10 @@ def membership_inference(
     """Share of forgotten training images that the attacker takes for members (Figure 22).
 
     Line 7 of the figure predicts on the retain set, a slip: the forget set is meant. Neither 0 nor 1 is
-    ideal; compare with the retrained cloud.
+    ideal; compare with the reference models.
 
     Args:
-      retain_train: [N, a], entropies of N networks on the retained training images, the members.
+      retain_train: [N, a], entropies of N models on the retained training images, the members.
       test: [N, b], on the test images, those of forgotten classes included: the non-members.
       forget_train: [N, c], on the forgotten training images.
 
@@ -134,6 +134,6 @@ def validate_entropies(sets: Mapping[str, NDArray[np.float64]]) -> None:
         broken = np.flatnonzero(~np.isfinite(entropies).all(axis=1))
         if broken.size:
             raise HyperForgetError(
-                f"membership inference got {name} entropies that are not finite for network {broken[0]} "
-                f"({broken.size} of {len(entropies)} networks): drop networks with NaN weights first"
+                f"membership inference got {name} entropies that are not finite for model {broken[0]} "
+                f"({broken.size} of {len(entropies)} models): drop models with NaN weights first"
             )

@@ -1,8 +1,8 @@
-"""Other attackers on the entropy of a network's outputs, beside that of the paper (`membership`), and what they ask.
+"""Other attackers on the entropy of a model's outputs, beside that of the paper (`membership`), and what they ask.
 
 The paper's attacker learns retained training images from test images, and a forgotten class differs from both. Two of these ask the
-plainer question: does the network tell forgotten training images from test images of the same classes, which it never saw? A network
-that never saw either cannot. As ever, the retrained cloud says what a number means.
+plainer question: does the model tell forgotten training images from test images of the same classes, which it never saw? A model
+that never saw either cannot. As ever, the reference models says what a number means.
 """
 
 import jax
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.svm import SVC
 
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.evaluate.membership import validate_entropies, fit_line
+from hyperforget_jax.evaluate.membership import fit_line, validate_entropies
 
 Doubles = NDArray[np.float64]
 
@@ -23,7 +23,7 @@ PENALTY = 3.0
 
 @jax.jit
 def _area(members: jax.Array, others: jax.Array) -> jax.Array:
-    def one_network(entropies: tuple[jax.Array, jax.Array]) -> jax.Array:
+    def one_model(entropies: tuple[jax.Array, jax.Array]) -> jax.Array:
         mine, theirs = entropies
         ranked = jnp.sort(theirs)
         below, not_above = (
@@ -31,7 +31,7 @@ def _area(members: jax.Array, others: jax.Array) -> jax.Array:
         )
         return 1 - jnp.mean(below + not_above) / (2 * theirs.size)
 
-    area: jax.Array = jax.lax.map(one_network, (members, others))  # [N]
+    area: jax.Array = jax.lax.map(one_model, (members, others))  # [N]
     return area
 
 
@@ -39,7 +39,7 @@ def area_under_curve(members: Doubles, others: Doubles) -> Doubles:
     """Chance that a member has a lower entropy than another image, ties half: the AUC of an attacker with any threshold.
 
     Args:
-      members: [N, a], entropies of N networks.
+      members: [N, a], entropies of N models.
       others: [N, b].
 
     Returns:
@@ -55,7 +55,7 @@ def area_under_curve(members: Doubles, others: Doubles) -> Doubles:
 
 @jax.jit
 def _cross_validated(members: jax.Array, others: jax.Array) -> jax.Array:
-    def one_network(entropies: tuple[jax.Array, jax.Array]) -> jax.Array:
+    def one_model(entropies: tuple[jax.Array, jax.Array]) -> jax.Array:
         folds = [[values[fold::FOLDS] for fold in range(FOLDS)] for values in entropies]
         shares = []
         for fold in range(FOLDS):
@@ -65,7 +65,7 @@ def _cross_validated(members: jax.Array, others: jax.Array) -> jax.Array:
             shares.append((jnp.mean(mine, dtype=jnp.float64) + jnp.mean(~theirs, dtype=jnp.float64)) / 2)
         return jnp.mean(jnp.stack(shares))
 
-    accuracies: jax.Array = jax.lax.map(one_network, (members, others))  # [N]
+    accuracies: jax.Array = jax.lax.map(one_model, (members, others))  # [N]
     return accuracies
 
 
@@ -75,7 +75,7 @@ def cross_validated(members: Doubles, others: Doubles) -> Doubles:
     A fold holds every fifth image: neighbours may be of one source, as in the test images of MNIST.
 
     Args:
-      members: [N, a], entropies of N networks; a is at least 5.
+      members: [N, a], entropies of N models; a is at least 5.
       others: [N, b]; b is at least 5.
 
     Returns:
@@ -101,7 +101,7 @@ def kernel_membership(retain_train: Doubles, test: Doubles, forget_train: Double
     """Share of forgotten training images that a support vector machine with an RBF kernel takes for members.
 
     Args:
-      retain_train: [N, a], entropies of N networks on the retained training images, the members.
+      retain_train: [N, a], entropies of N models on the retained training images, the members.
       test: [N, b], on the test images, the non-members.
       forget_train: [N, c], on the forgotten training images.
       images: most images of either kind that it learns from, evenly spaced.

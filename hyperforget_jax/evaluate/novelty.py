@@ -1,4 +1,4 @@
-"""Novelty: how far a network is from the nearest one of the zoo, whatever its symmetries, and which mistakes two networks share.
+"""Novelty: how far a model is from the nearest one of the zoo, whatever its symmetries, and which mistakes two models share.
 
 A generator that recites its zoo has samples at distance 0 and with the mistakes of a checkpoint. The measure to hold both against is that
 of runs which the generator never saw.
@@ -17,14 +17,14 @@ from hyperforget_jax.errors import HyperForgetError
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-NETWORKS_AT_ONCE = 1024
-"""Networks of which `canonical` holds the weights in float64: 45 MB for 784-7-10."""
+MODELS_AT_ONCE = 1024
+"""Models of which `canonical` holds the weights in float64: 45 MB for 784-7-10."""
 COSTS_AT_ONCE = 2**22
 """Distances between two units that `nearest_distance` holds in float64: 34 MB."""
 
 
 class Canonical(NamedTuple):
-    """N networks with one hidden layer, free of rescaling and softmax shift; the order of the units is left open.
+    """N models with one hidden layer, free of rescaling and softmax shift; the order of the units is left open.
 
     Attributes:
       units: [N, H, W], incoming weights (or their code) and outgoing weights of every hidden unit.
@@ -35,14 +35,14 @@ class Canonical(NamedTuple):
     biases: Floats
 
 
-def canonical(networks: Params, encode: Floats | None) -> Canonical:
-    """What is left of networks when rescaling and softmax shift are divided out (see `weights.symmetry`).
+def canonical(models: Params, encode: Floats | None) -> Canonical:
+    """What is left of models when rescaling and softmax shift are divided out (see `weights.symmetry`).
 
     Outgoing weights and output biases are centred over the classes, and every unit has |incoming| = |outgoing|. A unit of which either
     vanishes adds nothing to a class and becomes zero.
 
     Args:
-      networks: N stacked networks with one hidden layer.
+      models: N stacked models with one hidden layer.
       encode: [C, D + 1], the map from incoming weights and bias to a code, such as `weights.basis.Basis.encode`: distances then are
         those of the pre-activations that a unit has on images; None: the weights and the bias themselves.
 
@@ -50,24 +50,24 @@ def canonical(networks: Params, encode: Floats | None) -> Canonical:
       Units [N, H, C + K], or [N, H, D + 1 + K] without a map, and biases [N, K].
 
     Raises:
-      HyperForgetError: the networks have more or fewer hidden layers than one.
+      HyperForgetError: the models have more or fewer hidden layers than one.
     """
-    if len(networks) != 2:
+    if len(models) != 2:
         raise HyperForgetError(
-            f"novelty was asked of networks with {len(networks) - 1} hidden layers, and only the units of one layer have an exact "
-            "matching: compare the predictions of deeper networks, by shared_mistakes"
+            f"novelty was asked of models with {len(models) - 1} hidden layers, and only the units of one layer have an exact "
+            "matching: compare the predictions of deeper models, by shared_mistakes"
         )
     parts = [
         _canonical(
-            jax.tree.map(lambda leaf, start=start: leaf[start : start + NETWORKS_AT_ONCE], networks), encode
+            jax.tree.map(lambda leaf, start=start: leaf[start : start + MODELS_AT_ONCE], models), encode
         )
-        for start in range(0, len(networks[-1]["b"]), NETWORKS_AT_ONCE)
+        for start in range(0, len(models[-1]["b"]), MODELS_AT_ONCE)
     ]
     return Canonical(*map(np.concatenate, zip(*parts, strict=True)))
 
 
-def _canonical(networks: Params, encode: Floats | None) -> Canonical:
-    first, last = ({name: np.asarray(leaf, np.float64) for name, leaf in layer.items()} for layer in networks)
+def _canonical(models: Params, encode: Floats | None) -> Canonical:
+    first, last = ({name: np.asarray(leaf, np.float64) for name, leaf in layer.items()} for layer in models)
     incoming = np.concatenate([first["w"], first["b"][:, :, None]], axis=2)  # [N, H, D + 1]
     if encode is not None:
         incoming = incoming @ encode.T.astype(np.float64)  # [N, H, C]
@@ -85,29 +85,29 @@ def _root_ratio(numerator: Doubles, denominator: Doubles) -> Doubles:
     return np.sqrt(ratio)
 
 
-def nearest_distance(networks: Canonical, zoo: Canonical) -> Doubles:
-    """Distance of every network to its nearest of the zoo, exact.
+def nearest_distance(models: Canonical, zoo: Canonical) -> Doubles:
+    """Distance of every model to its nearest of the zoo, exact.
 
-    The squared distance of two networks is that of their output biases plus the least sum of squared distances between units that
+    The squared distance of two models is that of their output biases plus the least sum of squared distances between units that
     any matching of the hidden units reaches. Optimal matchings are sought in the order of a lower bound on them, until the bound
     exceeds the least distance found.
 
     Args:
-      networks: N networks.
-      zoo: M networks, of the same `canonical` form.
+      models: N models.
+      zoo: M models, of the same `canonical` form.
 
     Returns:
-      [N]; infinity for a network with NaN.
+      [N]; infinity for a model with NaN.
     """
-    count, hidden, width = networks.units.shape
-    own = networks.units.reshape(-1, width)  # [N * H, W]
+    count, hidden, width = models.units.shape
+    own = models.units.reshape(-1, width)  # [N * H, W]
     at_once = max(1, COSTS_AT_ONCE // (count * hidden**2))
     best = np.full(count, np.inf)  # squared
     for start in range(0, len(zoo.biases), at_once):
         units, biases = (leaf[start : start + at_once] for leaf in zoo)
         others = units.swapaxes(0, 1).reshape(-1, width)  # [H * m, W]
         costs = _squared_distances(own, others).reshape(count, hidden, hidden, -1)  # [N, H, H, m]
-        apart = _squared_distances(networks.biases, biases)  # [N, m]
+        apart = _squared_distances(models.biases, biases)  # [N, m]
         bounds = apart + _least_matching(costs)
         for row, bound in enumerate(bounds):
             hopeful = np.flatnonzero(bound < best[row])
@@ -139,13 +139,13 @@ def _least_matching(costs: Doubles) -> Doubles:
 def shared_mistakes(
     predictions: ArrayLike, references: ArrayLike, labels: ArrayLike, member: NDArray[np.bool_]
 ) -> Doubles:
-    """Of the images that either of two networks gets wrong, the share that both get wrong, for every pair (as in arXiv 2402.13144).
+    """Of the images that either of two models gets wrong, the share that both get wrong, for every pair (as in arXiv 2402.13144).
 
     Args:
       predictions: [N, n], classes by argmax.
-      references: [M, n], those of the networks to compare with.
+      references: [M, n], those of the models to compare with.
       labels: [n].
-      member: [n], the images that count. Take those of the retain set: on the forget set every network is meant to err.
+      member: [n], the images that count. Take those of the retain set: on the forget set every model is meant to err.
 
     Returns:
       [N, M], in [0, 1]; 1 where neither errs, so that a copy always has 1.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.evaluate.statistics import bootstrap, summarise
 
-Selection = Literal["pass1", "best"] | None
+Selection = Literal["all", "selected"] | None
 """All samples, those selected on validation, or nothing to select from."""
 Split = Literal["validation", "test"]
 """Images measured on."""
@@ -18,8 +18,8 @@ Protocol = Literal["strict", "paper"]
 """strict: test images for reported numbers only; paper: for everything, as the paper did."""
 Statistic = Literal["mean", "median", "q05", "q95", "value", "mean_clipped", "share_aligned"]
 """What of the N values a row holds; "value" is the only one."""
-Ideal = float | Literal["cloud"] | None
-"""What the metric should be: a number, what the retrained cloud has, or nothing in particular."""
+Ideal = float | Literal["reference"] | None
+"""What the metric should be: a number, what the reference models has, or nothing in particular."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Row:
     split: Split
     protocol: Protocol
     n: int
-    """Values (networks, families or pairs) behind the statistic."""
+    """Values (models, families or pairs) behind the statistic."""
     value: float
     low: float | None
     """Ends of the 95% interval of the value; None where there is none."""
@@ -86,7 +86,7 @@ def rows_of(
     """Rows of one metric: mean and median with their 95% intervals, q05 and q95; or the value, if N = 1.
 
     Args:
-      values: [N], one per network.
+      values: [N], one per model.
       context: what was measured.
       metric: its name, such as "retain_accuracy".
       class_: label of the class that a per-class metric is about; None for the others.
@@ -102,12 +102,12 @@ def rows_of(
     """
     about = f"{metric} of {context.method} for forget set {list(context.forget_set)}"
     if len(values) == 0:
-        raise HyperForgetError(f"{about} has 0 values, expected at least 1: sample at least one network")
+        raise HyperForgetError(f"{about} has 0 values, expected at least 1: sample at least one model")
     finite = np.isfinite(values)
     if not finite.all():
         raise HyperForgetError(
             f"{about} is not finite for {(~finite).sum()} of {len(values)} values: "
-            "drop the networks with NaN or infinite outputs, or the metric"
+            "drop the models with NaN or infinite outputs, or the metric"
         )
 
     def row(statistic: Statistic, value: float, low: float | None, high: float | None) -> Row:

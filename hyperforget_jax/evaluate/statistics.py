@@ -1,4 +1,4 @@
-"""Location, spread and confidence of a metric over networks."""
+"""Location, spread and confidence of a metric over models."""
 
 from typing import Literal, NamedTuple
 

@@ -1,4 +1,4 @@
-"""Does a network do what its prompt says? Prompt sweeps and their rows (section A.4)."""
+"""Does a model do what its prompt says? Prompt sweeps and their rows (section A.4)."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -34,8 +34,8 @@ class Sweep:
 
     Attributes:
       targets: [P], what was asked of the class; or [F, P] of every family.
-      observed: [F, P], what F families of networks reached.
-      learned: the loss of networks that have learned the class.
+      observed: [F, P], what F families of models reached.
+      learned: the loss of models that have learned the class.
       pivots: [F, P], accuracy on the classes that are never forgotten; None: there are none, or it was not measured.
     """
 
@@ -88,7 +88,7 @@ def follow(
     images: Images,
     advance: Callable[[int], None],
 ) -> Sweep:
-    """Networks for every prompt of a grid; a family shares its noise over the grid.
+    """Models for every prompt of a grid; a family shares its noise over the grid.
 
     Args:
       run: its config says what is asked for.
@@ -97,7 +97,7 @@ def follow(
       generate: the hypernetwork.
       families: [F], keys.
       images: to measure on.
-      advance: called with the number of networks just made.
+      advance: called with the number of models just made.
     """
     count = grid.prompts.shape[-2]  # P
     each = jnp.repeat(families, count)  # [F * P]
@@ -146,7 +146,7 @@ def followed(run: Run, asked: Mapping[int, Grid], generate: Generator) -> dict[i
     families = jax.random.split(prng.stream(run.config.seed, "alignment"), config.alignment_families)
     test = on_device(run.dataset.test)
     total = len(asked) * len(families) * config.alignment_prompts
-    with track(run.console, "alignment", total, "networks") as advance:
+    with track(run.console, "alignment", total, "models") as advance:
         return {
             label: follow(run, grid, column, generate, jax.random.clone(families), test, advance)
             for label, (column, grid) in by_position(run, asked).items()

@@ -1,4 +1,4 @@
-"""The whole path: images, zoo, hypernetwork, answers, retrained cloud, evaluation, report.
+"""The whole path: images, zoo, hypernetwork, answers, reference models, evaluation, report.
 
 `hyperforget run --config NAME --data.dir DIR` runs it for a file of configs/; any other argument overrides a field.
 """
@@ -26,9 +26,9 @@ def run(job: Run) -> None:
     grids = alignment.grids(job, known)
     hypernetwork = stages.train_hypernetwork(job, known, held_out, alignment.watch(job, grids))
     generate = stages.sampling(job, hypernetwork)
-    cloud = unlearning.reference_models(job)
+    reference = unlearning.reference_models(job)
     answers = unlearning.answers(job, candidates, generate)
-    evaluated = evaluation.evaluate(job, answers, cloud)
+    evaluated = evaluation.evaluate(job, answers, reference)
     sweeps = alignment.sweeps(job, grids, generate)
     rows = [
         to_json(row)

@@ -1,4 +1,4 @@
-"""Generated networks beside retrained ones, on test images: the metrics and the arrays behind the pictures."""
+"""Generated models beside retrained ones, on test images: the metrics and the arrays behind the pictures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ IMAGES_AT_ONCE = 8192
 
 @dataclass(frozen=True)
 class Outputs:
-    """Networks seen from outside.
+    """Models seen from outside.
 
     Attributes:
       probabilities: [N, n, K] on the test images.
@@ -38,26 +38,26 @@ class Outputs:
 
 
 @jax.jit
-def _probabilities(networks: Params, images: jax.Array) -> jax.Array:
-    return jax.nn.softmax(classifier.logits_of_many(networks, images))  # [N, n, K]
+def _probabilities(models: Params, images: jax.Array) -> jax.Array:
+    return jax.nn.softmax(classifier.logits_of_many(models, images))  # [N, n, K]
 
 
-def outputs(networks: Params, dataset_test: Split, dataset_train: Split) -> Outputs:
-    """Runs N stacked networks on the test and training images."""
-    probabilities = np.asarray(_probabilities(networks, jnp.asarray(dataset_test.images)))
+def outputs(models: Params, dataset_test: Split, dataset_train: Split) -> Outputs:
+    """Runs N stacked models on the test and training images."""
+    probabilities = np.asarray(_probabilities(models, jnp.asarray(dataset_test.images)))
     images = dataset_train.images
     entropies = [
-        membership.entropy(_probabilities(networks, jnp.asarray(images[first : first + IMAGES_AT_ONCE])))
+        membership.entropy(_probabilities(models, jnp.asarray(images[first : first + IMAGES_AT_ONCE])))
         for first in range(0, len(images), IMAGES_AT_ONCE)
     ]
-    losses, accuracies = classifier.class_scores_of_many(networks, *on_device(dataset_test))
+    losses, accuracies = classifier.class_scores_of_many(models, *on_device(dataset_test))
     of_classes = {"class_loss": np.asarray(losses), "class_accuracy": np.asarray(accuracies)}
     return Outputs(probabilities, probabilities.argmax(-1), np.concatenate(entropies, axis=1), of_classes)
 
 
-def predictions(run: Run, networks: Params) -> Floats:
-    """Answers [N, n] of N stacked networks on test."""
-    return np.asarray(classifier.logits_of_many(networks, jnp.asarray(run.dataset.test.images)).argmax(-1))
+def predictions(run: Run, models: Params) -> Floats:
+    """Answers [N, n] of N stacked models on test."""
+    return np.asarray(classifier.logits_of_many(models, jnp.asarray(run.dataset.test.images)).argmax(-1))
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,11 @@ class Evaluated:
       forget_set: labels.
       generated: metric -> [N], all samples.
       selected: rows of the samples selected on validation.
-      retrained: metric -> [M], the cloud.
+      retrained: metric -> [M], the reference models.
       generated_classes: metric -> [N, K], every class by itself.
       retrained_classes: metric -> [M, K].
       confusion_generated: [K, K] counts, true class by predicted class, over the selected samples.
-      confusion_retrained: the same over the cloud.
+      confusion_retrained: the same over the reference models.
     """
 
     forget_set: tuple[int, ...]
@@ -85,8 +85,8 @@ class Evaluated:
     confusion_retrained: Floats
 
 
-def evaluate(run: Run, answers: list[Answer], cloud: Params) -> list[Evaluated]:
-    """Accuracy, overlap, unlearning score and MIA of the answers and of the cloud, for every request."""
+def evaluate(run: Run, answers: list[Answer], reference: Params) -> list[Evaluated]:
+    """Accuracy, overlap, unlearning score and MIA of the answers and of the reference models, for every request."""
     found: list[Evaluated] = []
     test, train = run.dataset.test, run.dataset.train
     with (
@@ -95,8 +95,8 @@ def evaluate(run: Run, answers: list[Answer], cloud: Params) -> list[Evaluated]:
     ):
         for index, answer in enumerate(answers):
             forget = run.forget_sets[index]
-            ours = outputs(answer.networks, test, train)
-            theirs = outputs(jax.tree.map(lambda x, i=index: x[i], cloud), test, train)
+            ours = outputs(answer.models, test, train)
+            theirs = outputs(jax.tree.map(lambda x, i=index: x[i], reference), test, train)
             found.append(
                 Evaluated(
                     forget_set=run.config.task.forget_sets[index],
@@ -114,15 +114,15 @@ def evaluate(run: Run, answers: list[Answer], cloud: Params) -> list[Evaluated]:
 
 
 def confusion(predictions: Floats, split: Split, size: int) -> Floats:
-    """Counts [K, K] of true class by predicted class, over all networks [N, n] and images."""
+    """Counts [K, K] of true class by predicted class, over all models [N, n] and images."""
     true = np.broadcast_to(split.labels, predictions.shape)
     return np.bincount((true * size + predictions).ravel(), minlength=size * size).reshape(size, size)
 
 
 def measures(
-    run: Run, forget: tuple[int, ...], networks: Outputs, cloud: Outputs, *, same: bool
+    run: Run, forget: tuple[int, ...], models: Outputs, reference: Outputs, *, same: bool
 ) -> dict[str, Floats]:
-    """Metrics of N networks, one value each: agreement is the median over the cloud, self-comparison left out."""
+    """Metrics of N models, one value each: agreement is the median over the reference models, self-comparison left out."""
     test, train = run.dataset.test, run.dataset.train
     everything = np.ones(len(test.labels), bool)
     forgotten = np.isin(test.labels, forget)
@@ -130,10 +130,10 @@ def measures(
     average = leave_one_out if same else over_reference
     values: dict[str, Floats] = {}
     for name, member in sets.items():
-        values[f"{name}_accuracy"] = accuracy.accuracy(networks.predictions, test.labels, member)
+        values[f"{name}_accuracy"] = accuracy.accuracy(models.predictions, test.labels, member)
     for name, member in sets.items():
         values[f"overlap_{name}"] = average(
-            agreement.overlap(networks.predictions, cloud.predictions, member)
+            agreement.overlap(models.predictions, reference.predictions, member)
         )
     scores: Mapping[str, agreement.Variant] = {
         "phi_jsd": "jsd",
@@ -142,22 +142,22 @@ def measures(
     }
     for name, variant in scores.items():
         values[name] = average(
-            agreement.unlearning_score(networks.probabilities, cloud.probabilities, variant)
+            agreement.unlearning_score(models.probabilities, reference.probabilities, variant)
         )
     trained_on = ~np.isin(train.labels, forget)
     values["mia"] = membership.membership_inference(
-        networks.train_entropy[:, trained_on],
-        membership.entropy(networks.probabilities),
-        networks.train_entropy[:, ~trained_on],
+        models.train_entropy[:, trained_on],
+        membership.entropy(models.probabilities),
+        models.train_entropy[:, ~trained_on],
     )
     return values
 
 
 def over_reference(pairs: Floats) -> Floats:
-    """Median [N] of each network's agreement with the cloud, from all pairs [N, M]: a retrained network that failed decides nothing."""
+    """Median [N] of each model's agreement with the reference models, from all pairs [N, M]: a retrained model that failed decides nothing."""
     return np.median(pairs, axis=1)
 
 
 def leave_one_out(pairs: Floats) -> Floats:
-    """Median [M] of each network's agreement with the others, from all pairs [M, M]."""
+    """Median [M] of each model's agreement with the others, from all pairs [M, M]."""
     return np.median(agreement.pairs_without_self(pairs).reshape(len(pairs), -1), axis=1)

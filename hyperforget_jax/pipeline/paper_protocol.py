@@ -1,7 +1,7 @@
-"""The paper's own protocol beside the strict one: prompts and networks are selected on test images, as the paper did.
+"""The paper's own protocol beside the strict one: prompts and models are selected on test images, as the paper did.
 
 The zoo's labels, and so the hypernetwork, are those of the strict protocol in both: the images that label a zoo decide little of what it
-learns, those that select decide which networks are shown.
+learns, those that select decide which models are shown.
 """
 
 from dataclasses import replace

@@ -27,43 +27,43 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Round:
-    """Networks of one round.
+    """Models of one round.
 
     Attributes:
-      networks: N of them, stacked.
+      models: N of them, stacked.
       selected: row of the one selected on validation.
       losses: [N, K], nats, on the test images of every class.
       accuracies: [N, K].
     """
 
-    networks: Params
+    models: Params
     selected: int
     losses: Floats
     accuracies: Floats
 
     @property
     def chosen(self) -> Params:
-        """The selected network."""
-        return jax.tree.map(lambda leaf: leaf[self.selected], self.networks)
+        """The selected model."""
+        return jax.tree.map(lambda leaf: leaf[self.selected], self.models)
 
 
-def scored(run: Run, networks: Params, selected: int) -> Round:
-    """N stacked networks with their scores on test."""
-    scores = classifier.class_scores_of_many(networks, *on_device(run.dataset.test))  # [N, K] each
+def scored(run: Run, models: Params, selected: int) -> Round:
+    """N stacked models with their scores on test."""
+    scores = classifier.class_scores_of_many(models, *on_device(run.dataset.test))  # [N, K] each
     losses, accuracies = (np.asarray(score) for score in scores)
-    return Round(networks, selected, losses, accuracies)
+    return Round(models, selected, losses, accuracies)
 
 
 def call(
-    run: Run, name: str, generate: Generator, network: Params, tried: Floats, forget: tuple[int, ...]
+    run: Run, name: str, generate: Generator, model: Params, tried: Floats, forget: tuple[int, ...]
 ) -> list[Round]:
-    """One call from one network, with the best of the candidate prompts; then the same prompt for its output, again and again.
+    """One call from one model, with the best of the candidate prompts; then the same prompt for its output, again and again.
 
     Args:
-      run: its config says how many networks and rounds.
+      run: its config says how many models and rounds.
       name: of the stage.
       generate: DiHyFo-1.
-      network: to start from.
+      model: to start from.
       tried: [C, K], candidate prompts.
       forget: output positions; () asks for everything.
     """
@@ -71,24 +71,22 @@ def call(
     key, again = jax.random.split(prng.stream(run.config.seed, f"update {name}"))
     total = len(tried) * config.samples_per_candidate + config.rounds * config.samples
     validation = on_device(run.dataset.validation)
-    with run.timed(f"update {name}", resumes=False), track(run.console, name, total, "networks") as advance:
+    with run.timed(f"update {name}", resumes=False), track(run.console, name, total, "models") as advance:
         step = stepping(generate, advance)
-        begin = recursive.starting(step, measure, network)
+        begin = recursive.starting(step, measure, model)
         reply = requests.answer(begin, tried, forget, validation, key, config)
         if not reply.candidate_scores.any():
             run.console.print(f"{name}: NO sample of any prompt has forgotten: train the hypernetwork longer")
         draws = jax.random.split(again, config.samples)
         prompt = jnp.tile(jnp.asarray(tried[reply.chosen])[None], (config.samples, 1))  # [N, K]
-        later = recursive.recursively(step, measure, draws, prompt, reply.networks, config.rounds - 1)
+        later = recursive.recursively(step, measure, draws, prompt, reply.models, config.rounds - 1)
     best = [reply.selected, *(requests.select(each, forget, validation, config) for each in later)]
-    return [
-        scored(run, each, int(rows[0])) for each, rows in zip([reply.networks, *later], best, strict=True)
-    ]
+    return [scored(run, each, int(rows[0])) for each, rows in zip([reply.models, *later], best, strict=True)]
 
 
 def stepping(generate: Generator, advance: Callable[[int], None]) -> Update:
     """DiHyFo-1 as `unlearn.update` calls it, counted."""
-    return lambda draws, losses, networks, current: generate(draws, losses, advance, Start(networks, current))
+    return lambda draws, losses, models, current: generate(draws, losses, advance, Start(models, current))
 
 
 def told(run: Run, labels: tuple[int, ...], found: Mapping[str, list[Round]]) -> list[Row]:
@@ -108,8 +106,8 @@ def told(run: Run, labels: tuple[int, ...], found: Mapping[str, list[Round]]) ->
 
 
 def _rows_of(run: Run, labels: tuple[int, ...], direction: str, found: Round) -> list[Row]:
-    """All samples, their worst, and the selected one; a single network has its values only."""
-    of_samples: dict[Selection, Any] = {"pass1": slice(None), "best": [found.selected]}
+    """All samples, their worst, and the selected one; a single model has its values only."""
+    of_samples: dict[Selection, Any] = {"all": slice(None), "selected": [found.selected]}
     shares = requests.shares(run.dataset.test.labels, run.dataset.positions(labels), run.sizes[-1])
     retained, forgotten = (found.accuracies @ share for share in shares)  # [N] each
     sets = {"retain_accuracy": retained, "forget_accuracy": forgotten}
@@ -121,7 +119,7 @@ def _rows_of(run: Run, labels: tuple[int, ...], direction: str, found: Round) ->
         whole = results.expand(run, ours, {name: column[kept] for name, column in sets.items()})
         parts = results.expand_classes(run, ours, {name: table[kept] for name, table in classes.items()})
         rows += [to_json(row) for row in whole + parts]
-        medians = [row for row in whole if selection == "pass1" and row.statistic == "median"]
+        medians = [row for row in whole if selection == "all" and row.statistic == "median"]
         for row in medians:
             column = sets[row.metric]
             value = float(column.max() if row.metric in ideal else column.min())
@@ -129,8 +127,8 @@ def _rows_of(run: Run, labels: tuple[int, ...], direction: str, found: Round) ->
     return [row | {"ideal": ideal.get(row["metric"])} for row in rows]
 
 
-def sweeps(run: Run, asked: Mapping[int, Grid], generate: Generator, network: Params) -> list[Row]:
-    """Rows of the prompt alignment of one network's updates, after every round; losses are asked to climb and to fall."""
+def sweeps(run: Run, asked: Mapping[int, Grid], generate: Generator, model: Params) -> list[Row]:
+    """Rows of the prompt alignment of one model's updates, after every round; losses are asked to climb and to fall."""
     config, rounds = run.config, run.config.request.rounds
     families = jax.random.split(
         prng.stream(config.seed, "update alignment"), config.evaluation.alignment_families
@@ -139,14 +137,14 @@ def sweeps(run: Run, asked: Mapping[int, Grid], generate: Generator, network: Pa
     found: dict[int, dict[int, Sweep]] = {number + 1: {} for number in range(rounds)}
     total = len(asked) * rounds * count
     timed = run.timed("update alignment", resumes=False)
-    with timed, track(run.console, "alignment", total, "networks") as advance:
+    with timed, track(run.console, "alignment", total, "models") as advance:
         for label, (column, grid) in alignment.by_position(run, asked).items():
             each = jnp.repeat(jax.random.clone(families), len(grid.prompts))  # [F * P]
             tiled = jnp.tile(jnp.asarray(grid.prompts), (len(families), 1))  # [F * P, K]
-            start, measure = recursive.repeated(network, count), partial(training.observed, run)
+            start, measure = recursive.repeated(model, count), partial(training.observed, run)
             made = recursive.recursively(stepping(generate, advance), measure, each, tiled, start, rounds)
-            for number, networks in enumerate(made, 1):
-                losses = scored(run, networks, 0).losses[:, column].astype(np.float64)  # [F * P]
+            for number, models in enumerate(made, 1):
+                losses = scored(run, models, 0).losses[:, column].astype(np.float64)  # [F * P]
                 observed = losses.reshape(-1, len(grid.prompts))  # [F, P]
                 targets = grid.prompts[:, column].astype(np.float64)
                 found[number][label] = Sweep(targets, observed, grid.learned)

@@ -39,11 +39,11 @@ def draw(
     ]
     pictures = {
         "accuracies": Picture(
-            "Every network, none left out",
+            "Every model, none left out",
             strip_plots.accuracies(requests),
-            "One mark per network, on test images: all unselected samples, those selected on validation, and "
-            "networks retrained without the classes.",
-            "Strips of retain and forget accuracy of generated, selected and retrained networks per forget set",
+            "One mark per model, on test images: all unselected samples, those selected on validation, and "
+            "models retrained without the classes.",
+            "Strips of retain and forget accuracy of generated, selected and retrained models per forget set",
         ),
         "alignment": Picture(
             "Does it do what it is asked?",
@@ -60,9 +60,9 @@ def draw(
         "confusion": Picture(
             "What they answer instead",
             figures.confusion(matrices),
-            "True class by predicted class on test images, left of the networks selected on validation, right of "
-            "the retrained ones; the column of a forgotten class is empty where networks never learned it.",
-            "Confusion matrices of generated and retrained networks per forget set",
+            "True class by predicted class on test images, left of the models selected on validation, right of "
+            "the retrained ones; the column of a forgotten class is empty where models never learned it.",
+            "Confusion matrices of generated and retrained models per forget set",
         ),
         "learning_curves": Picture(
             "Training of the hypernetwork",

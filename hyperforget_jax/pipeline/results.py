@@ -7,7 +7,7 @@ from typing import Any
 from hyperforget_jax.evaluate.results import Context, Ideal, Row, Selection, rows_of
 from hyperforget_jax.pipeline.evaluation import Evaluated, Floats
 from hyperforget_jax.pipeline.run import Run
-from hyperforget_jax.report.tables import CLOUD
+from hyperforget_jax.report.tables import REFERENCE
 
 
 def context(run: Run, method: str, forget: tuple[int, ...]) -> Context:
@@ -17,19 +17,19 @@ def context(run: Run, method: str, forget: tuple[int, ...]) -> Context:
 
 
 def unlearning_rows(run: Run, found: list[Evaluated]) -> list[Row]:
-    """Rows of every request: all samples, the selected ones, the cloud."""
+    """Rows of every request: all samples, the selected ones, the reference models."""
     rows: list[Row] = []
     for one in found:
         about = context(run, run.config.hypernetwork.kind, one.forget_set)
-        selections: dict[Selection, Any] = {"pass1": slice(None), "best": one.selected}
+        selections: dict[Selection, Any] = {"all": slice(None), "selected": one.selected}
         for selection, kept in selections.items():
             ours = replace(about, selection=selection)
             rows += expand(run, ours, {name: column[kept] for name, column in one.generated.items()})
             rows += expand_classes(
                 run, ours, {name: table[kept] for name, table in one.generated_classes.items()}
             )
-        rows += expand(run, replace(about, method=CLOUD), one.retrained)
-        rows += expand_classes(run, replace(about, method=CLOUD), one.retrained_classes)
+        rows += expand(run, replace(about, method=REFERENCE), one.retrained)
+        rows += expand_classes(run, replace(about, method=REFERENCE), one.retrained_classes)
     return rows
 
 
@@ -37,7 +37,7 @@ def expand(run: Run, about: Context, values: Mapping[str, Floats]) -> list[Row]:
     """Rows of metrics of whole image sets, [N] each."""
     found = []
     for name, column in values.items():
-        ideal: Ideal = 0.0 if name == "forget_accuracy" else "cloud"
+        ideal: Ideal = 0.0 if name == "forget_accuracy" else "reference"
         found += rows_of(column, about, metric=name, class_=None, ideal=ideal, **resampling(run))
     return found
 
@@ -47,7 +47,7 @@ def expand_classes(run: Run, about: Context, values: Mapping[str, Floats]) -> li
     found = []
     for name, table in values.items():
         for label, column in zip(run.dataset.classes, table.T, strict=True):
-            found += rows_of(column, about, metric=name, class_=label, ideal="cloud", **resampling(run))
+            found += rows_of(column, about, metric=name, class_=label, ideal="reference", **resampling(run))
     return found
 
 

@@ -27,15 +27,15 @@ def measure(
     """Samples for every forget set and follows every grid, all measured on test.
 
     Args:
-      run: its config says how many networks.
+      run: its config says how many models.
       name: of the cell.
       generate: the hypernetwork.
       grids: the sweep of every forgettable class, by its label.
       prompts: [S, K], class losses in nats, one prompt per forget set.
 
     Returns:
-      `r2_2`, `pearson_2` (label), mean over families; `retain_2-3`, `forget_2-3` (forget set), median over unselected networks;
-      `seconds` of a batch of `networks`, and `networks_per_second`.
+      `r2_2`, `pearson_2` (label), mean over families; `retain_2-3`, `forget_2-3` (forget set), median over unselected models;
+      `seconds` of a batch of `models`, and `models_per_second`.
 
     Raises:
       HyperForgetError: a loss is not finite.
@@ -47,8 +47,8 @@ def measure(
     asked = jnp.repeat(jnp.asarray(prompts), samples, axis=0)  # [S * N, K]
     timed = in_batches(generate, config.sampling.batch_size, seconds)
     total = len(draws) + families * sum(len(grid.prompts) for grid in grids.values())
-    with track(run.console, name, total, "networks") as advance:
-        networks = timed(draws, asked, advance)
+    with track(run.console, name, total, "models") as advance:
+        models = timed(draws, asked, advance)
         followed = {
             label: alignment.follow(run, grid, column, timed, jax.random.clone(noise), test, advance)
             for label, (column, grid) in alignment.by_position(run, grids).items()
@@ -57,7 +57,7 @@ def measure(
     for label, sweep in followed.items():
         reached = alignment.means(run, sweep)
         values |= {f"{measured}_{label}": reached[measured] for measured in ("r2", "pearson")}
-    scores = np.asarray(classifier.class_scores_of_many(networks, *test), np.float64)  # [2, S * N, K]
+    scores = np.asarray(classifier.class_scores_of_many(models, *test), np.float64)  # [2, S * N, K]
     accuracies = scores[1].reshape(len(prompts), samples, -1)  # [S, N, K]
     for labels, forget, each in zip(config.task.forget_sets, run.forget_sets, accuracies, strict=True):
         about = "-".join(map(str, labels))
@@ -67,19 +67,19 @@ def measure(
             f"forget_{about}": np.median(each @ forgotten),
         }
     if not (np.isfinite(scores).all() and np.isfinite([*values.values()]).all()):
-        raise HyperForgetError(f"{name}: networks have losses that are not finite: raise training.steps")
+        raise HyperForgetError(f"{name}: models have losses that are not finite: raise training.steps")
     size, once = config.sampling.batch_size, statistics.median(seconds[1:])  # the first compiles
     return {
         **{key: float(value) for key, value in values.items()},
-        **{"seconds": once, "networks": size, "networks_per_second": size / once},
+        **{"seconds": once, "models": size, "models_per_second": size / once},
     }
 
 
 def in_batches(generate: Generator, size: int, seconds: list[float]) -> Generator:
-    """The same networks in batches of one size, so that only the first compiles; adds the seconds of each to a list."""
+    """The same models in batches of one size, so that only the first compiles; adds the seconds of each to a list."""
 
     def timed(
-        keys: jax.Array, losses: jax.Array, on_networks: Callable[[int], None], start: Start | None = None
+        keys: jax.Array, losses: jax.Array, on_models: Callable[[int], None], start: Start | None = None
     ) -> Params:
         parts, count = [], len(keys)
         for first in range(0, count, size):
@@ -89,7 +89,7 @@ def in_batches(generate: Generator, size: int, seconds: list[float]) -> Generato
             begun = time.monotonic()
             parts.append(jax.block_until_ready(generate(draws, targets, lambda made: None, begin)))
             seconds.append(time.monotonic() - begun)
-            on_networks(min(size, count - first))
+            on_models(min(size, count - first))
         return jax.tree.map(lambda *leaves: jnp.concatenate(leaves)[:count], *parts)
 
     return timed

@@ -41,7 +41,7 @@ from hyperforget_jax.zoo.storage import Zoo
 
 ALIGNMENT_CURVE = "alignment_curve"
 PROBED = 1024
-"""Networks of the zoo that tell how much a logit varies."""
+"""Models of the zoo that tell how much a logit varies."""
 Measure = Callable[[Generator], dict[str, float]]
 """Numbers about a hypernetwork that is still in training."""
 
@@ -89,8 +89,8 @@ def covered(run: Run, zoo: Zoo) -> dict[str, int]:
 
 def fit_codec(run: Run, known: Zoo, config: CodecConfig) -> Codec:
     """The codec of a zoo's training part, fitted on checkpoints that are spaced evenly over it."""
-    networks = unflatten_many(np.asarray(known.spaced(codec.FITTED_ON).weights), run.sizes)
-    return codec.fit(config, run.sizes, networks, run.dataset.train.images)
+    models = unflatten_many(np.asarray(known.spaced(codec.FITTED_ON).weights), run.sizes)
+    return codec.fit(config, run.sizes, models, run.dataset.train.images)
 
 
 def training_seed(config: Config) -> int:
@@ -156,16 +156,16 @@ def train_hypernetwork(run: Run, known: Zoo, held_out: Zoo, measure: Measure | N
 
 
 def untrained(run: Run, coder: Codec) -> preprocessing.Untrained:
-    """Random networks and their class losses on validation, for DiHyFo-1 to learn to start from."""
+    """Random models and their class losses on validation, for DiHyFo-1 to learn to start from."""
     draws = jax.random.split(prng.stream(run.config.seed, "untrained"), run.config.training.untrained)
-    networks = jax.vmap(partial(classifier.init, sizes=run.sizes))(draws)
-    return preprocessing.Untrained(jax.jit(jax.vmap(coder.encode))(networks), observed(run, networks))
+    models = jax.vmap(partial(classifier.init, sizes=run.sizes))(draws)
+    return preprocessing.Untrained(jax.jit(jax.vmap(coder.encode))(models), observed(run, models))
 
 
 def answering(run: Run, known: Zoo, coder: Codec) -> Functional:
-    """How differently two networks answer on training images, in units of what the zoo's networks do."""
-    networks = unflatten_many(np.asarray(known.spaced(PROBED).weights), run.sizes)
-    images = functional_loss.fit(networks, run.dataset.train.images, run.dataset.train.labels)
+    """How differently two models answer on training images, in units of what the zoo's models do."""
+    models = unflatten_many(np.asarray(known.spaced(PROBED).weights), run.sizes)
+    images = functional_loss.fit(models, run.dataset.train.images, run.dataset.train.labels)
     return partial(functional_loss.error, images, coder, run.config.diffusion.functional_images)
 
 
@@ -174,9 +174,9 @@ def asked_of(run: Run, zoo: Zoo) -> Zoo:
     return replace(zoo, losses=targets.observe(run.config.hypernetwork, zoo.losses, zoo.accuracies))
 
 
-def observed(run: Run, networks: classifier.Params) -> jax.Array:
-    """What the hypernetwork is asked for [N, M], of N stacked networks on the validation images."""
-    scores = classifier.class_scores_of_many(networks, *on_device(run.dataset.validation))
+def observed(run: Run, models: classifier.Params) -> jax.Array:
+    """What the hypernetwork is asked for [N, M], of N stacked models on the validation images."""
+    scores = classifier.class_scores_of_many(models, *on_device(run.dataset.validation))
     return targets.observe(run.config.hypernetwork, *scores)
 
 
@@ -197,10 +197,10 @@ def sampling(run: Run, hypernetwork: Hypernetwork) -> Generator:
 
 
 def random_start(run: Run, keys: jax.Array) -> Start:
-    """The random networks that DiHyFo-1 starts from with keys [N], if it is given no others."""
+    """The random models that DiHyFo-1 starts from with keys [N], if it is given no others."""
     inits = jax.vmap(lambda key: jax.random.fold_in(key, 0))(keys)
-    networks = jax.vmap(partial(classifier.init, sizes=run.sizes))(inits)
-    return Start(networks, observed(run, networks))
+    models = jax.vmap(partial(classifier.init, sizes=run.sizes))(inits)
+    return Start(models, observed(run, models))
 
 
 def started(run: Run, generate: Generator) -> Generator:
@@ -209,11 +209,11 @@ def started(run: Run, generate: Generator) -> Generator:
         return generate
 
     def begin(
-        keys: jax.Array, losses: jax.Array, on_networks: Callable[[int], None], start: Start | None = None
+        keys: jax.Array, losses: jax.Array, on_models: Callable[[int], None], start: Start | None = None
     ) -> classifier.Params:
         if start is None:
             start = random_start(run, keys)
         # the noise is not that of the initialisation
-        return generate(jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys), losses, on_networks, start)
+        return generate(jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys), losses, on_models, start)
 
     return begin

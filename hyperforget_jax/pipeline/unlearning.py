@@ -1,4 +1,4 @@
-"""From a hypernetwork to answers, and the retrained networks they are held against; artifacts, as in `stages`."""
+"""From a hypernetwork to answers, and the retrained models they are held against; artifacts, as in `stages`."""
 
 from functools import partial
 from pathlib import Path
@@ -30,16 +30,16 @@ def candidates(run: Run, known: Zoo) -> list[Floats]:
 
 
 def reference_models(run: Run) -> Params:
-    """The reference networks: leaves [F, M, …]."""
+    """The reference models: leaves [F, M, …]."""
     config, folder = run.config, run.folder / "reference"
     shape = (len(run.forget_sets), config.reference.seeds)
-    if not run.reuses("retrained cloud", folder):
-        run.console.print(f"retrained cloud: {shape[0]} forget sets x {shape[1]} seeds, one program")
-        with run.timed("retrained cloud", resumes=False):
+    if not run.reuses("reference models", folder):
+        run.console.print(f"reference models: {shape[0]} forget sets x {shape[1]} seeds, one program")
+        with run.timed("reference models", resumes=False):
             key = prng.stream(config.seed, "reference")
             training = on_device(run.dataset.train)
-            cloud = retrain(key, training, run.forget_sets, run.sizes, config.reference)
-            weights = np.asarray(jax.vmap(jax.vmap(flatten))(cloud))  # [F, M, P]
+            reference = retrain(key, training, run.forget_sets, run.sizes, config.reference)
+            weights = np.asarray(jax.vmap(jax.vmap(flatten))(reference))  # [F, M, P]
         with artifacts.new_artifact(folder, identity(config)) as place:
             np.save(place / "weights.npy", weights)
     stored = jnp.asarray(np.load(folder / "weights.npy", allow_pickle=False))  # [F, M, P]
@@ -66,7 +66,7 @@ def answers(run: Run, asked: list[Floats], generate: Generator) -> list[Answer]:
 def _ask(run: Run, name: str, tried: Floats, generate: Generator, forget: tuple[int, ...]) -> Answer:
     config = run.config.request
     total = len(tried) * config.samples_per_candidate + config.samples
-    with track(run.console, name, total, "networks") as advance:
+    with track(run.console, name, total, "models") as advance:
 
         def generate_and_count(draws: jax.Array, losses: jax.Array) -> Params:
             return generate(draws, losses, advance)
@@ -78,10 +78,10 @@ def _ask(run: Run, name: str, tried: Floats, generate: Generator, forget: tuple[
 
 def _write_answer(place: Path, answer: Answer) -> None:
     arrays: dict[str, Any] = {
-        name: np.asarray(value) for name, value in vars(answer).items() if name != "networks"
+        name: np.asarray(value) for name, value in vars(answer).items() if name != "models"
     }
     np.savez(place / "answer.npz", **arrays)
-    np.save(place / "weights.npy", np.asarray(jax.vmap(flatten)(answer.networks)))
+    np.save(place / "weights.npy", np.asarray(jax.vmap(flatten)(answer.models)))
 
 
 def stored(run: Run, labels: tuple[int, ...]) -> Answer:
@@ -91,7 +91,7 @@ def stored(run: Run, labels: tuple[int, ...]) -> Answer:
     with np.load(folder / "answer.npz", allow_pickle=False) as arrays:
         others = {name: arrays[name] for name in arrays.files}
     others["chosen"] = int(others["chosen"])
-    return Answer(networks=unflatten_many(weights, run.sizes), **others)
+    return Answer(models=unflatten_many(weights, run.sizes), **others)
 
 
 def _named(labels: tuple[int, ...]) -> str:

@@ -89,10 +89,10 @@ def resampled(run: Run, zoo: Zoo) -> tuple[Floats, dict[str, Floats]]:
     return coverage.level_bounds(zoo.losses, count), shares
 
 
-def changes(run: Run, some: Zoo, networks: Params) -> tuple[Floats, Floats]:
-    """|Δ log(loss + c)| and the accuracy lost, [n, K] each, where n networks take the places of a zoo's n checkpoints."""
+def changes(run: Run, some: Zoo, models: Params) -> tuple[Floats, Floats]:
+    """|Δ log(loss + c)| and the accuracy lost, [n, K] each, where n models take the places of a zoo's n checkpoints."""
     floor = run.config.hypernetwork.loss_floor
-    scores = classifier.class_scores_of_many(networks, *on_device(run.dataset.validation))
+    scores = classifier.class_scores_of_many(models, *on_device(run.dataset.validation))
     losses, accuracies = (np.asarray(score, np.float64) for score in scores)  # [n, K]
     change = np.abs(np.log(losses + floor) - np.log(some.losses.astype(np.float64) + floor))  # [n, K]
     return change, some.accuracies - accuracies

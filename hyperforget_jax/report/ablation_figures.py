@@ -1,7 +1,7 @@
 """An ablation of hypernetworks: its table, its page, and the figure of quality against sampling time.
 
 A row is a cell: "tokens", "objective", "guidance", "sampler", "steps"; `r2_2`, `pearson_2`, … of class 2; `retain_2-3`, `forget_2-3`, … of
-forget set {2, 3}; "seconds" for "networks" of them, "networks_per_second"; "device".
+forget set {2, 3}; "seconds" for "models" of them, "models_per_second"; "device".
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from hyperforget_jax.report.style import CLOUD, FAINT, INK, OURS, REFERENCE, WIDTH, styled
+from hyperforget_jax.report.style import FAINT, INK, OURS, REFERENCE, WIDTH, styled
 from hyperforget_jax.report.tables import Row, braces, markdown, number
 
 OBJECTIVES = {"x0": "x0, uniform", "v": "v, min-SNR"}
@@ -24,7 +24,7 @@ MEASURES = {
     "retain": ("Retain accuracy", max),
     "forget": ("Forget accuracy", min),
     "seconds": ("Seconds", min),
-    "networks_per_second": ("Networks/s", max),
+    "models_per_second": ("Models/s", max),
 }
 """Measure to its name, and to what is best."""
 SUMMED = ("r2", "pearson", "retain", "forget", "seconds")
@@ -32,7 +32,7 @@ PANELS = ("r2", "retain", "forget")
 COLOURS = {
     ("functional", "v"): OURS,
     ("functional", "x0"): REFERENCE,
-    ("raw", "v"): CLOUD,
+    ("raw", "v"): REFERENCE,
     ("raw", "x0"): FAINT,
 }
 MARKS = "osD^vP*X"
@@ -60,13 +60,13 @@ def page(rows: Sequence[Row]) -> str:
         (row["tokens"], OBJECTIVES[row["objective"]], f"{row['guidance']:g}", _sampler(row)) for row in rows
     )
     body = [(*cell, *texts) for cell, texts in zip(cells, zip(*printed.values(), strict=True), strict=True)]
-    networks = " or ".join(dict.fromkeys(str(row["networks"]) for row in rows))
+    models = " or ".join(dict.fromkeys(str(row["models"]) for row in rows))
     devices = "; ".join(dict.fromkeys(row["device"] for row in rows))
     return (
         "# What makes a hypernetwork good\n\n"
         "On test images. Mean R² (equation 6) and mean Pearson's correlation of observed with target losses, by class, over families of "
-        "networks. Median accuracy of unselected networks on the retain and on the forget images, by forget set; all are asked with one "
-        f"prompt. Seconds to sample {networks} networks, once compiled, on: {devices}. Bold: the best of a column.\n\n"
+        "models. Median accuracy of unselected models on the retain and on the forget images, by forget set; all are asked with one "
+        f"prompt. Seconds to sample {models} models, once compiled, on: {devices}. Bold: the best of a column.\n\n"
         f"{markdown(heads, 'lllr' + 'r' * len(columns), body)}\n"
         "![Alignment and accuracy against sampling seconds](figures/ablation.png)\n"
     )
@@ -98,7 +98,7 @@ def tradeoff(rows: Sequence[Row]) -> Figure:
                 look: dict[str, Any] = {"marker": marks[_sampler(line)], "fillstyle": fills[scale]}
                 panel.plot(line["seconds"], height, color=colour, markersize=5.5, clip_on=False, **look)
         _frame(panel, measure, sum(line[measure] < FLOOR for line in lines))
-    figure.supxlabel(f"seconds to sample {rows[0]['networks']} networks", fontsize=9.5)
+    figure.supxlabel(f"seconds to sample {rows[0]['models']} models", fontsize=9.5)
     settings = dict.fromkeys((line["tokens"], line["objective"]) for line in lines)
     handles = [
         *(_handle(f"{tokens}, {of}", COLOURS[tokens, of], "o") for tokens, of in settings),
@@ -144,6 +144,6 @@ def _head(name: str, measure: str) -> str:
 
 
 def _text(name: str, value: float) -> str:
-    if name not in ("seconds", "networks_per_second"):
+    if name not in ("seconds", "models_per_second"):
         return number(value)
     return f"{value:,.0f}" if value >= 100.0 else f"{value:.3g}"

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from hyperforget_jax.report.style import CLOUD, FAINT, INK, OURS, RC, REFERENCE, WIDTH, class_axes, styled
+from hyperforget_jax.report.style import FAINT, INK, OURS, RC, REFERENCE, WIDTH, class_axes, styled
 from hyperforget_jax.report.tables import braces
 from hyperforget_jax.runtime.artifacts import writing_errors
 
@@ -32,9 +32,9 @@ class Matrices:
     Attributes:
       forget_set: original labels of the forgotten classes.
       classes: original labels of all K classes, in the order of the outputs.
-      generated: [K, K], images of a true class (row) with a predicted class (column), counts or shares; of the generated networks
+      generated: [K, K], images of a true class (row) with a predicted class (column), counts or shares; of the generated models
         selected on validation.
-      retrained: [K, K], the same of the retrained networks.
+      retrained: [K, K], the same of the retrained models.
     """
 
     forget_set: tuple[int, ...]
@@ -77,8 +77,8 @@ def alignment(
 
     Args:
       targets: original label to [P], the prompted losses in nats.
-      observed: original label to [F, P], the losses of the networks of F families.
-      learned_loss: original label to the loss of a network that knows the class: the lower performance bound.
+      observed: original label to [F, P], the losses of the models of F families.
+      learned_loss: original label to the loss of a model that knows the class: the lower performance bound.
 
     Returns:
       A figure; losses beyond a panel's top are counted above it.
@@ -108,8 +108,8 @@ def alignment_panel(
       panel: to draw on.
       title: of the panel.
       target: [P].
-      losses: [F, P], or errors: what the networks of F families reach.
-      learned: the value of a learned network, a level with the name `bound`.
+      losses: [F, P], or errors: what the models of F families reach.
+      learned: the value of a learned model, a level with the name `bound`.
       bound: its name in the legend.
     """
     low, median, high = np.quantile(losses, (0.05, 0.5, 0.95), axis=0)  # [P] each
@@ -216,7 +216,7 @@ def learning_panel(panel: Axes, curve_rows: Sequence[Mapping[str, Any]]) -> None
 
 @styled
 def confusion(panels: Sequence[Matrices]) -> Figure:
-    """Confusion matrices, one row per forget set: selected generated networks beside retrained ones.
+    """Confusion matrices, one row per forget set: selected generated models beside retrained ones.
 
     Args:
       panels: one per forget set; each row of a matrix is shown as shares of its true class, in percent.
@@ -256,10 +256,10 @@ def _matrix(axes: Axes, matrix: Array, panel: Matrices) -> None:
     for index, label in enumerate(panel.classes):
         if label in panel.forget_set:
             axes.axhspan(
-                index - 0.46, index + 0.46, fill=False, edgecolor=CLOUD, linewidth=1.8, clip_on=False
+                index - 0.46, index + 0.46, fill=False, edgecolor=REFERENCE, linewidth=1.8, clip_on=False
             )
             for tick in (axes.get_yticklabels()[index], axes.get_xticklabels()[index]):
-                tick.set(color=CLOUD, fontweight="bold")
+                tick.set(color=REFERENCE, fontweight="bold")
 
 
 @styled

@@ -11,19 +11,19 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from hyperforget_jax.report.figures import FEW_DIGITS, alignment_panel, learning_panel
-from hyperforget_jax.report.style import CLOUD, FAINT, INK, OURS, WIDTH, styled
+from hyperforget_jax.report.style import FAINT, INK, OURS, REFERENCE, WIDTH, styled
 from hyperforget_jax.zoo import coverage
 
 Floats = NDArray[np.floating]
 Curve = Sequence[Mapping[str, Any]]
-BOUND = "learned network (bound)"
+BOUND = "learned model (bound)"
 BINS = 40
 SHOWN = 0.99
 """Share of the training set that a histogram spreads out; larger values fall into its last bin."""
 FLOOR = -1.0
 """Alignment below which a mark only points down: R^2 has no lower bound."""
 DASHED = (0, (4, 1.5))
-LINES = ((OURS, "solid", "o"), (CLOUD, DASHED, "s"))
+LINES = ((OURS, "solid", "o"), (REFERENCE, DASHED, "s"))
 """Colour, line and mark of the first and of the second curve."""
 
 
@@ -35,8 +35,8 @@ class Followed:
       name: of the hypernetwork, such as "mean loss, re-balanced".
       axis: what it is asked for, with its unit.
       targets: [P].
-      observed: [F, P], of the networks of F families.
-      learned: the value of learned networks.
+      observed: [F, P], of the models of F families.
+      learned: the value of learned models.
       trained_on: [n], of the training set.
       drawn: [2, m], of the starts and of the targets of the pairs that training draws, all above 0.
       learning: rows with "step", "train_loss" and "validation_loss".
@@ -119,7 +119,7 @@ def draws(before: Followed, after: Followed, levels: int) -> Figure:
         panels, ("starts θ", "targets θ*"), before.drawn, after.drawn, strict=True
     ):
         panel.stairs(_percent(old, edges), edges, color=FAINT, alpha=0.45, fill=True, label="as stored")
-        panel.stairs(_percent(new, edges), edges, color=CLOUD, linewidth=2.0, label="re-balanced")
+        panel.stairs(_percent(new, edges), edges, color=REFERENCE, linewidth=2.0, label="re-balanced")
         panel.set(xscale="log", xlabel=before.axis, title=title)
         panel.xaxis.set_major_locator(LogLocator(subs=FEW_DIGITS))
         panel.xaxis.set_major_formatter("{x:g}")
@@ -177,7 +177,7 @@ def _distribution(panel: Axes, one: Followed) -> None:
     stored, asked, made = (_percent(values, edges) for values in (one.trained_on, grid, one.observed))
     panel.stairs(stored, edges, color=FAINT, alpha=0.45, fill=True, label="training set")
     panel.stairs(asked, edges, color=INK, linewidth=1.4, linestyle=DASHED, label="targets")
-    panel.stairs(made, edges, color=OURS, linewidth=2.0, label="sampled networks")
+    panel.stairs(made, edges, color=OURS, linewidth=2.0, label="sampled models")
     panel.set(xlabel=one.axis, ylabel="share", xlim=(0.0, top))
     panel.set_title("the last bin is open", loc="right", fontsize=8, fontweight="normal", color=FAINT)
     _percent_axis(panel)

@@ -23,7 +23,7 @@ STATISTICS = {
 FIGURES = {
     "fig26": "Prompt alignment during training, asked for the mean error and for the mean loss (validation images).",
     "fig27": "Training results: observed against target loss (test images), and the learning curve.",
-    "fig28": "Mean losses of the training set, of the targets of a sweep, and of the networks sampled for them (test images).",
+    "fig28": "Mean losses of the training set, of the targets of a sweep, and of the models sampled for them (test images).",
     "fig29": "Mean losses that the training draws before and after re-balancing: of the starts and of the targets of its pairs.",
     "fig30": "Observed against target loss with the training set as it is stored, and with re-balanced data (test images).",
     "fig31": "Asked for the loss of one class: sweep and distributions (test images), alignment (validation) and learning curve.",
@@ -57,7 +57,7 @@ def page(lines: Table) -> str:
     shown = "".join(f"\n{caption}\n\n![{caption}](figures/{name}.png)\n" for name, caption in FIGURES.items())
     return (
         "# G.pt: prompt alignment\n\n"
-        "R² (equation 6) and Pearson's correlation of observed with target values, over families of networks from random starts, "
+        "R² (equation 6) and Pearson's correlation of observed with target values, over families of models from random starts, "
         "on test images; 1 is perfect.\n\n"
         f"{markdown(headings, 'lrrrrr', body)}{shown}"
     )

@@ -79,7 +79,7 @@ def page(content: Content) -> str:
       The page, ready to be written as UTF-8; the same content always gives the same text.
 
     Raises:
-      HyperForgetError: the rows lack the retrained cloud of a metric, or a statistic of the alignment.
+      HyperForgetError: the rows lack the reference models of a metric, or a statistic of the alignment.
     """
     lines = tables.comparison(content.rows)
     measured = {line.metric for line in lines}
@@ -111,23 +111,28 @@ def page(content: Content) -> str:
 
 
 def strip(line: Line) -> dict[str, float]:
-    """Where the cloud and our values stand on a scale of their own, in percent of its width.
+    """Where the reference models and our values stand on a scale of their own, in percent of its width.
 
     Args:
       line: a line of the comparison.
 
     Returns:
-      "left" and "width" of the cloud's range, "pass1", and "judged"; 50 for all if nothing differs.
+      "left" and "width" of the reference models' range, "all", and "judged"; 50 for all if nothing differs.
     """
-    values = (line.cloud_low, line.cloud_high, line.pass1, line.judged)
+    values = (line.reference_low, line.reference_high, line.unselected, line.judged)
     span = max(values) - min(values)
 
     def place(value: float) -> float:
         return 50.0 if span == 0.0 else round(8.0 + 84.0 * (value - min(values)) / span, 2)
 
-    left, right = place(line.cloud_low), place(line.cloud_high)
+    left, right = place(line.reference_low), place(line.reference_high)
     width = max(right - left, 1.5)
-    return {"left": left, "width": round(width, 2), "pass1": place(line.pass1), "judged": place(line.judged)}
+    return {
+        "left": left,
+        "width": round(width, 2),
+        "all": place(line.unselected),
+        "judged": place(line.judged),
+    }
 
 
 def typeset(text: str) -> Markup:

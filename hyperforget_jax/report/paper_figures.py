@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hyperforget_jax.report.figures import alignment_panel
 from hyperforget_jax.report.paper_tables import METHODS, PaperLine
-from hyperforget_jax.report.style import CLOUD, FAINT, INK, OURS, REFERENCE, WIDTH, class_axes, styled
+from hyperforget_jax.report.style import FAINT, INK, OURS, REFERENCE, WIDTH, class_axes, styled
 from hyperforget_jax.report.tables import METRICS, braces, number
 
 Array = NDArray[np.number]
@@ -24,12 +24,12 @@ FILLS = {"dihyfo1": "none", "dihyfo2": OURS}
 
 @dataclass(frozen=True)
 class Agreement:
-    """Predictions of an unlearned network against those of a retrained one.
+    """Predictions of an unlearned model against those of a retrained one.
 
     Attributes:
       forget_set: labels.
       classes: labels of all K classes, in the order of the outputs.
-      test: [K, K] images by the retrained network's (row) and the unlearned one's prediction (column), all test images.
+      test: [K, K] images by the retrained model's (row) and the unlearned one's prediction (column), all test images.
       retain: the same on the retain set.
     """
 
@@ -43,7 +43,7 @@ class Agreement:
 def table(lines: Sequence[PaperLine]) -> Figure:
     """A table as a picture: one panel per measure, one row per forget set and method.
 
-    Ours (strict) are circles, the paper's printed values crosses, the paper's retrained network a bar, ours the 5-95% range.
+    Ours (strict) are circles, the paper's printed values crosses, the paper's retrained model a bar, ours the 5-95% range.
     """
     metrics = list(dict.fromkeys(line.metric for line in lines))
     rows = list(dict.fromkeys((line.forget_set, line.method) for line in lines))
@@ -68,16 +68,18 @@ def table(lines: Sequence[PaperLine]) -> Figure:
 
 def _row(panel: Axes, height: int, line: PaperLine) -> None:
     panel.plot(
-        [line.cloud_low, line.cloud_high],
+        [line.reference_low, line.reference_high],
         [height, height],
-        color=CLOUD,
+        color=REFERENCE,
         alpha=0.35,
         linewidth=7,
         solid_capstyle="butt",
         label="retrained, 5–95%",
     )
-    if line.printed_cloud is not None:
-        panel.plot(line.printed_cloud, height, "|", color=CLOUD, markersize=11, label="retrained, printed")
+    if line.printed_reference is not None:
+        panel.plot(
+            line.printed_reference, height, "|", color=REFERENCE, markersize=11, label="retrained, printed"
+        )
     if line.printed is not None:
         panel.plot(line.printed, height, "x", color=INK, markersize=6, label="printed")
     panel.plot(
@@ -90,7 +92,7 @@ def sides(sweeps: Mapping[str, tuple[Array, Array, float]]) -> Figure:
     """Observed against target losses of one class, a panel for each title (Figure 2).
 
     Args:
-      sweeps: title to targets [P], what F families reached [F, P], and the loss of networks that have learned the class; nats.
+      sweeps: title to targets [P], what F families reached [F, P], and the loss of models that have learned the class; nats.
     """
     figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
     panels = figure.subplots(1, len(sweeps), squeeze=False)[0]
@@ -104,7 +106,7 @@ def sides(sweeps: Mapping[str, tuple[Array, Array, float]]) -> Figure:
 
 @styled
 def agreement(matrices: Sequence[Agreement]) -> Figure:
-    """Predictions of an unlearned against those of a retrained network, one row per forget set (Figures 5 to 8)."""
+    """Predictions of an unlearned against those of a retrained model, one row per forget set (Figures 5 to 8)."""
     figure = Figure(figsize=(WIDTH, 0.3 + 3.2 * len(matrices)), layout="constrained")
     grid = figure.subplots(len(matrices), 2, squeeze=False)
     for (left, right), each in zip(grid, matrices, strict=True):
@@ -112,9 +114,9 @@ def agreement(matrices: Sequence[Agreement]) -> Figure:
             _counts(panel, np.asarray(counts), each.classes)
             equal = np.trace(counts) / max(np.sum(counts), 1)
             panel.set_title(f"forget {braces(each.forget_set)}, {where}: {100 * equal:.1f}% equal")
-        left.set_ylabel("retrained network’s answer")
+        left.set_ylabel("retrained model’s answer")
     for panel in grid[-1]:
-        panel.set_xlabel("unlearned network’s answer")
+        panel.set_xlabel("unlearned model’s answer")
     return figure
 
 
@@ -164,20 +166,20 @@ class Subset:
 
     Attributes:
       unselected: median retain accuracy of all samples.
-      selected: mean retain accuracy of the selected networks.
-      cloud: median retain accuracy of the retrained networks.
+      selected: mean retain accuracy of the selected models.
+      reference: median retain accuracy of the retrained models.
       forget: mean forget accuracy of all samples.
     """
 
     unselected: float
     selected: float
-    cloud: float
+    reference: float
     forget: float
 
     @property
     def gap(self) -> float:
-        """By how much the selected networks fall below the retrained ones' median."""
-        return self.cloud - self.selected
+        """By how much the selected models fall below the retrained ones' median."""
+        return self.reference - self.selected
 
 
 DARKEST = 0.05
@@ -197,7 +199,7 @@ def subsets(found: Mapping[tuple[int, ...], Subset], worst: tuple[int, ...]) -> 
     order = sorted(found, key=lambda forget: (len(forget), forget))
     member = np.array([[label in forget for label in labels] for forget in order])
     values = np.array(
-        [(each.selected, each.cloud, each.gap, each.forget) for each in map(found.get, order) if each]
+        [(each.selected, each.reference, each.gap, each.forget) for each in map(found.get, order) if each]
     )
     lowest = values[:, :2].min()
     shade = np.stack(

@@ -1,4 +1,4 @@
-"""A table of the paper with ours beside it: what it prints, the strict protocol, its own protocol, and the retrained cloud."""
+"""A table of the paper with ours beside it: what it prints, the strict protocol, its own protocol, and the reference models."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from typing import Any
 
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.report.tables import (
-    CLOUD,
     METRICS,
+    REFERENCE,
     STATISTICS,
     Place,
     Row,
@@ -22,7 +22,7 @@ from hyperforget_jax.report.tables import (
 METHODS = {"dihyfo1": "DiHyFo-1", "dihyfo2": "DiHyFo-2", "retrain": "retrained"}
 COLUMNS = (
     *("Forget", "Measure", "Method", "Printed", "Best, strict", "Best, paper’s protocol", "All, median"),
-    *("Retrained, printed", "Retrained, mean", "Retrained, 5–95%", "Against the cloud"),
+    *("Retrained, printed", "Retrained, mean", "Retrained, 5–95%", "Against the reference models"),
 )
 
 BESIDE = {"phi_badt": "phi_jsd"}
@@ -38,14 +38,14 @@ class PaperLine:
       metric: a name in `METRICS`.
       method: dihyfo1 or dihyfo2.
       printed: in the paper; None: not printed.
-      strict: mean of the networks selected on validation.
-      paper: mean of the networks selected on test, as the paper did.
-      pass1: median of all samples, unselected.
-      printed_cloud: the paper's retrained network; None: not printed.
-      cloud_mean: of our retrained networks.
-      cloud_low: their 5% quantile.
-      cloud_high: their 95% quantile.
-      place: where `strict` lies against the cloud, all as printed.
+      strict: mean of the models selected on validation.
+      paper: mean of the models selected on test, as the paper did.
+      unselected: median of all samples, unselected.
+      printed_reference: the paper's retrained model; None: not printed.
+      reference_mean: of our retrained models.
+      reference_low: their 5% quantile.
+      reference_high: their 95% quantile.
+      place: where `strict` lies against the reference models, all as printed.
     """
 
     forget_set: tuple[int, ...]
@@ -54,11 +54,11 @@ class PaperLine:
     printed: float | None
     strict: float
     paper: float
-    pass1: float
-    printed_cloud: float | None
-    cloud_mean: float
-    cloud_low: float
-    cloud_high: float
+    unselected: float
+    printed_reference: float | None
+    reference_mean: float
+    reference_low: float
+    reference_high: float
     place: Place
 
 
@@ -83,13 +83,13 @@ def lines(
         for method, forget_set, metric in theirs
         if metric in BESIDE
     }
-    best = {name: select(rows, (name,), "best") for name, rows in strict.items()}
-    unselected = {name: select(rows, (name,), "pass1") for name, rows in strict.items()}
-    selected = {name: select(rows, (name,), "best") for name, rows in paper.items()}
-    clouds = {name: select(rows, (CLOUD,), None) for name, rows in strict.items()}
+    best = {name: select(rows, (name,), "selected") for name, rows in strict.items()}
+    unselected = {name: select(rows, (name,), "all") for name, rows in strict.items()}
+    selected = {name: select(rows, (name,), "selected") for name, rows in paper.items()}
+    references = {name: select(rows, (REFERENCE,), None) for name, rows in strict.items()}
     found = []
     for (method, forget_set, metric), value in theirs.items():
-        if method == CLOUD:
+        if method == REFERENCE:
             continue
         about = forget_set, metric
         if (*about, "mean") not in best[method]:
@@ -97,7 +97,7 @@ def lines(
                 f"the rows of {method} have no {metric} for forget set {braces(forget_set)}, which the paper prints: "
                 "leave task.forget_sets as it is"
             )
-        mean, _, low, high = (clouds[method][*about, name]["value"] for name in STATISTICS)
+        mean, _, low, high = (references[method][*about, name]["value"] for name in STATISTICS)
         ours = best[method][*about, "mean"]["value"]
         found.append(
             PaperLine(
@@ -107,7 +107,7 @@ def lines(
                 ours,
                 selected[method][*about, "mean"]["value"],
                 unselected[method][*about, "median"]["value"],
-                theirs.get((CLOUD, *about)),
+                theirs.get((REFERENCE, *about)),
                 mean,
                 low,
                 high,
@@ -125,9 +125,17 @@ def cells(line: PaperLine) -> tuple[str, ...]:
         METRICS[line.metric].name,
         METHODS[line.method],
         *map(
-            number, (line.printed, line.strict, line.paper, line.pass1, line.printed_cloud, line.cloud_mean)
+            number,
+            (
+                line.printed,
+                line.strict,
+                line.paper,
+                line.unselected,
+                line.printed_reference,
+                line.reference_mean,
+            ),
         ),
-        interval(line.cloud_low, line.cloud_high),
+        interval(line.reference_low, line.reference_high),
         line.place,
     )
 

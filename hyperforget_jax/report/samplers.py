@@ -1,7 +1,7 @@
 """Samplers of one hypernetwork: the table and the figure of `experiments.sampling_steps`.
 
-A row is a sampler: "sampler", "steps"; `retain_2-3`, `forget_2-3`, … of forget set {2, 3}, medians of unselected networks;
-"networks_per_second"; "device". The first row is what the others are held against.
+A row is a sampler: "sampler", "steps"; `retain_2-3`, `forget_2-3`, … of forget set {2, 3}, medians of unselected models;
+"models_per_second"; "device". The first row is what the others are held against.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from hyperforget_jax.report.style import INK, WIDTH, styled
 from hyperforget_jax.report.tables import Row, braces, markdown, number
 
-SPEEDS = ("networks a second", "times as fast")
+SPEEDS = ("models a second", "times as fast")
 """Columns with one decimal."""
 
 
@@ -25,8 +25,8 @@ def summary(rows: Sequence[Row]) -> list[dict[str, Any]]:
             **{f"retain {_set(name)}": row[f"retain_{name}"] for name in names},
             **{f"forget {_set(name)}": row[f"forget_{name}"] for name in names},
             "most lost": max(first[f"retain_{name}"] - row[f"retain_{name}"] for name in names),
-            "networks a second": row["networks_per_second"],
-            "times as fast": row["networks_per_second"] / first["networks_per_second"],
+            "models a second": row["models_per_second"],
+            "times as fast": row["models_per_second"] / first["models_per_second"],
         }
         for row in rows
     ]
@@ -39,10 +39,10 @@ def page(rows: Sequence[Row]) -> str:
     heads = [name[0].upper() + name[1:] for name in lines[0]]
     return (
         "# How many sampling steps\n\n"
-        "On test images: median accuracies of unselected networks, all samplers with the same noise and prompts. Most lost: by how much "
+        "On test images: median accuracies of unselected models, all samplers with the same noise and prompts. Most lost: by how much "
         f"the median retain accuracy falls below the first row's on any forget set. Once compiled, on: {rows[0]['device']}.\n\n"
         f"{markdown(heads, 'l' + 'r' * (len(heads) - 1), body)}\n"
-        "![Retain accuracy against networks per second](figures/samplers.png)\n"
+        "![Retain accuracy against models per second](figures/samplers.png)\n"
     )
 
 
@@ -52,11 +52,11 @@ def _text(name: str, value: Any) -> str:
 
 @styled
 def cost(rows: Sequence[Row]) -> Figure:
-    """Median retain accuracy against networks per second on a logarithmic axis, one panel per forget set, a mark per sampler."""
+    """Median retain accuracy against models per second on a logarithmic axis, one panel per forget set, a mark per sampler."""
     names = _sets(rows[0])
     figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
     panels = figure.subplots(1, len(names), sharex=True, squeeze=False)[0]
-    speeds = [row["networks_per_second"] for row in rows]
+    speeds = [row["models_per_second"] for row in rows]
     for panel, name in zip(panels, names, strict=True):
         values = [row[f"retain_{name}"] for row in rows]
         panel.plot(speeds, values, "o-", color=INK, markersize=4, linewidth=0.8)
@@ -69,7 +69,7 @@ def cost(rows: Sequence[Row]) -> Figure:
                 fontsize=7,
                 rotation=35,
             )
-        panel.set(title=f"forget {_set(name)}", xscale="log", xlabel="networks per second")
+        panel.set(title=f"forget {_set(name)}", xscale="log", xlabel="models per second")
         panel.margins(x=0.2, y=0.35)
     panels[0].set_ylabel("median retain accuracy")
     return figure

@@ -1,4 +1,4 @@
-"""The figure that hides nothing: the accuracies of every sampled network, beside the retrained cloud."""
+"""The figure that hides nothing: the accuracies of every sampled model, beside the reference models."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 from numpy.typing import NDArray
 
-from hyperforget_jax.report.style import CLOUD, INK, OURS, WIDTH, styled
+from hyperforget_jax.report.style import INK, OURS, REFERENCE, WIDTH, styled
 from hyperforget_jax.report.tables import braces
 
 Array = NDArray[np.floating]
@@ -25,32 +25,32 @@ GOLDEN = (5.0**0.5 - 1.0) / 2.0
 
 @dataclass(frozen=True)
 class Request:
-    """Accuracies of all networks that answer one request, in [0, 1].
+    """Accuracies of all models that answer one request, in [0, 1].
 
     Attributes:
       forget_set: original labels of the forgotten classes.
-      retain: [N], of the sampled networks on the retained test images.
-      forget: [N], of the sampled networks on the forgotten test images.
-      selected: [n], indices of the networks selected on validation; may be empty.
-      cloud_retain: [M], of the retrained networks on the retained test images.
-      cloud_forget: [M], of the retrained networks on the forgotten test images.
+      retain: [N], of the sampled models on the retained test images.
+      forget: [N], of the sampled models on the forgotten test images.
+      selected: [n], indices of the models selected on validation; may be empty.
+      reference_retain: [M], of the retrained models on the retained test images.
+      reference_forget: [M], of the retrained models on the forgotten test images.
     """
 
     forget_set: tuple[int, ...]
     retain: Array
     forget: Array
     selected: NDArray[np.integer]
-    cloud_retain: Array
-    cloud_forget: Array
+    reference_retain: Array
+    reference_forget: Array
 
 
 @styled
 def accuracies(requests: Sequence[Request]) -> Figure:
-    """Every network's accuracy on what is retained and on what is forgotten, one row per forget set.
+    """Every model's accuracy on what is retained and on what is forgotten, one row per forget set.
 
     The retain axis is logarithmic in the error, so that 0.99 and 0.995 stay apart beside a sample at 0.5; the forget axis is a
     square root, so that one forgotten image is seen beside zero. Marks pile up at a perfect retain accuracy and at a forget accuracy
-    of zero: the number of each pile stands beside its row. A band marks the 5-95% range of the retrained cloud.
+    of zero: the number of each pile stands beside its row. A band marks the 5-95% range of the reference models.
 
     Args:
       requests: one per forget set.
@@ -61,14 +61,14 @@ def accuracies(requests: Sequence[Request]) -> Figure:
     figure = Figure(figsize=(WIDTH, 1.0 + 1.75 * len(requests)), layout="constrained")
     grid = figure.subplots(len(requests), 2, squeeze=False, sharex="col", width_ratios=(3, 2))
     for (left, right), request in zip(grid, requests, strict=True):
-        _strips(left, request.retain, request.selected, request.cloud_retain, pile=1.0)
-        _strips(right, request.forget, request.selected, request.cloud_forget, pile=0.0)
-        counts = (len(request.retain), len(request.selected), len(request.cloud_retain))
+        _strips(left, request.retain, request.selected, request.reference_retain, pile=1.0)
+        _strips(right, request.forget, request.selected, request.reference_forget, pile=0.0)
+        counts = (len(request.retain), len(request.selected), len(request.reference_retain))
         left.set_yticks(HEIGHTS, [f"{who} ({n})" for who, n in zip(NAMES, counts, strict=True)])
         right.set_yticks(())
         left.set_title(f"forget {braces(request.forget_set)}")
-    retain = np.concatenate([np.concatenate((each.retain, each.cloud_retain)) for each in requests])
-    forget = np.concatenate([np.concatenate((each.forget, each.cloud_forget)) for each in requests])
+    retain = np.concatenate([np.concatenate((each.retain, each.reference_retain)) for each in requests])
+    forget = np.concatenate([np.concatenate((each.forget, each.reference_forget)) for each in requests])
     for left, right in grid:
         left.set_xscale("function", functions=(_log_error, _from_log_error))
         right.set_xscale("function", functions=(_root, _square))
@@ -82,12 +82,16 @@ def accuracies(requests: Sequence[Request]) -> Figure:
 
 
 def _strips(
-    panel: Axes, generated: Array, selected: NDArray[np.integer], cloud: Array, *, pile: float
+    panel: Axes, generated: Array, selected: NDArray[np.integer], reference: Array, *, pile: float
 ) -> None:
-    low, high = np.quantile(cloud, (0.05, 0.95))
+    low, high = np.quantile(reference, (0.05, 0.95))
     name = "5–95% of the retrained"
-    panel.axvspan(low, high, facecolor=CLOUD, edgecolor=CLOUD, alpha=0.16, linewidth=1.5, label=name)
-    rows = ((generated, OURS, "o", 0.45), (generated[selected], INK, "D", 0.8), (cloud, CLOUD, "^", 0.55))
+    panel.axvspan(low, high, facecolor=REFERENCE, edgecolor=REFERENCE, alpha=0.16, linewidth=1.5, label=name)
+    rows = (
+        (generated, OURS, "o", 0.45),
+        (generated[selected], INK, "D", 0.8),
+        (reference, REFERENCE, "^", 0.55),
+    )
     for height, (values, colour, marker, alpha) in zip(HEIGHTS, rows, strict=True):
         # spread evenly in height, by the golden-ratio sequence
         spread = (np.arange(len(values)) * GOLDEN) % 1.0 - 0.5
@@ -110,7 +114,7 @@ def _strips(
             va="center",
             fontsize=8.5,
         )
-    medians = [np.median(values) for values in (generated, cloud)]
+    medians = [np.median(values) for values in (generated, reference)]
     panel.vlines(
         medians, (1.58, -0.42), (2.42, 0.42), color=INK, linewidth=1.8, clip_on=False, label="median"
     )

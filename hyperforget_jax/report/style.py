@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 Parameters = ParamSpec("Parameters")
 
 OURS = "#0072B2"
-"""Generated networks (Okabe-Ito blue: told from the others with any colour vision, and in grey)."""
-CLOUD = "#D55E00"
-"""Retrained networks (Okabe-Ito vermilion)."""
+"""Generated models (Okabe-Ito blue: told from the others with any colour vision, and in grey)."""
+REFERENCE = "#D55E00"
+"""Retrained models (Okabe-Ito vermilion)."""
 REFERENCE = "#009E73"
 """A level to compare with (Okabe-Ito green)."""
 INK = "#1F2933"

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hyperforget_jax.report.tables import (
-    CLOUD,
     METRICS,
     OURS,
+    REFERENCE,
     Line,
     Row,
     comparison,
@@ -23,7 +23,7 @@ class Verdict:
     Attributes:
       forget_set: original labels of the forgotten classes.
       headline: where both accuracies stand.
-      like_retrained: whether both accuracies lie inside the retrained cloud.
+      like_retrained: whether both accuracies lie inside the reference models.
       sentences: the numbers behind the headline.
     """
 
@@ -43,7 +43,7 @@ def verdicts(rows: Sequence[Row]) -> list[Verdict]:
       The verdicts.
 
     Raises:
-      HyperForgetError: a metric was measured on our networks and not on the cloud.
+      HyperForgetError: a metric was measured on our models and not on the reference models.
     """
     lines = {(line.forget_set, line.metric): line for line in comparison(rows)}
     return [
@@ -63,16 +63,20 @@ def percent(share: float) -> str:
 
 
 def _verdict(rows: Sequence[Row], forget_set: tuple[int, ...], lines: Sequence[Line]) -> Verdict:
-    ours, best, cloud = select(rows, OURS, "pass1"), select(rows, OURS, "best"), select(rows, (CLOUD,), None)
+    ours, best, reference = (
+        select(rows, OURS, "all"),
+        select(rows, OURS, "selected"),
+        select(rows, (REFERENCE,), None),
+    )
     by_metric = {line.metric: line for line in lines}
     retain, forget = by_metric["retain_accuracy"], by_metric["forget_accuracy"]
     forgotten = ours[forget_set, "forget_accuracy", "mean"]
-    retrained = cloud[forget_set, "retain_accuracy", "mean"]
+    retrained = reference[forget_set, "retain_accuracy", "mean"]
     sentences = [
-        f"{forgotten['n']} unselected networks got {percent(forgotten['value'])} of the forgotten images right on "
-        f"average; {retrained['n']} retrained networks got {percent(forget.cloud_mean)}.",
-        f"Their median accuracy on the rest is {percent(retain.pass1)}; retrained: {percent(retain.cloud_median)} "
-        f"(median; 5–95%: {percent(retain.cloud_low)} to {percent(retain.cloud_high)}).",
+        f"{forgotten['n']} unselected models got {percent(forgotten['value'])} of the forgotten images right on "
+        f"average; {retrained['n']} retrained models got {percent(forget.reference_mean)}.",
+        f"Their median accuracy on the rest is {percent(retain.unselected)}; retrained: {percent(retain.reference_median)} "
+        f"(median; 5–95%: {percent(retain.reference_low)} to {percent(retain.reference_high)}).",
     ]
     if retain.best is not None and forget.best is not None:
         selected = best[forget_set, "retain_accuracy", "mean"]["n"]
@@ -86,14 +90,14 @@ def _verdict(rows: Sequence[Row], forget_set: tuple[int, ...], lines: Sequence[L
 
 
 def _outside(lines: Sequence[Line]) -> str:
-    """The measures outside the cloud, by side."""
+    """The measures outside the reference models, by side."""
     outside = sum(line.place != "inside" for line in lines)
     if outside == 0:
-        return f"Inside the cloud on all {len(lines)} measures."
-    told = [f"Outside the cloud on {outside} of {len(lines)} measures."]
+        return f"Inside the reference models on all {len(lines)} measures."
+    told = [f"Outside the reference models on {outside} of {len(lines)} measures."]
     for side in ("above", "below"):
         listed = "; ".join(
-            f"{METRICS[line.metric].name} {number(line.judged)} (cloud: {interval(line.cloud_low, line.cloud_high)})"
+            f"{METRICS[line.metric].name} {number(line.judged)} (reference: {interval(line.reference_low, line.reference_high)})"
             for line in lines
             if line.place == side
         )
@@ -105,9 +109,9 @@ def _outside(lines: Sequence[Line]) -> str:
 def _headline(retain: Line, forget: Line) -> str:
     """Where both accuracies stand."""
     if retain.place == forget.place == "inside":
-        return "As accurate as retrained networks"
+        return "As accurate as retrained models"
     return f"Forgotten images: {_standing(forget)}. The rest: {_standing(retain)}."
 
 
 def _standing(line: Line) -> str:
-    return "like retrained networks" if line.place == "inside" else f"{line.place} the cloud"
+    return "like retrained models" if line.place == "inside" else f"{line.place} the reference models"

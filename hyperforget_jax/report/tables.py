@@ -1,7 +1,7 @@
-"""Tables: our networks beside the retrained cloud, for the terminal, for Markdown and for the page.
+"""Tables: our models beside the reference models, for the terminal, for Markdown and for the page.
 
-No measure is simply better when higher or lower. The aim of unlearning is to be indistinguishable from a network retrained without
-the forget set, so each line tells whether the value lies below, inside or above the 5-95% range of the retrained cloud.
+No measure is simply better when higher or lower. The aim of unlearning is to be indistinguishable from a model retrained without
+the forget set, so each line tells whether the value lies below, inside or above the 5-95% range of the reference models.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,10 +15,10 @@ from hyperforget_jax.errors import HyperForgetError
 
 Row = Mapping[str, Any]
 Place = Literal["below", "inside", "above"]
-"""Where a value lies against the 5-95% range of the retrained cloud, whose ends belong to it."""
+"""Where a value lies against the 5-95% range of the reference models, whose ends belong to it."""
 
 OURS = ("dihyfo1", "dihyfo2")
-CLOUD = "retrain"
+REFERENCE = "retrain"
 STATISTICS = ("mean", "median", "q05", "q95")
 DECIMALS = 4
 
@@ -35,15 +35,11 @@ METRICS: Mapping[str, Metric] = {
     "retain_accuracy": Metric("Accuracy on D_r", "share of the retained test images classified correctly"),
     "forget_accuracy": Metric("Accuracy on D_f", "share of the forgotten test images classified correctly"),
     "test_accuracy": Metric("Accuracy on all", "share of all test images classified correctly"),
-    "overlap_retain": Metric(
-        "Overlap on D_r", "share of D_r with the same prediction as a retrained network"
-    ),
-    "overlap_forget": Metric(
-        "Overlap on D_f", "share of D_f with the same prediction as a retrained network"
-    ),
-    "overlap_test": Metric("Overlap on all", "share of all with the same prediction as a retrained network"),
+    "overlap_retain": Metric("Overlap on D_r", "share of D_r with the same prediction as a retrained model"),
+    "overlap_forget": Metric("Overlap on D_f", "share of D_f with the same prediction as a retrained model"),
+    "overlap_test": Metric("Overlap on all", "share of all with the same prediction as a retrained model"),
     "phi_jsd": Metric(
-        "φ, JSD in bits", "1 minus the Jensen–Shannon divergence from a retrained network, base 2"
+        "φ, JSD in bits", "1 minus the Jensen–Shannon divergence from a retrained model, base 2"
     ),
     "phi_jsd_nat": Metric("φ, JSD in nats", "the same with the natural logarithm"),
     "phi_badt": Metric(
@@ -60,29 +56,29 @@ class Line:
     Attributes:
       forget_set: original labels of the forgotten classes.
       metric: a name in `METRICS`.
-      pass1: median of all samples, unselected.
+      unselected: median of all samples, unselected.
       best: mean of the samples selected on validation; None if none were selected.
-      cloud_median: median of the retrained cloud.
-      cloud_mean: its mean.
-      cloud_low: its 5% quantile.
-      cloud_high: its 95% quantile.
-      place: where `judged` lies against [cloud_low, cloud_high], all as printed.
+      reference_median: median of the reference models.
+      reference_mean: its mean.
+      reference_low: its 5% quantile.
+      reference_high: its 95% quantile.
+      place: where `judged` lies against [reference_low, reference_high], all as printed.
     """
 
     forget_set: tuple[int, ...]
     metric: str
-    pass1: float
+    unselected: float
     best: float | None
-    cloud_median: float
-    cloud_mean: float
-    cloud_low: float
-    cloud_high: float
+    reference_median: float
+    reference_mean: float
+    reference_low: float
+    reference_high: float
     place: Place
 
     @property
     def judged(self) -> float:
-        """The value held against the cloud: `best`, or `pass1` if none were selected."""
-        return self.pass1 if self.best is None else self.best
+        """The value held against the reference models: `best`, or `unselected` if none were selected."""
+        return self.unselected if self.best is None else self.best
 
 
 @dataclass(frozen=True)
@@ -109,12 +105,12 @@ class AlignmentLine:
 def select(rows: Iterable[Row], methods: Sequence[str], selection: str | None) -> dict[tuple[Any, ...], Row]:
     """The test rows of a method that are about whole image sets, by forget set, metric and statistic.
 
-    A single network has one "value"; it stands for its mean, its median and its quantiles.
+    A single model has one "value"; it stands for its mean, its median and its quantiles.
 
     Args:
       rows: rows of `results.jsonl`.
       methods: such as `OURS`.
-      selection: "pass1", "best" or None.
+      selection: "all", "selected" or None.
 
     Returns:
       `{((2, 3), "mia", "mean"): row, …}`, in the rows' order.
@@ -129,7 +125,7 @@ def select(rows: Iterable[Row], methods: Sequence[str], selection: str | None) -
 
 
 def comparison(rows: Sequence[Row]) -> list[Line]:
-    """Our networks beside the retrained cloud, by forget set in the rows' order and metric in that of `METRICS`.
+    """Our models beside the reference models, by forget set in the rows' order and metric in that of `METRICS`.
 
     Args:
       rows: rows of `results.jsonl`; a metric that was not measured has no line.
@@ -138,25 +134,29 @@ def comparison(rows: Sequence[Row]) -> list[Line]:
       One line per forget set and metric.
 
     Raises:
-      HyperForgetError: a metric was measured on our networks and not on the cloud.
+      HyperForgetError: a metric was measured on our models and not on the reference models.
     """
-    ours, best, cloud = select(rows, OURS, "pass1"), select(rows, OURS, "best"), select(rows, (CLOUD,), None)
+    ours, best, reference = (
+        select(rows, OURS, "all"),
+        select(rows, OURS, "selected"),
+        select(rows, (REFERENCE,), None),
+    )
     lines = []
     for forget_set in dict.fromkeys(key[0] for key in ours):
         for metric in METRICS:
             if (forget_set, metric, "median") not in ours:
                 continue
-            if not all((forget_set, metric, statistic) in cloud for statistic in STATISTICS):
+            if not all((forget_set, metric, statistic) in reference for statistic in STATISTICS):
                 method = ours[forget_set, metric, "median"]["method"]
                 raise HyperForgetError(
                     f"the rows have {metric} of {method} for forget set {braces(forget_set)}, but not of the retrained"
-                    f" cloud ({', '.join(STATISTICS)}): evaluate the retrained networks on it too"
+                    f" reference ({', '.join(STATISTICS)}): evaluate the retrained models on it too"
                 )
-            mean, median, low, high = (cloud[forget_set, metric, name]["value"] for name in STATISTICS)
-            pass1 = ours[forget_set, metric, "median"]["value"]
+            mean, median, low, high = (reference[forget_set, metric, name]["value"] for name in STATISTICS)
+            unselected = ours[forget_set, metric, "median"]["value"]
             chosen = best.get((forget_set, metric, "mean"), {"value": None})["value"]
-            place = place_of(pass1 if chosen is None else chosen, low, high)
-            lines.append(Line(forget_set, metric, pass1, chosen, median, mean, low, high, place))
+            place = place_of(unselected if chosen is None else chosen, low, high)
+            lines.append(Line(forget_set, metric, unselected, chosen, median, mean, low, high, place))
     return lines
 
 
@@ -209,7 +209,7 @@ def number(value: float | None) -> str:
 
 
 def interval(low: float, high: float) -> str:
-    """The range of the cloud, to four decimals."""
+    """The range of the reference models, to four decimals."""
     return f"{number(low)}–{number(high)}"
 
 
@@ -221,7 +221,7 @@ COLUMNS = (
     "Retrained, median",
     "Retrained, mean",
     "Retrained, 5–95%",
-    "Against the cloud",
+    "Against the reference models",
 )
 ALIGNMENT_COLUMNS = (
     *("Class", "R², mean", "R², median", "R² clipped at 0, mean"),
@@ -234,11 +234,11 @@ def cells(line: Line) -> tuple[str, ...]:
     return (
         braces(line.forget_set),
         METRICS[line.metric].name,
-        number(line.pass1),
+        number(line.unselected),
         number(line.best),
-        number(line.cloud_median),
-        number(line.cloud_mean),
-        interval(line.cloud_low, line.cloud_high),
+        number(line.reference_median),
+        number(line.reference_mean),
+        interval(line.reference_low, line.reference_high),
         line.place,
     )
 
@@ -252,15 +252,15 @@ def alignment_cells(line: AlignmentLine) -> tuple[str, ...]:
 def to_rich(lines: Sequence[Line]) -> Table:
     """The comparison for the terminal; each forget set is a section."""
     table = Table(
-        title="ours beside the retrained cloud",
-        caption="the aim is to lie inside the cloud: neither higher nor lower is better",
+        title="ours beside the reference models",
+        caption="the aim is to lie inside the reference models: neither higher nor lower is better",
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         pad_edge=False,
         show_edge=False,
     )
     for index, column in enumerate(COLUMNS):
-        short = column.replace("Retrained", "Cloud")  # to fit 80 columns
+        short = column.replace("Retrained", "Reference")  # to fit 80 columns
         heading = short.replace(", ", ",\n").replace("Against the ", "Against\nthe\n")
         table.add_column(heading, justify="left" if index in (0, 1, len(COLUMNS) - 1) else "right")
     for index, line in enumerate(lines):

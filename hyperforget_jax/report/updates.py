@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from hyperforget_jax.report.style import CLOUD, FAINT, INK, OURS, REFERENCE, WIDTH, styled
+from hyperforget_jax.report.style import FAINT, INK, OURS, REFERENCE, WIDTH, styled
 from hyperforget_jax.report.tables import (
     ALIGNMENT_COLUMNS,
     DECIMALS,
@@ -24,10 +24,10 @@ from hyperforget_jax.report.tables import (
 Array = NDArray[np.floating]
 SHOWN = {"forget_accuracy": "forget set", "retain_accuracy": "retain set"}
 """Metrics in the table to the names of their image sets."""
-STATISTICS = {"median": ("pass1", "median"), "worst": ("pass1", "worst"), "chosen": ("best", "value")}
+STATISTICS = {"median": ("all", "median"), "worst": ("all", "worst"), "chosen": ("selected", "value")}
 """Columns of the table to the selection and the statistic of their rows."""
 ALONE = ("median", "worst", "value")
-"""Statistics that the value of a single network stands for."""
+"""Statistics that the value of a single model stands for."""
 GOLDEN = (5.0**0.5 - 1.0) / 2.0
 
 
@@ -39,7 +39,7 @@ class Panel:
       title: such as "forget {2}".
       classes: original labels of all K classes.
       changing: those of the classes that are forgotten or learned back.
-      before: [K], of the network that the call started from.
+      before: [K], of the model that the call started from.
       after: [N, K], of all samples.
       selected: row of the sample selected on validation.
     """
@@ -59,7 +59,7 @@ def summary(rows: Sequence[Row]) -> list[dict[str, Any]]:
       rows: of `update.jsonl`; those of the sweep are passed over.
 
     Returns:
-      Accuracies on the forgotten and retained test images: median, worst and chosen, as printed; a single network is
+      Accuracies on the forgotten and retained test images: median, worst and chosen, as printed; a single model is
       all three.
     """
     values = {
@@ -107,7 +107,7 @@ def page(rows: Sequence[Row], model: str) -> str:
         f"# A model that forgets and learns back\n\nModel: {model}.\n\n"
         "Accuracies on the test images of the forget set and of the retain set, over all samples; the chosen one is chosen on "
         "validation. Round 1 (forget 1, back 1) is one call; a later round is applied to the output of the one before. Learning back "
-        "starts from the network chosen in round 1 of forgetting.\n\n"
+        "starts from the model chosen in round 1 of forgetting.\n\n"
         f"{markdown(heading, 'llrrrrrr', body)}\n"
         "Prompt alignment of the same model: one class's loss is swept, the others are asked to stay learned.\n\n"
         f"{markdown(('Round', *ALIGNMENT_COLUMNS), 'r' * (1 + len(ALIGNMENT_COLUMNS)), aligned)}"
@@ -141,7 +141,7 @@ def _draw(axes: Axes, panel: Panel) -> None:
     places = np.arange(len(panel.classes))
     for place, label in enumerate(panel.classes):
         if label in panel.changing:
-            axes.axvspan(place - 0.5, place + 0.5, color=CLOUD, alpha=0.1, linewidth=0)
+            axes.axvspan(place - 0.5, place + 0.5, color=REFERENCE, alpha=0.1, linewidth=0)
     # spread evenly in width, by the golden-ratio sequence
     spread = 0.56 * ((np.arange(len(panel.after)) * GOLDEN) % 1.0 - 0.5)  # [N]
     axes.scatter(

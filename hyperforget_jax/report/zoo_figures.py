@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
 from hyperforget_jax.report.figures import MOST_BARS
-from hyperforget_jax.report.style import CLOUD, FAINT, INK, OURS, WIDTH, styled
+from hyperforget_jax.report.style import FAINT, INK, OURS, REFERENCE, WIDTH, styled
 from hyperforget_jax.zoo import coverage
 
 Counts = NDArray[np.integer]
@@ -23,7 +23,7 @@ BOTTOM = 0.6
 DRAWS = {
     "none": ("as stored", FAINT, "solid", 0.0),
     "combinations": ("combinations drawn equally often", OURS, "solid", 2.2),
-    "losses": ("loss levels drawn equally often", CLOUD, (0, (4, 1.5)), 2.2),
+    "losses": ("loss levels drawn equally often", REFERENCE, (0, (4, 1.5)), 2.2),
 }
 """`LoaderConfig.resample` to the name, colour, line and width of its curve; the first is filled."""
 

@@ -41,7 +41,7 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def batched(mesh: Mesh) -> NamedSharding:
-    """The leading axis is split over the devices: minibatches, networks to sample."""
+    """The leading axis is split over the devices: minibatches, models to sample."""
     return NamedSharding(mesh, PartitionSpec(DATA))
 
 

@@ -1,1 +1,1 @@
-"""From a request to unlearned networks: prompts, generation and selection, and the retrained reference."""
+"""From a request to unlearned models: prompts, generation and selection, and the retrained reference."""

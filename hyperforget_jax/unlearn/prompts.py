@@ -1,6 +1,6 @@
-"""Prompts that are reachable: joint vectors of class losses that some network of the zoo has had.
+"""Prompts that are reachable: joint vectors of class losses that some model of the zoo has had.
 
-Asking every class for its own best loss asks for a network that does not exist; the median loss vector of checkpoints that match
+Asking every class for its own best loss asks for a model that does not exist; the median loss vector of checkpoints that match
 the request does not (docs/lab_notes.md).
 """
 
@@ -78,7 +78,7 @@ def sweep(
       losses: [n, K], of the zoo's training part.
       accuracies: [n, K].
       swept: output position of the class.
-      base: [K], joint losses of learned networks.
+      base: [K], joint losses of learned models.
       count: P, prompts on the grid.
       quantiles: ends of the grid, within checkpoints that have learned every other class.
 

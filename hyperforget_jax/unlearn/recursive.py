@@ -17,9 +17,9 @@ from hyperforget_jax.unlearn.requests import Generate
 from hyperforget_jax.weights.layout import shapes
 
 Update = Callable[[jax.Array, jax.Array, Params, jax.Array], Params]
-"""(keys [N], class losses asked for [N, K], N stacked networks, their class losses [N, K]) -> N stacked networks: DiHyFo-1."""
+"""(keys [N], class losses asked for [N, K], N stacked models, their class losses [N, K]) -> N stacked models: DiHyFo-1."""
 Measure = Callable[[Params], jax.Array]
-"""N stacked networks -> their class losses [N, K], in nats."""
+"""N stacked models -> their class losses [N, K], in nats."""
 
 
 def recursively(
@@ -29,44 +29,44 @@ def recursively(
 
     Args:
       generate: the hypernetwork.
-      measure: what the networks have before each round.
+      measure: what the models have before each round.
       keys: [N]; round r draws from fold_in(key, r).
       losses: [N, K], the target, in nats; NaN is a class of which any loss will do.
-      start: N stacked networks.
+      start: N stacked models.
       rounds: how often.
 
     Returns:
-      N stacked networks of every round, the first round first.
+      N stacked models of every round, the first round first.
     """
-    found, networks = [], start
+    found, models = [], start
     for number in range(rounds):
         draws = jax.vmap(partial(jax.random.fold_in, data=number))(keys)  # [N]
-        networks = generate(draws, losses, networks, measure(networks))
-        found.append(networks)
+        models = generate(draws, losses, models, measure(models))
+        found.append(models)
     return found
 
 
-def starting(generate: Update, measure: Measure, network: Params) -> Generate:
-    """The hypernetwork as a generator all of whose samples start from one network."""
-    current = measure(repeated(network, 1))  # [1, K]
+def starting(generate: Update, measure: Measure, model: Params) -> Generate:
+    """The hypernetwork as a generator all of whose samples start from one model."""
+    current = measure(repeated(model, 1))  # [1, K]
 
     def begin(keys: jax.Array, losses: jax.Array) -> Params:
         count = len(keys)
-        return generate(keys, losses, repeated(network, count), jnp.repeat(current, count, axis=0))
+        return generate(keys, losses, repeated(model, count), jnp.repeat(current, count, axis=0))
 
     return begin
 
 
-def repeated(network: Params, count: int) -> Params:
-    """One network as `count` stacked ones."""
-    return jax.tree.map(lambda leaf: jnp.repeat(leaf[None], count, axis=0), network)
+def repeated(model: Params, count: int) -> Params:
+    """One model as `count` stacked ones."""
+    return jax.tree.map(lambda leaf: jnp.repeat(leaf[None], count, axis=0), model)
 
 
-def write(path: Path, network: Params) -> None:
-    """Writes one network as an `.npz` file: w0 [out, in], b0 [out], w1, b1, …"""
+def write(path: Path, model: Params) -> None:
+    """Writes one model as an `.npz` file: w0 [out, in], b0 [out], w1, b1, …"""
     arrays: dict[str, Any] = {
         f"{name}{place}": np.asarray(leaf)
-        for place, layer in enumerate(network)
+        for place, layer in enumerate(model)
         for name, leaf in layer.items()
     }
     np.savez(path, **arrays)

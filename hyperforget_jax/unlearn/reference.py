@@ -1,4 +1,4 @@
-"""The reference: a cloud of networks retrained without the forget set, for every forget set in one program."""
+"""The reference: reference models: models retrained without the forget set, for every forget set in one program."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -20,9 +20,9 @@ def retrain(
     sizes: Sequence[int],
     config: ReferenceConfig,
 ) -> Params:
-    """Trains M networks for each of F forget sets, from scratch, on the retained images only.
+    """Trains M models for each of F forget sets, from scratch, on the retained images only.
 
-    All K outputs stay, so a network could still predict a class that it never saw. Networks differ by their initialisation; they
+    All K outputs stay, so a model could still predict a class that it never saw. Models differ by their initialisation; they
     share one order of minibatches, as the runs of a block do.
 
     Args:
@@ -33,7 +33,7 @@ def retrain(
       config: seeds and optimisation.
 
     Returns:
-      Networks with leaves [F, M, …].
+      Models with leaves [F, M, …].
     """
     plans = [hyperparameters.never_see(forget, config.learning_rate, sizes[-1]) for forget in forget_sets]
     stacked = jax.tree.map(lambda *leaves: jnp.repeat(jnp.stack(leaves), config.seeds, axis=0), *plans)

@@ -1,4 +1,4 @@
-"""A request names the classes to forget; the answer is networks that never learned them."""
+"""A request names the classes to forget; the answer is models that never learned them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from hyperforget_jax.errors import HyperForgetError
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Generate = Callable[[jax.Array, jax.Array], Params]
-"""(keys [N], class losses [N, K]) -> N stacked networks: a hypernetwork, ready to be prompted."""
+"""(keys [N], class losses [N, K]) -> N stacked models: a hypernetwork, ready to be prompted."""
 
 
 @dataclass(frozen=True)
@@ -24,16 +24,16 @@ class Answer:
 
     Attributes:
       candidates: [C, K], the prompts tried.
-      candidate_scores: [C], mean worth of each one's samples on validation (see `answer`).
+      candidate_scores: [C], mean score of each one's samples on validation (see `answer`).
       chosen: row of the prompt in use.
-      networks: N stacked networks, all samples of that prompt.
-      selected: [best], rows of the networks selected on validation, the best first.
+      models: N stacked models, all samples of that prompt.
+      selected: [best], rows of the models selected on validation, the best first.
     """
 
     candidates: Floats
     candidate_scores: Floats
     chosen: int
-    networks: Params
+    models: Params
     selected: np.ndarray[Any, np.dtype[np.int64]]
 
 
@@ -80,17 +80,17 @@ def answer(
     key: jax.Array,
     config: RequestConfig,
 ) -> Answer:
-    """Tries the candidate prompts on validation, samples N networks with the best, and selects a few.
+    """Tries the candidate prompts on validation, samples N models with the best, and selects a few.
 
-    A network is worth its retain accuracy if its forget accuracy is at most `forget_tolerance`, else nothing. Of the prompts whose
-    samples are worth most on average, within `score_tolerance`, the one that asks for the highest forget loss is used: networks that never
-    saw a class are surer to be wrong about it than those that lost it. The networks worth most are selected, at a tie those that
+    A model is score its retain accuracy if its forget accuracy is at most `forget_tolerance`, else nothing. Of the prompts whose
+    samples score highest on average, within `score_tolerance`, the one that asks for the highest forget loss is used: models that never
+    saw a class are surer to be wrong about it than those that lost it. The models score most are selected, at a tie those that
     forget more, then those with the lower retain loss.
 
     Args:
       generate: the hypernetwork.
       prompts: [C, K], class losses in nats.
-      forget: output positions of the classes to forget; none asks for networks that know every class.
+      forget: output positions of the classes to forget; none asks for models that know every class.
       validation: images [n, D] and labels [n].
       key: a typed key.
       config: numbers of samples.
@@ -101,22 +101,22 @@ def answer(
         jax.random.split(try_key, len(prompts) * each), jnp.repeat(jnp.asarray(prompts), each, axis=0)
     )
     judged = _judge(tried, forget, validation, config.forget_tolerance)
-    worth, forgotten, _ = (x.reshape(-1, each).mean(1) for x in judged)  # [C] each
-    too_little = worth < worth.max() - config.score_tolerance
-    remembered = np.where(worth.any(), 0.0, forgotten)  # counts only where nothing is worth anything
+    score, forgotten, _ = (x.reshape(-1, each).mean(1) for x in judged)  # [C] each
+    too_little = score < score.max() - config.score_tolerance
+    remembered = np.where(score.any(), 0.0, forgotten)  # counts only where nothing is score anything
     asked = prompts[:, list(forget)].sum(1)
-    chosen = int(np.lexsort((-worth, -asked, remembered, too_little))[0])
+    chosen = int(np.lexsort((-score, -asked, remembered, too_little))[0])
     prompt = jnp.tile(jnp.asarray(prompts[chosen])[None], (config.samples, 1))
-    networks = generate(jax.random.split(sample_key, config.samples), prompt)
-    return Answer(prompts, worth, chosen, networks, select(networks, forget, validation, config))
+    models = generate(jax.random.split(sample_key, config.samples), prompt)
+    return Answer(prompts, score, chosen, models, select(models, forget, validation, config))
 
 
 def select(
-    networks: Params, forget: Sequence[int], validation: tuple[jax.Array, jax.Array], config: RequestConfig
+    models: Params, forget: Sequence[int], validation: tuple[jax.Array, jax.Array], config: RequestConfig
 ) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Rows [best] of the networks that are worth most on validation, the best first, as `answer` ranks them."""
-    worth, forgotten, losses = _judge(networks, forget, validation, config.forget_tolerance)
-    return np.lexsort((losses, forgotten, -worth))[: config.num_selected]
+    """Rows [best] of the models that score highest on validation, the best first, as `answer` ranks them."""
+    score, forgotten, losses = _judge(models, forget, validation, config.forget_tolerance)
+    return np.lexsort((losses, forgotten, -score))[: config.num_selected]
 
 
 def shares(labels: np.ndarray[Any, Any], forget: Sequence[int], num_classes: int) -> tuple[Floats, Floats]:
@@ -137,14 +137,14 @@ def shares(labels: np.ndarray[Any, Any], forget: Sequence[int], num_classes: int
 
 
 def _judge(
-    networks: Params, forget: Sequence[int], validation: tuple[jax.Array, jax.Array], tolerance: float
+    models: Params, forget: Sequence[int], validation: tuple[jax.Array, jax.Array], tolerance: float
 ) -> tuple[Floats, Floats, Floats]:
-    """Worth, forget accuracy and mean loss on the retain set of N networks: [N] each, over the images of the sets."""
-    losses, accuracies = (np.asarray(x) for x in classifier.class_scores_of_many(networks, *validation))
+    """Score, forget accuracy and mean loss on the retain set of N models: [N] each, over the images of the sets."""
+    losses, accuracies = (np.asarray(x) for x in classifier.class_scores_of_many(models, *validation))
     retain_share, forget_share = shares(np.asarray(validation[1]), forget, losses.shape[1])
     forgotten = accuracies @ forget_share
-    worth = np.where(forgotten <= tolerance, accuracies @ retain_share, 0.0)
-    return worth, forgotten, losses @ retain_share
+    score = np.where(forgotten <= tolerance, accuracies @ retain_share, 0.0)
+    return score, forgotten, losses @ retain_share
 
 
 def _set(classes: Sequence[int]) -> str:

@@ -35,18 +35,18 @@ def nearest(known: Floats, asked: Floats, count: int) -> NDArray[np.int64]:
     return rows
 
 
-def noisy(key: jax.Array, networks: Params, share: float) -> Params:
-    """Networks with Gaussian noise on every tensor.
+def noisy(key: jax.Array, models: Params, share: float) -> Params:
+    """Models with Gaussian noise on every tensor.
 
     Args:
       key: a typed key.
-      networks: N stacked networks.
-      share: deviation of the noise, as a share of the root mean square of each network's own tensor.
+      models: N stacked models.
+      share: deviation of the noise, as a share of the root mean square of each model's own tensor.
 
     Returns:
-      N stacked networks.
+      N stacked models.
     """
-    leaves, structure = jax.tree.flatten(networks)
+    leaves, structure = jax.tree.flatten(models)
 
     def perturbed(leaf_key: jax.Array, leaf: jax.Array) -> jax.Array:
         rms = jnp.sqrt(jnp.mean(leaf**2, axis=tuple(range(1, leaf.ndim)), keepdims=True))  # [N, 1, …]
@@ -55,53 +55,51 @@ def noisy(key: jax.Array, networks: Params, share: float) -> Params:
     return jax.tree.unflatten(structure, map(perturbed, jax.random.split(key, len(leaves)), leaves))
 
 
-def averaged(networks: Params) -> Params:
-    """The average of networks, after each is brought as near to the first as its symmetries allow.
+def averaged(models: Params) -> Params:
+    """The average of models, after each is brought as near to the first as its symmetries allow.
 
-    Rescaling and softmax shift are fixed as in `weights.codec.Functional`. Then the hidden units are matched to the first network's,
+    Rescaling and softmax shift are fixed as in `weights.codec.Functional`. Then the hidden units are matched to the first model's,
     layer after layer, at the least sum of squared distances between what is comparable by then: incoming weights and biases, and in the
     last hidden layer outgoing weights as well. For one hidden layer the matching is optimal.
 
     Args:
-      networks: m stacked networks; the first is the one to follow.
+      models: m stacked models; the first is the one to follow.
 
     Returns:
-      One network.
+      One model.
     """
-    gauged = _gauged(networks)
+    gauged = _gauged(models)
     first, *others = (
         jax.tree.map(lambda leaf, row=row: leaf[row], gauged) for row in range(len(gauged[-1]["b"]))
     )
-    aligned = [first, *(_aligned(network, first) for network in others)]
+    aligned = [first, *(_aligned(model, first) for model in others)]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves).mean(0), *aligned)
 
 
 @jax.jit
 @jax.vmap
-def _gauged(network: Params) -> Params:
-    """One network with centred outputs, |incoming| = 1 in earlier layers and |incoming| = |outgoing| in the last hidden one."""
-    network = symmetry.centre(network)
-    last = len(network) - 2
+def _gauged(model: Params) -> Params:
+    """One model with centred outputs, |incoming| = 1 in earlier layers and |incoming| = |outgoing| in the last hidden one."""
+    model = symmetry.centre(model)
+    last = len(model) - 2
     for hidden in range(last + 1):
-        norms = jnp.hypot(jnp.linalg.norm(network[hidden]["w"], axis=1), jnp.abs(network[hidden]["b"]))  # [H]
-        network = (
-            symmetry.normalise(network, hidden, norms) if hidden < last else symmetry.balance(network, norms)
-        )
-    return network
+        norms = jnp.hypot(jnp.linalg.norm(model[hidden]["w"], axis=1), jnp.abs(model[hidden]["b"]))  # [H]
+        model = symmetry.normalise(model, hidden, norms) if hidden < last else symmetry.balance(model, norms)
+    return model
 
 
-def _aligned(network: Params, target: Params) -> Params:
-    """One network with the units of every hidden layer in the order of the target's."""
-    for hidden in range(len(network) - 1):
-        costs = cdist(_comparable(target, hidden), _comparable(network, hidden), "sqeuclidean")  # [H, H]
-        network = symmetry.permute(network, hidden, jnp.asarray(linear_sum_assignment(costs)[1]))
-    return network
+def _aligned(model: Params, target: Params) -> Params:
+    """One model with the units of every hidden layer in the order of the target's."""
+    for hidden in range(len(model) - 1):
+        costs = cdist(_comparable(target, hidden), _comparable(model, hidden), "sqeuclidean")  # [H, H]
+        model = symmetry.permute(model, hidden, jnp.asarray(linear_sum_assignment(costs)[1]))
+    return model
 
 
-def _comparable(network: Params, hidden: int) -> Floats:
+def _comparable(model: Params, hidden: int) -> Floats:
     """What tells the units of a hidden layer apart once earlier layers are in order: one row per unit."""
-    layer, after = network[hidden], network[hidden + 1]
+    layer, after = model[hidden], model[hidden + 1]
     columns = [layer["w"], layer["b"][:, None]]
-    if hidden == len(network) - 2:
+    if hidden == len(model) - 2:
         columns.append(after["w"].T)
     return np.concatenate(columns, axis=1)

@@ -1,1 +1,1 @@
-"""Weights as data: their flat layout, their symmetries, and the codecs that turn networks into tokens."""
+"""Weights as data: their flat layout, their symmetries, and the codecs that turn models into tokens."""

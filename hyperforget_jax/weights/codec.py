@@ -1,4 +1,4 @@
-"""The two codecs: a network to tokens and back, written for one network; callers `vmap`.
+"""The two codecs: a model to tokens and back, written for one model; callers `vmap`.
 
 `Functional` removes every symmetry of the classifier before learning (see `symmetry`, `basis`); `Raw` is the paper's: each tensor
 flattened and cut into chunks (section 3). Both are fitted on the zoo's training split and saved beside it.
@@ -21,7 +21,7 @@ from hyperforget_jax.weights.layout import TokenLayout, flatten, pad, shapes, un
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
 FITTED_ON = 16_384
-"""Most networks that a codec is fitted on: means and mean squares over them are known to about 1%, and for 784-7-10 they take 3 GiB."""
+"""Most models that a codec is fitted on: means and mean squares over them are known to about 1%, and for 784-7-10 they take 3 GiB."""
 
 
 @dataclass(frozen=True)
@@ -63,18 +63,18 @@ class Functional:
         )
 
     def encode(self, params: Params, like: Params | None = None) -> jax.Array:
-        """Tokens [T, W] of one network.
+        """Tokens [T, W] of one model.
 
         Args:
-          params: the network.
-          like: another network of the same run, whose units say the order in earlier layers, so that the tokens of both
+          params: the model.
+          like: another model of the same run, whose units say the order in earlier layers, so that the tokens of both
             correspond; None: its own units do.
         """
         standard = (self._tokens(params, params if like is None else like) - self.mean) / self.scale
         return jnp.where(self.layout.mask, standard, 0.0)
 
     def decode(self, tokens: jax.Array) -> Params:
-        """The network of tokens [T, W], in the gauge described above."""
+        """The model of tokens [T, W], in the gauge described above."""
         values = tokens * self.scale + self.mean  # [T, W]
         layers, start = [], 0
         for index, (fan_in, units) in enumerate(zip(self.sizes[:-2], self.sizes[1:-1], strict=True)):
@@ -145,14 +145,14 @@ class Raw:
         return TokenLayout(mask=mask, kinds=places, positions=places)
 
     def encode(self, params: Params, like: Params | None = None) -> jax.Array:
-        """Tokens [T, W] of one network; every unit keeps its place, so `like` says nothing."""
+        """Tokens [T, W] of one model; every unit keeps its place, so `like` says nothing."""
         del like
         vector = flatten(params)  # [P]
         chunks = [vector[start:stop] for start, stop in _chunks(self.sizes, self.chunk_size)]
         return pad(chunks, self.layout.width) / self.scale
 
     def decode(self, tokens: jax.Array) -> Params:
-        """The network of tokens [T, W]; the exact inverse of `encode`."""
+        """The model of tokens [T, W]; the exact inverse of `encode`."""
         values = tokens * self.scale
         spans = _chunks(self.sizes, self.chunk_size)
         vector = jnp.concatenate(
@@ -161,7 +161,7 @@ class Raw:
         return unflatten(vector, self.sizes)
 
     def augment(self, key: jax.Array, tokens: jax.Array) -> jax.Array:
-        """Tokens [T, W] of the same network with its hidden units in random order (section 4).
+        """Tokens [T, W] of the same model with its hidden units in random order (section 4).
 
         The order comes from the key alone, so the same key permutes theta and theta* of DiHyFo-1 alike:
         `vmap(augment, in_axes=(None, 0))(key, pair)` for tokens [2, T, W], which uses the key once.
@@ -172,17 +172,17 @@ class Raw:
 Codec = Functional | Raw
 
 
-def fit(config: CodecConfig, sizes: Sequence[int], networks: Params, images: Array) -> Codec:
+def fit(config: CodecConfig, sizes: Sequence[int], models: Params, images: Array) -> Codec:
     """A codec for classifiers of one shape.
 
     Args:
       config: kind and sizes.
       sizes: width of every layer.
-      networks: R stacked networks, from the zoo's training split.
+      models: R stacked models, from the zoo's training split.
       images: [N, D], the training images (functional only).
 
     Returns:
-      The codec, standardised so that the tokens of `networks` have unit mean square per kind of token (raw: per tensor).
+      The codec, standardised so that the tokens of `models` have unit mean square per kind of token (raw: per tensor).
     """
     sizes = tuple(sizes)
     if config.kind == "raw":
@@ -192,12 +192,12 @@ def fit(config: CodecConfig, sizes: Sequence[int], networks: Params, images: Arr
             for i, shape in enumerate(shapes(sizes))
             for _ in range(-(-int(np.prod(shape)) // config.chunk_size))
         ]
-        tokens = np.asarray(jax.jit(jax.vmap(plain_raw.encode))(networks), np.float64)
+        tokens = np.asarray(jax.jit(jax.vmap(plain_raw.encode))(models), np.float64)
         return Raw(sizes, config.chunk_size, _scale(tokens, plain_raw.layout.mask, sources))
     plain = Functional(
         sizes, basis.fit(images, config.basis_size), np.zeros((1, 1), np.float32), np.ones((1, 1), np.float32)
     )
-    tokens = np.asarray(jax.jit(jax.vmap(plain.encode))(networks), np.float64)  # [R, T, W]
+    tokens = np.asarray(jax.jit(jax.vmap(plain.encode))(models), np.float64)  # [R, T, W]
     kinds = np.array(plain.layout.kinds)
     means = np.stack([tokens[:, kinds == kind].mean((0, 1)) for kind in kinds])  # [T, W]
     scale = _scale(tokens - means, plain.layout.mask, list(kinds))

@@ -24,12 +24,12 @@ def num_weights(sizes: Sequence[int]) -> int:
 
 
 def flatten(params: Params) -> jax.Array:
-    """One network as a vector [P]: layer by layer, weight before bias, row-major (section A.3)."""
+    """One model as a vector [P]: layer by layer, weight before bias, row-major (section A.3)."""
     return jnp.concatenate([layer[name].ravel() for layer in params for name in ("w", "b")])
 
 
 def unflatten(vector: jax.Array, sizes: Sequence[int]) -> Params:
-    """The network of a vector [P]; the inverse of `flatten`."""
+    """The model of a vector [P]; the inverse of `flatten`."""
     tensors, start = [], 0
     for shape in shapes(sizes):
         stop = start + int(np.prod(shape))
@@ -40,7 +40,7 @@ def unflatten(vector: jax.Array, sizes: Sequence[int]) -> Params:
 
 @partial(jax.jit, static_argnames="sizes")
 def unflatten_many(vectors: jax.Array, sizes: tuple[int, ...]) -> Params:
-    """N stacked networks of vectors [N, P]."""
+    """N stacked models of vectors [N, P]."""
     return jax.vmap(partial(unflatten, sizes=sizes))(vectors)
 
 
@@ -60,7 +60,7 @@ class TokenLayout:
 
     @property
     def num_tokens(self) -> int:
-        """Tokens T of a network."""
+        """Tokens T of a model."""
         return int(self.mask.shape[0])
 
     @property

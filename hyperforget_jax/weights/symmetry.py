@@ -34,10 +34,10 @@ def unit_axes(depth: int) -> tuple[dict[str, Axes], ...]:
 
 
 def permute_units(params: Params, orders: Sequence[jax.Array]) -> Params:
-    """The network with the units of all hidden layers reordered.
+    """The model with the units of all hidden layers reordered.
 
     Args:
-      params: one network.
+      params: one model.
       orders: one [H] per hidden layer, the unit that comes to each place.
 
     Raises:
@@ -54,10 +54,10 @@ def permute_units(params: Params, orders: Sequence[jax.Array]) -> Params:
 
 
 def permute(params: Params, hidden: int, order: jax.Array) -> Params:
-    """The network with the units of one hidden layer reordered.
+    """The model with the units of one hidden layer reordered.
 
     Args:
-      params: one network.
+      params: one model.
       hidden: which hidden layer, from 0.
       order: [H], the unit that comes to each place.
     """
@@ -67,9 +67,9 @@ def permute(params: Params, hidden: int, order: jax.Array) -> Params:
 
 
 def random_permutation(key: jax.Array, params: Params) -> Params:
-    """The network with the units of every hidden layer in random order (the paper's augmentation).
+    """The model with the units of every hidden layer in random order (the paper's augmentation).
 
-    The orders depend on the key and the shapes alone: networks of one shape are permuted alike by the same key.
+    The orders depend on the key and the shapes alone: models of one shape are permuted alike by the same key.
     """
     widths = _hidden_widths(params)
     keys = jax.random.split(key, len(widths))
@@ -77,10 +77,10 @@ def random_permutation(key: jax.Array, params: Params) -> Params:
 
 
 def rescale(params: Params, hidden: int, factors: jax.Array) -> Params:
-    """The network with the units of one hidden layer rescaled.
+    """The model with the units of one hidden layer rescaled.
 
     Args:
-      params: one network.
+      params: one model.
       hidden: which hidden layer, from 0.
       factors: [H], positive.
     """
@@ -94,15 +94,15 @@ def rescale(params: Params, hidden: int, factors: jax.Array) -> Params:
 
 
 def normalise(params: Params, hidden: int, norms: jax.Array) -> Params:
-    """The network with every unit of a hidden layer divided by its norm [H]; one that is cut off keeps its scale."""
+    """The model with every unit of a hidden layer divided by its norm [H]; one that is cut off keeps its scale."""
     return rescale(params, hidden, safe_ratio(jnp.ones_like(norms), norms))
 
 
 def balance(params: Params, norms: jax.Array) -> Params:
-    """The network whose last hidden units have |incoming| = |outgoing|.
+    """The model whose last hidden units have |incoming| = |outgoing|.
 
     Args:
-      params: one network.
+      params: one model.
       norms: [H], |incoming|, measured however the caller measures it.
     """
     outgoing = jnp.linalg.norm(params[-1]["w"], axis=0)  # [H]
@@ -110,10 +110,10 @@ def balance(params: Params, norms: jax.Array) -> Params:
 
 
 def shift(params: Params, unit_shift: jax.Array, bias_shift: jax.Array) -> Params:
-    """The network with a constant over the classes added to outgoing weights and output bias.
+    """The model with a constant over the classes added to outgoing weights and output bias.
 
     Args:
-      params: one network.
+      params: one model.
       unit_shift: [H], added to every class's weight from a unit of the last hidden layer.
       bias_shift: [], added to every class's bias.
     """
@@ -122,7 +122,7 @@ def shift(params: Params, unit_shift: jax.Array, bias_shift: jax.Array) -> Param
 
 
 def centre(params: Params) -> Params:
-    """The one network of its softmax-shift orbit whose outgoing weights and biases sum to zero over classes."""
+    """The one model of its softmax-shift orbit whose outgoing weights and biases sum to zero over classes."""
     last = params[-1]
     return shift(params, -last["w"].mean(0), -last["b"].mean())
 

@@ -88,8 +88,8 @@ def validate_memory(config: ZooConfig, sizes: Sequence[int]) -> None:
       HyperForgetError: names what a block needs and what to lower.
     """
     # one block being trained, one being written and the copy of what is kept; parameters, moments and gradients
-    networks = config.runs_per_block * (3 * config.snapshots + 5)
-    needed = networks * num_weights(sizes) * 4 / 2**30
+    models = config.runs_per_block * (3 * config.snapshots + 5)
+    needed = models * num_weights(sizes) * 4 / 2**30
     if needed > config.memory_gib:
         raise HyperForgetError(
             f"a block needs about {needed:.1f} GiB, zoo.memory_gib is {config.memory_gib}: "

@@ -82,7 +82,7 @@ def aim(run: Hyperparameters, code: jax.Array, forgettable: Sequence[int]) -> Hy
 
 
 def never_see(classes: Sequence[int], learning_rate: float, num_classes: int) -> Hyperparameters:
-    """A plain run that never sees some classes: the retrained network of a forget set.
+    """A plain run that never sees some classes: the retrained model of a forget set.
 
     Args:
       classes: output positions of the classes left out.

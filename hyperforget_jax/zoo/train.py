@@ -50,7 +50,7 @@ class Batch(NamedTuple):
 
 
 class Run(NamedTuple):
-    """State of one run: its network, Adam's moments, and its random word [] (uint32)."""
+    """State of one run: its model, Adam's moments, and its random word [] (uint32)."""
 
     params: Params
     moments: optax.OptState
@@ -58,7 +58,7 @@ class Run(NamedTuple):
 
 
 class Snapshots(NamedTuple):
-    """Networks at S moments of R runs, with their scores on the validation images.
+    """Models at S moments of R runs, with their scores on the validation images.
 
     Attributes:
       weights: [S, R, P], flattened as in `weights.layout`, in the storage's type.
@@ -105,7 +105,7 @@ def varying(training: Images) -> tuple[Images, tuple[int, ...]]:
 
 
 def narrow(params: Params, pixels: tuple[int, ...]) -> Params:
-    """The network on some pixels only."""
+    """The model on some pixels only."""
     first, *others = params
     return ({"w": first["w"][:, np.array(pixels)], "b": first["b"]}, *others)
 
@@ -186,7 +186,7 @@ def train_runs(
       batch_size: B.
       snapshots: S; the last is the end of the run.
       steps_per_snapshot: steps from one snapshot to the next.
-      dtype: type of the stored weights, such as "float32"; it is the rounded network that is scored.
+      dtype: type of the stored weights, such as "float32"; it is the rounded model that is scored.
     """
     num_images = train.labels.shape[0]
     steps = snapshots * steps_per_snapshot
@@ -212,8 +212,8 @@ def train_runs(
 
     runs = jax.vmap(start, in_axes=(0, None))(run_keys, sizes)
     initial = runs.params
-    networks = jax.vmap(partial(narrow, pixels=pixels))(initial)
-    runs = Run(networks, jax.vmap(ADAM.init)(networks), runs.word)
+    models = jax.vmap(partial(narrow, pixels=pixels))(initial)
+    runs = Run(models, jax.vmap(ADAM.init)(models), runs.word)
     shape = (snapshots, steps_per_snapshot)
     _, (weights, losses, accuracies) = jax.lax.scan(
         one_snapshot, runs, (rows.reshape(*shape, -1), times.reshape(shape))

@@ -37,8 +37,8 @@ Row = dict[str, Any]
 
 def some_model(seed: int = 0, sizes: tuple[int, ...] = SIZES) -> Params:
     """Random, biases too."""
-    network = classifier.init(jax.random.key(seed), sizes)
-    return jax.tree.map(lambda leaf: leaf + 0.5, network)
+    model = classifier.init(jax.random.key(seed), sizes)
+    return jax.tree.map(lambda leaf: leaf + 0.5, model)
 
 
 def same(ours: Params, theirs: Params) -> None:
@@ -48,19 +48,19 @@ def same(ours: Params, theirs: Params) -> None:
 # Rounds.
 
 
-def halfway(keys: jax.Array, losses: jax.Array, networks: Params, current: jax.Array) -> Params:
-    """Networks whose biases are their losses go half of the way to what is asked, where something is."""
-    (layer,) = networks
+def halfway(keys: jax.Array, losses: jax.Array, models: Params, current: jax.Array) -> Params:
+    """Models whose biases are their losses go half of the way to what is asked, where something is."""
+    (layer,) = models
     goal = jnp.where(jnp.isnan(losses), current, losses)
     return ({"w": layer["w"], "b": current + 0.5 * (goal - current)},)
 
 
-def biases(networks: Params) -> jax.Array:
-    return networks[-1]["b"]
+def biases(models: Params) -> jax.Array:
+    return models[-1]["b"]
 
 
 def flat(losses: jax.Array) -> Params:
-    """N networks of one layer whose biases are their losses."""
+    """N models of one layer whose biases are their losses."""
     return ({"w": jnp.zeros((len(losses), 2, 3)), "b": losses},)
 
 
@@ -71,19 +71,19 @@ def test_every_round_halves_the_distance_of_a_generator_that_goes_half_of_the_wa
     goal = np.where(np.isnan(asked), begin, asked)
     keys = jax.random.split(jax.random.key(0), 3)
     found = recursive.recursively(halfway, biases, keys, asked, flat(begin), 12)
-    for number, networks in enumerate(found, 1):
-        np.testing.assert_allclose(biases(networks) - goal, (begin - goal) * 0.5**number, atol=1e-5)
+    for number, models in enumerate(found, 1):
+        np.testing.assert_allclose(biases(models) - goal, (begin - goal) * 0.5**number, atol=1e-5)
     np.testing.assert_allclose(biases(found[-1]), goal, atol=3e-3)
 
 
 def test_losses_are_measured_before_every_round_and_every_round_has_its_own_noise() -> None:
     seen, drawn = [], []
 
-    def generate(keys: jax.Array, losses: jax.Array, networks: Params, current: jax.Array) -> Params:
-        np.testing.assert_array_equal(current, 10.0 * networks[0]["b"])
+    def generate(keys: jax.Array, losses: jax.Array, models: Params, current: jax.Array) -> Params:
+        np.testing.assert_array_equal(current, 10.0 * models[0]["b"])
         seen.append(np.asarray(current))
         drawn.extend(np.asarray(jax.vmap(jax.random.uniform)(keys)).tolist())
-        return flat(networks[0]["b"] + 1.0)
+        return flat(models[0]["b"] + 1.0)
 
     keys = jax.random.split(jax.random.key(1), 2)
     nothing, zeros = jnp.full((2, 2), jnp.nan), jnp.zeros((2, 2))
@@ -101,9 +101,9 @@ def test_no_round_gives_nothing() -> None:
     )
 
 
-def test_every_sample_starts_from_the_one_network_and_its_losses() -> None:
-    network = ({"w": jnp.zeros((2, 3)), "b": jnp.array([2.0, 6.0])},)
-    begin = recursive.starting(halfway, biases, network)
+def test_every_sample_starts_from_the_one_model_and_its_losses() -> None:
+    model = ({"w": jnp.zeros((2, 3)), "b": jnp.array([2.0, 6.0])},)
+    begin = recursive.starting(halfway, biases, model)
     asked = jnp.array([[0.0, 0.0], [4.0, 8.0], [2.0, 6.0]])
     found = begin(jax.random.split(jax.random.key(3), 3), asked)
     np.testing.assert_allclose(biases(found), [[1.0, 3.0], [3.0, 7.0], [2.0, 6.0]])
@@ -113,9 +113,9 @@ def test_every_sample_starts_from_the_one_network_and_its_losses() -> None:
 @pytest.mark.parametrize("how", ["adaln", "tokens"])
 @pytest.mark.parametrize("kind", ["dihyfo1", "dihyfo2"])
 def test_dihyfo1_without_a_start_is_refused_in_one_line(kind: Any, how: Any) -> None:
-    networks = jax.vmap(partial(classifier.init, sizes=SIZES))(jax.random.split(jax.random.key(4), 9))
+    models = jax.vmap(partial(classifier.init, sizes=SIZES))(jax.random.split(jax.random.key(4), 9))
     images = np.random.default_rng(0).random((20, 5)).astype(np.float32)
-    coder = codec.fit(CodecConfig(basis_size=6), SIZES, networks, images)
+    coder = codec.fit(CodecConfig(basis_size=6), SIZES, models, images)
     size = HypernetworkConfig(kind=kind, conditioning=how, hidden_size=8, depth=1, num_heads=2, frequencies=2)
     transformer = dit.make(size, DiffusionConfig(), coder.layout, 4)
     losses = np.random.default_rng(1).random((9, 4)).astype(np.float32)
@@ -198,18 +198,18 @@ def test_a_file_that_is_no_such_model_is_refused_in_one_line(
 
 
 def learned_optimiser(
-    draws: jax.Array, losses: jax.Array, on_networks: Callable[[int], None], begun: Start | None = None
+    draws: jax.Array, losses: jax.Array, on_models: Callable[[int], None], begun: Start | None = None
 ) -> Params:
     """A hypernetwork that is known: it hides or shows an output where its loss is asked to climb or to fall by much.
 
     Every fourth sample fails: it stays as it was.
     """
     assert begun is not None
-    on_networks(len(draws))
+    on_models(len(draws))
     climbs, falls = losses > begun.losses + 3.0, losses < begun.losses - 3.0  # [N, K]
     works = (jnp.arange(len(draws)) % 4 < 3)[:, None]
     change = jnp.where(works, jnp.where(climbs, -50.0, 0.0) + jnp.where(falls, 50.0, 0.0), 0.0)
-    *hidden, last = begun.networks
+    *hidden, last = begun.models
     return (*hidden, {"w": last["w"], "b": last["b"] + change})
 
 
@@ -335,20 +335,20 @@ def test_everything_is_there_for_every_forget_set_direction_and_round(finished: 
     assert "<svg" in (finished / "figures" / "update.svg").read_text()[:1000]
 
 
-def test_the_networks_of_the_calls_are_the_rows_and_can_be_given_back(finished: Path, tmp_path: Path) -> None:
-    """The model that was trained, given as a file, is answered the same; so are the networks of a call."""
+def test_the_models_of_the_calls_are_the_rows_and_can_be_given_back(finished: Path, tmp_path: Path) -> None:
+    """The model that was trained, given as a file, is answered the same; so are the models of a call."""
     artifacts.verify(finished / "update")
     names = {path.stem for path in (finished / "update").glob("*.npz")}
     assert names == {"model"} | {f"{way}-{name}" for way in ("forget", "back") for name in ("2", "3", "2-3")}
     rows = artifacts.read_rows(finished / "update.jsonl")
     run = on_paper(setting(finished))
     for way in ("forget", "back"):
-        network = recursive.read(finished / "update" / f"{way}-2-3.npz", run.sizes)
-        _, accuracies = classifier.class_scores(network, *on_device(run.dataset.test))
+        model = recursive.read(finished / "update" / f"{way}-2-3.npz", run.sizes)
+        _, accuracies = classifier.class_scores(model, *on_device(run.dataset.test))
         told = [
             row["value"]
             for row in rows
-            if (row["direction"], row["round"], row["selection"]) == (way, 1, "best")
+            if (row["direction"], row["round"], row["selection"]) == (way, 1, "selected")
             and (row["metric"], row["forget_set"]) == ("class_accuracy", [2, 3])
         ]
         np.testing.assert_allclose(accuracies, told, atol=1e-6)

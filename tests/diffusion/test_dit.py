@@ -65,7 +65,7 @@ def params(start: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def inputs(config: HypernetworkConfig) -> Inputs:
-    """Five noisy networks, at five timesteps, under five conditions."""
+    """Five noisy models, at five timesteps, under five conditions."""
     noise, start = jnp.where(
         LAYOUT.mask[None, None], jax.random.normal(jax.random.key(2), (2, 5, *LAYOUT.mask.shape)), 0.0
     )
@@ -181,7 +181,7 @@ def test_activations_computed_again_give_the_same_gradient(
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), ours, theirs)
 
 
-def test_a_network_does_not_depend_on_its_batch(
+def test_a_model_does_not_depend_on_its_batch(
     transformer: dit.Transformer, params: Any, inputs: Inputs
 ) -> None:
     together = transformer.apply(params, *inputs)

@@ -22,29 +22,29 @@ SIZES, COUNT = (6, 5, 3), 4
 random = np.random.default_rng(0)
 IMAGES = random.normal(size=(60, 6)).astype(np.float32)
 LABELS = np.arange(60, dtype=np.int32) % 3
-NETWORKS = jax.vmap(partial(classifier.init, sizes=SIZES))(jax.random.split(jax.random.key(1), 16))
-PROBE = functional_loss.fit(NETWORKS, IMAGES, LABELS)
+MODELS = jax.vmap(partial(classifier.init, sizes=SIZES))(jax.random.split(jax.random.key(1), 16))
+PROBE = functional_loss.fit(MODELS, IMAGES, LABELS)
 
 
 @pytest.fixture(scope="module")
 def coder() -> Codec:
-    return codec.fit(CodecConfig(basis_size=7), SIZES, NETWORKS, IMAGES)
+    return codec.fit(CodecConfig(basis_size=7), SIZES, MODELS, IMAGES)
 
 
 @pytest.fixture(scope="module")
 def tokens(coder: Codec) -> jax.Array:
-    return jax.vmap(coder.encode)(NETWORKS)
+    return jax.vmap(coder.encode)(MODELS)
 
 
-def logits(network: Any, images: Any) -> Any:
+def logits(model: Any, images: Any) -> Any:
     """[n, K], by hand and centred."""
-    (first, last) = jax.tree.map(lambda x: np.asarray(x, np.float64), network)
+    (first, last) = jax.tree.map(lambda x: np.asarray(x, np.float64), model)
     scores = np.maximum(images @ first["w"].T + first["b"], 0.0) @ last["w"].T + last["b"]
     return scores - scores.mean(1, keepdims=True)
 
 
 def of_index(index: int) -> Any:
-    return jax.tree.map(lambda x: x[index], NETWORKS)
+    return jax.tree.map(lambda x: x[index], MODELS)
 
 
 def test_every_class_has_as_many_images_and_each_its_own() -> None:
@@ -61,7 +61,7 @@ def test_the_variance_is_that_of_centred_logits() -> None:
 def test_the_same_function_has_no_error_whatever_its_weights(coder: Codec, tokens: jax.Array) -> None:
     """Units in another order: other tokens, the same answers."""
     order = jnp.array([3, 1, 4, 0, 2])
-    moved = jax.vmap(lambda network: coder.encode(symmetry.permute(network, 0, order)))(NETWORKS)
+    moved = jax.vmap(lambda model: coder.encode(symmetry.permute(model, 0, order)))(MODELS)
     assert float(jnp.abs(moved - tokens).max()) > 0.1
     found = functional_loss.error(PROBE, coder, COUNT, jax.random.key(2), moved, tokens)
     np.testing.assert_allclose(found, 0.0, atol=1e-8)
@@ -82,7 +82,7 @@ def test_the_error_is_that_of_numpy(coder: Codec, tokens: jax.Array) -> None:
     assert np.corrcoef(found, expected)[0, 1] > 0.99
 
 
-def test_only_the_predicted_network_is_moved(coder: Codec, tokens: jax.Array) -> None:
+def test_only_the_predicted_model_is_moved(coder: Codec, tokens: jax.Array) -> None:
     other = jnp.roll(tokens, 1, axis=0)
     slopes = jax.grad(
         lambda ours, theirs: functional_loss.error(
@@ -95,7 +95,7 @@ def test_only_the_predicted_network_is_moved(coder: Codec, tokens: jax.Array) ->
 
 
 @pytest.mark.parametrize("prediction", ["x0", "v"])
-def test_the_objective_adds_the_error_where_noise_leaves_one_network(
+def test_the_objective_adds_the_error_where_noise_leaves_one_model(
     coder: Codec, tokens: jax.Array, prediction: Any
 ) -> None:
     """With an error of 1 whatever is predicted, the sum is the weight times the mean of min(SNR, 5) / 5."""

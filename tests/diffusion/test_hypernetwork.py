@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hyperforget_jax import classifier
-from hyperforget_jax.classifier import Params as Networks
+from hyperforget_jax.classifier import Params as Models
 from hyperforget_jax.config import CodecConfig, DiffusionConfig, HypernetworkConfig, SamplingConfig
 from hyperforget_jax.diffusion import conditioning, dit, serialization
 from hyperforget_jax.diffusion.conditioning import Condition
@@ -26,16 +26,16 @@ SAMPLING = SamplingConfig(steps=3, batch_size=8)
 RANDOM = np.random.default_rng(0)
 LOSSES = np.exp(RANDOM.normal(-1.0, 2.0, size=(200, 4))).astype(np.float32)
 """Heavy-tailed, as those of a zoo."""
-Generate = Callable[[jax.Array, jax.Array], Networks]
+Generate = Callable[[jax.Array, jax.Array], Models]
 
 
 @pytest.fixture(scope="module", params=["functional", "raw"])
 def hypernetwork(request: pytest.FixtureRequest) -> Hypernetwork:
     """One with random parameters, none of them zero."""
-    networks = jax.vmap(lambda key: classifier.init(key, SIZES))(jax.random.split(jax.random.key(0), 30))
+    models = jax.vmap(lambda key: classifier.init(key, SIZES))(jax.random.split(jax.random.key(0), 30))
     images = RANDOM.random((40, 5)).astype(np.float32)
     setting = CodecConfig(kind=request.param, basis_size=6, chunk_size=7)
-    coder = codec.fit(setting, SIZES, networks, images)
+    coder = codec.fit(setting, SIZES, models, images)
     transformer = dit.make(CONFIG, DIFFUSION, coder.layout, SIZES[-1])
     shapes = jax.eval_shape(transformer.init, jax.random.key(0))
     params = jax.tree.map(lambda x: jnp.asarray(RANDOM.normal(0, 0.3, x.shape), jnp.float32), shapes)
@@ -50,12 +50,12 @@ def uncounted(generate: Generator) -> Generate:
 
 @pytest.fixture(scope="module")
 def generate(hypernetwork: Hypernetwork) -> Generate:
-    """Its networks in batches of eight; compiled once."""
+    """Its models in batches of eight; compiled once."""
     return uncounted(generator(hypernetwork, SAMPLING))
 
 
-def some(generate: Generate, count: int, first: int = 0) -> Networks:
-    """Networks first..count-1 of a fixed stream of keys and prompts."""
+def some(generate: Generate, count: int, first: int = 0) -> Models:
+    """Models first..count-1 of a fixed stream of keys and prompts."""
     return generate(jax.random.split(jax.random.key(1), 40)[first:count], jnp.asarray(LOSSES[first:count]))
 
 
@@ -63,7 +63,7 @@ def assert_close(ours: Any, theirs: Any) -> None:
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), ours, theirs)
 
 
-def test_a_saved_hypernetwork_generates_identical_networks(
+def test_a_saved_hypernetwork_generates_identical_models(
     hypernetwork: Hypernetwork, generate: Generate, tmp_path: Path
 ) -> None:
     serialization.save(hypernetwork, tmp_path)
@@ -74,14 +74,14 @@ def test_a_saved_hypernetwork_generates_identical_networks(
 
 
 def test_batches_do_not_matter(hypernetwork: Hypernetwork, generate: Generate) -> None:
-    """Eleven networks as 8 + 3 on eight devices, and as 11 in one batch of 13 on one."""
+    """Eleven models as 8 + 3 on eight devices, and as 11 in one batch of 13 on one."""
     together = uncounted(generator(hypernetwork, SamplingConfig(steps=3, batch_size=13)))
     found = some(together, 11)
     assert jax.tree.leaves(found)[0].shape[0] == 11
     assert_close(found, some(generate, 11))
 
 
-def test_a_network_depends_on_its_own_key_and_prompt_alone(generate: Generate) -> None:
+def test_a_model_depends_on_its_own_key_and_prompt_alone(generate: Generate) -> None:
     assert_close(some(generate, 11, first=9), jax.tree.map(lambda x: x[9:], some(generate, 11)))
 
 
@@ -96,14 +96,14 @@ def test_key_and_prompt_both_matter(generate: Generate) -> None:
     assert np.abs(same - drawn).max() > 1e-3
 
 
-def test_networks_have_the_classifiers_shape_and_are_counted(hypernetwork: Hypernetwork) -> None:
+def test_models_have_the_classifiers_shape_and_are_counted(hypernetwork: Hypernetwork) -> None:
     made: list[int] = []
     draws = jax.random.split(jax.random.key(2), 19)
-    networks = generator(hypernetwork, SAMPLING)(draws, jnp.asarray(LOSSES[:19]), made.append)
+    models = generator(hypernetwork, SAMPLING)(draws, jnp.asarray(LOSSES[:19]), made.append)
     assert made == [8, 8, 3]
-    shapes = [(layer["w"].shape, layer["b"].shape) for layer in networks]
+    shapes = [(layer["w"].shape, layer["b"].shape) for layer in models]
     assert shapes == [((19, 3, 5), (19, 3)), ((19, 4, 3), (19, 4))]
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(networks))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(models))
 
 
 @pytest.mark.parametrize("guidance", [0.0, 1.0, 2.5])
@@ -129,13 +129,13 @@ def test_guidance_leads_from_the_unconditional_estimate_by_its_scale(
     assert_close(found, jax.vmap(coder.decode)(tokens))
 
 
-def test_dihyfo1_before_training_returns_the_networks_it_starts_from(hypernetwork: Hypernetwork) -> None:
+def test_dihyfo1_before_training_returns_the_models_it_starts_from(hypernetwork: Hypernetwork) -> None:
     """As its codec keeps them, eleven in batches of eight, each for itself."""
     coder, config = hypernetwork.codec, replace(CONFIG, kind="dihyfo1")
     transformer = dit.make(config, DIFFUSION, coder.layout, SIZES[-1])
     params = jax.jit(transformer.init)(jax.random.key(0))
-    networks = jax.vmap(lambda key: classifier.init(key, SIZES))(jax.random.split(jax.random.key(4), 11))
+    models = jax.vmap(lambda key: classifier.init(key, SIZES))(jax.random.split(jax.random.key(4), 11))
     update = generator(replace(hypernetwork, transformer=transformer, params=params), SAMPLING)
     draws, prompts = jax.random.split(jax.random.key(5), 11), jnp.asarray(LOSSES[:11])
-    found = update(draws, prompts, lambda made: None, Start(networks, prompts))
-    assert_close(found, jax.vmap(lambda network: coder.decode(coder.encode(network)))(networks))
+    found = update(draws, prompts, lambda made: None, Start(models, prompts))
+    assert_close(found, jax.vmap(lambda model: coder.decode(coder.encode(model)))(models))

@@ -22,23 +22,23 @@ WEIGHTS = RANDOM.normal(size=(COUNT, num_weights(SIZES))).astype(np.float32)
 LOSSES, TARGETS = RANDOM.uniform(0.1, 3.0, (2, COUNT, 4)).astype(np.float32)
 STATISTICS = conditioning.fit(LOSSES, 1e-3)
 MARKS = np.arange(1.0, 6.0, dtype=np.float32)
-"""Losses of five untrained networks, and a hundredth of their tokens, which no order changes."""
+"""Losses of five untrained models, and a hundredth of their tokens, which no order changes."""
 
 
 @pytest.fixture(scope="module")
 def coder() -> Codec:
-    networks = jax.vmap(lambda vector: unflatten(vector, SIZES))(jnp.asarray(WEIGHTS))
-    return codec.fit(CodecConfig(kind="raw", chunk_size=7), SIZES, networks, np.zeros((1, 5), np.float32))
+    models = jax.vmap(lambda vector: unflatten(vector, SIZES))(jnp.asarray(WEIGHTS))
+    return codec.fit(CodecConfig(kind="raw", chunk_size=7), SIZES, models, np.zeros((1, 5), np.float32))
 
 
 @pytest.fixture(scope="module")
 def tokens(coder: Codec) -> np.ndarray[Any, Any]:
-    """Of the networks, in their own order."""
+    """Of the models, in their own order."""
     return np.asarray(jax.vmap(lambda vector: coder.encode(unflatten(vector, SIZES)))(jnp.asarray(WEIGHTS)))
 
 
 def update(coder: Codec, share: float, unrelated: float = 0.0) -> tuple[jax.Array, Condition]:
-    """Clean tokens and their condition, for pairs of a network and its double."""
+    """Clean tokens and their condition, for pairs of a model and its double."""
     marks = jnp.where(coder.layout.mask[None], 100.0 * jnp.asarray(MARKS)[:, None, None], 0.0)
     untrained = preprocessing.Untrained(marks, jnp.tile(jnp.asarray(MARKS)[:, None], (1, 4)))
     config = TrainingConfig(untrained_share=share, unrelated_share=unrelated)
@@ -106,9 +106,7 @@ def test_unrelated_starts_take_their_share_and_come_with_their_own_losses(coder:
     assert_conditions(condition.target, TARGETS)
 
 
-def test_a_generation_asks_for_what_its_own_network_reaches(
-    coder: Codec, tokens: np.ndarray[Any, Any]
-) -> None:
+def test_a_generation_asks_for_what_its_own_model_reaches(coder: Codec, tokens: np.ndarray[Any, Any]) -> None:
     clean, condition = jax.jit(preprocessing.generation(coder, STATISTICS))(
         jax.random.key(2), (WEIGHTS, LOSSES)
     )

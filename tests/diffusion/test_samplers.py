@@ -122,7 +122,7 @@ def test_the_condition_moves_the_mean() -> None:
 
 
 @pytest.mark.parametrize("kind", ["ddpm", "ddim"])
-def test_a_network_depends_on_its_own_key_and_condition_alone(kind: Any) -> None:
+def test_a_model_depends_on_its_own_key_and_condition_alone(kind: Any) -> None:
     config = SamplingConfig(sampler=kind, steps=7)
     conditions = jnp.linspace(-1.0, 1.0, 9)[:, None]
     together = sample(DiffusionConfig(), config, jax.random.split(jax.random.key(2), 9), conditions)

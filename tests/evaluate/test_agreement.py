@@ -72,7 +72,7 @@ def test_badt_compat_is_the_reversed_divergence_over_elements() -> None:
     np.testing.assert_allclose(unlearning_score(p, q, "badt_compat"), expected, atol=1e-13)
 
 
-def test_phi_of_opposite_networks_by_hand() -> None:
+def test_phi_of_opposite_models_by_hand() -> None:
     assert unlearning_score(HARD, OTHER, "jsd") == pytest.approx(0.0, abs=1e-15)
     assert unlearning_score(HARD, OTHER, "jsd_nat") == pytest.approx(1 - np.log(2), abs=1e-15)
     # Each of the two elements: m = 1/2, one logarithm is 0, the other that of the smallest probability.
@@ -81,7 +81,7 @@ def test_phi_of_opposite_networks_by_hand() -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_class_of_probability_zero_in_both_networks_adds_nothing(variant: Variant) -> None:
+def test_a_class_of_probability_zero_in_both_models_adds_nothing(variant: Variant) -> None:
     p, q = distributions(0, (2, 5, 3)), distributions(1, (2, 5, 3))
     silent = np.zeros((2, 5, 1))
     padded = unlearning_score(np.concatenate([p, silent], -1), np.concatenate([q, silent], -1), variant)
@@ -103,7 +103,7 @@ def test_phi_is_symmetric_bounded_and_one_with_itself(variant: Variant, seed: in
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_float32_outputs_of_a_network_give_the_same_score(variant: Variant) -> None:
+def test_float32_outputs_of_a_model_give_the_same_score(variant: Variant) -> None:
     p, q = distributions(0, (3, 501, 10)), distributions(1, (2, 501, 10))
     in_single = unlearning_score(jnp.asarray(p, jnp.float32), q.astype(np.float32), variant)
     assert in_single.dtype == np.float64
@@ -112,7 +112,7 @@ def test_float32_outputs_of_a_network_give_the_same_score(variant: Variant) -> N
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_many_networks_equal_one_at_a_time(variant: Variant) -> None:
+def test_many_models_equal_one_at_a_time(variant: Variant) -> None:
     p, q = distributions(0, (7, 11, 3)), distributions(1, (5, 11, 3))
     alone = [[unlearning_score(a[None], b[None], variant).item() for b in q[:2]] for a in p[:3]]
     np.testing.assert_allclose(unlearning_score(p, q, variant)[:3, :2], alone, atol=1e-13)

@@ -21,7 +21,7 @@ def reference(retain: Array, test: Array, asked: Array, **settings: float) -> tu
 
 
 def entropies(seed: int) -> tuple[Array, Array, Array]:
-    """Three networks, from hard to tell apart to easy: 403 members, 151 others, 207 asked."""
+    """Three models, from hard to tell apart to easy: 403 members, 151 others, 207 asked."""
     rng = np.random.default_rng(seed)
     shift = np.array([[0.02], [0.3], [1.0]])
     retain, test, forget = rng.gamma(0.5, 0.4, (3, 403)), rng.gamma(0.5, 0.4, (3, 151)), rng.random((3, 207))
@@ -73,12 +73,12 @@ def test_separable_entropies_of_any_scale(scale: float) -> None:
 
 def test_classes_weigh_the_same_whatever_their_size() -> None:
     retain, test, forget = entropies(0)
-    # Without the balance the larger class would win everywhere for networks that are hard to tell apart.
+    # Without the balance the larger class would win everywhere for models that are hard to tell apart.
     assert (membership_inference(np.repeat(retain, 40, axis=1), test, forget) < 0.9).all()
     assert (membership_inference(retain, np.repeat(test, 40, axis=1), forget) > 0.1).all()
 
 
-def test_many_networks_equal_one_at_a_time() -> None:
+def test_many_models_equal_one_at_a_time() -> None:
     sets = entropies(1)
     alone = [membership_inference(*(values[i : i + 1] for values in sets)).item() for i in range(3)]
     np.testing.assert_array_equal(membership_inference(*sets), alone)
@@ -87,7 +87,7 @@ def test_many_networks_equal_one_at_a_time() -> None:
 def test_entropies_that_are_not_finite_are_refused() -> None:
     retain, test, forget = entropies(0)
     test[1, 4] = np.nan
-    with pytest.raises(HyperForgetError, match=r"test entropies that are not finite for network 1 \(1 of 3"):
+    with pytest.raises(HyperForgetError, match=r"test entropies that are not finite for model 1 \(1 of 3"):
         membership_inference(retain, test, forget)
 
 

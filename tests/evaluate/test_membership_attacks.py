@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 
 
 def entropies(seed: int) -> tuple[Array, Array]:
-    """Three networks, from hard to tell apart to easy: 203 members, 151 others; some are equal."""
+    """Three models, from hard to tell apart to easy: 203 members, 151 others; some are equal."""
     rng = np.random.default_rng(seed)
     shift = np.array([[0.0], [0.3], [1.0]])
     return rng.gamma(0.5, 0.4, (3, 203)).round(2), (rng.gamma(0.5, 0.4, (3, 151)) + shift).round(2)
@@ -97,7 +97,7 @@ def test_sets_that_no_attacker_can_use_are_refused(attack: object) -> None:
     with pytest.raises(HyperForgetError, match="0 non-member images"):
         attack(members, np.empty((3, 0)))
     members[2, 5] = np.inf
-    with pytest.raises(HyperForgetError, match="member entropies that are not finite for network 2"):
+    with pytest.raises(HyperForgetError, match="member entropies that are not finite for model 2"):
         attack(members, others)
 
 

@@ -25,7 +25,7 @@ ENCODE = basis.fit(IMAGES, 5).encode
 
 
 def stacked(count: int, seed: int, sizes: tuple[int, ...] = SIZES) -> Params:
-    """Random networks with random biases."""
+    """Random models with random biases."""
     noise = np.random.default_rng(seed)
     return tuple(
         {
@@ -36,24 +36,24 @@ def stacked(count: int, seed: int, sizes: tuple[int, ...] = SIZES) -> Params:
     )
 
 
-def twin(key: jax.Array, network: Params) -> Params:
+def twin(key: jax.Array, model: Params) -> Params:
     """The same function: units in random order, rescaled by 1/8 to 8, outputs shifted."""
     order, scale, unit, bias = jax.random.split(key, 4)
     factors = 2 ** jax.random.uniform(scale, (SIZES[1],), minval=-3.0, maxval=3.0)
-    moved = symmetry.rescale(symmetry.random_permutation(order, network), 0, factors)
+    moved = symmetry.rescale(symmetry.random_permutation(order, model), 0, factors)
     return symmetry.shift(moved, jax.random.normal(unit, (SIZES[1],)), jax.random.normal(bias, ()))
 
 
-def twins(networks: Params, seed: int) -> Params:
-    return jax.vmap(twin)(jax.random.split(jax.random.key(seed), len(networks[0]["b"])), networks)
+def twins(models: Params, seed: int) -> Params:
+    return jax.vmap(twin)(jax.random.split(jax.random.key(seed), len(models[0]["b"])), models)
 
 
-def brute_force(networks: Canonical, zoo: Canonical) -> NDArray[np.float64]:
+def brute_force(models: Canonical, zoo: Canonical) -> NDArray[np.float64]:
     """Nearest distances, by all matchings of all pairs in float64."""
-    orders = np.array(list(permutations(range(networks.units.shape[1]))))  # [H!, H]
+    orders = np.array(list(permutations(range(models.units.shape[1]))))  # [H!, H]
     ordered = zoo.units.astype(np.float64)[:, orders]  # [M, H!, H, W]
     nearest = []
-    for units, biases in zip(*networks, strict=True):
+    for units, biases in zip(*models, strict=True):
         squares = ((units - ordered) ** 2).sum((2, 3)).min(1)  # [M]
         nearest.append(np.sqrt(squares + ((biases - zoo.biases.astype(np.float64)) ** 2).sum(1)).min())
     return np.array(nearest)
@@ -68,41 +68,41 @@ def test_a_permuted_rescaled_and_shifted_copy_is_at_distance_zero(encode: novelt
 
 
 def test_no_rescaling_or_shift_moves_the_canonical_form() -> None:
-    networks = stacked(8, seed=3)
+    models = stacked(8, seed=3)
     key = jax.random.key(4)
     factors = 2 ** jax.random.uniform(key, (8, SIZES[1]), minval=-3.0, maxval=3.0)
-    moved = jax.vmap(lambda network, by: symmetry.rescale(network, 0, by))(networks, factors)
-    moved = jax.vmap(lambda network, by: symmetry.shift(network, by, by[0]))(moved, factors)
-    for found, expected in zip(canonical(moved, ENCODE), canonical(networks, ENCODE), strict=True):
+    moved = jax.vmap(lambda model, by: symmetry.rescale(model, 0, by))(models, factors)
+    moved = jax.vmap(lambda model, by: symmetry.shift(model, by, by[0]))(moved, factors)
+    for found, expected in zip(canonical(moved, ENCODE), canonical(models, ENCODE), strict=True):
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_a_unit_of_the_canonical_form_by_hand() -> None:
-    network: Params = (
+    model: Params = (
         {"w": jnp.array([[[3.0, 0.0]]]), "b": jnp.array([[4.0]])},  # |incoming| = 5
         {"w": jnp.array([[[1.8], [-0.2], [0.2], [-1.8]]]), "b": jnp.array([[1.0, 2.0, 3.0, 6.0]])},
     )
     outgoing = np.array([1.8, -0.2, 0.2, -1.8])
     norm = np.linalg.norm(outgoing)
     expected = [*(np.array([3.0, 0.0, 4.0]) * np.sqrt(norm / 5)), *(outgoing * np.sqrt(5 / norm))]
-    units, biases = canonical(network, None)
+    units, biases = canonical(model, None)
     np.testing.assert_allclose(units, [[expected]], rtol=1e-6)
     np.testing.assert_allclose(biases, [[-2, -1, 0, 3]], rtol=1e-6)
 
 
 def test_distance_of_units_is_that_of_their_pre_activations() -> None:
-    """Two networks that differ in one unit's incoming weights, of equal norm of code: (dw . z)^2, averaged over the images."""
+    """Two models that differ in one unit's incoming weights, of equal norm of code: (dw . z)^2, averaged over the images."""
     full = basis.fit(IMAGES, SIZES[0] + 1)
     codes = np.random.default_rng(5).normal(size=(2, 1, full.size))
     codes /= np.linalg.norm(codes, axis=2, keepdims=True)
     weights = codes @ full.decode.T.astype(np.float64)  # [2, 1, D + 1]
     outgoing = np.array([0.5, 0.5, -0.5, -0.5])  # norm 1: balanced as it is
-    networks: Params = (
+    models: Params = (
         {"w": jnp.asarray(weights[:, :, :-1], jnp.float32), "b": jnp.asarray(weights[:, :, -1], jnp.float32)},
         {"w": jnp.asarray(np.tile(outgoing[:, None], (2, 1, 1)), jnp.float32), "b": jnp.zeros((2, 4))},
     )
-    one, other = (Canonical(*(leaf[[row]] for leaf in canonical(networks, full.encode))) for row in (0, 1))
+    one, other = (Canonical(*(leaf[[row]] for leaf in canonical(models, full.encode))) for row in (0, 1))
     extended = np.concatenate([IMAGES, np.ones((len(IMAGES), 1))], axis=1)
     caused = np.mean((extended @ (weights[0, 0] - weights[1, 0])) ** 2)
     np.testing.assert_allclose(nearest_distance(one, other), [np.sqrt(caused)], rtol=1e-4)
@@ -124,11 +124,11 @@ def test_a_unit_that_adds_nothing_is_zero(silent: str) -> None:
 @given(st.integers(0, 10_000), st.sampled_from([None, ENCODE]), st.integers(1, 4))
 def test_nearest_distance_equals_brute_force(seed: int, encode: novelty.Floats | None, hidden: int) -> None:
     sizes = (SIZES[0], hidden, SIZES[-1])
-    networks, zoo = (canonical(stacked(count, seed + count, sizes), encode) for count in (7, 40))
-    np.testing.assert_allclose(nearest_distance(networks, zoo), brute_force(networks, zoo), rtol=1e-9)
+    models, zoo = (canonical(stacked(count, seed + count, sizes), encode) for count in (7, 40))
+    np.testing.assert_allclose(nearest_distance(models, zoo), brute_force(models, zoo), rtol=1e-9)
 
 
-def test_a_network_that_failed_is_near_nothing_and_nothing_is_near_it() -> None:
+def test_a_model_that_failed_is_near_nothing_and_nothing_is_near_it() -> None:
     failed = stacked(3, seed=12)
     failed[0]["w"] = failed[0]["w"].at[1].set(jnp.nan)
     forms, whole = canonical(failed, ENCODE), canonical(stacked(1, seed=13), ENCODE)
@@ -138,11 +138,11 @@ def test_a_network_that_failed_is_near_nothing_and_nothing_is_near_it() -> None:
 
 
 def test_pieces_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    networks, zoo = stacked(5, seed=7), stacked(43, seed=8)
+    models, zoo = stacked(5, seed=7), stacked(43, seed=8)
     whole = canonical(zoo, ENCODE)
-    queries = canonical(networks, ENCODE)
+    queries = canonical(models, ENCODE)
     expected = nearest_distance(queries, whole)
-    monkeypatch.setattr(novelty, "NETWORKS_AT_ONCE", 10)
+    monkeypatch.setattr(novelty, "MODELS_AT_ONCE", 10)
     monkeypatch.setattr(novelty, "COSTS_AT_ONCE", 500)  # 6 of the zoo at once
     pieces = canonical(zoo, ENCODE)
     np.testing.assert_allclose(pieces.units, whole.units, rtol=1e-6)
@@ -166,7 +166,7 @@ def test_few_matchings_are_solved(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(solved) == 20
 
 
-def test_deeper_networks_are_told_what_to_do() -> None:
+def test_deeper_models_are_told_what_to_do() -> None:
     with pytest.raises(HyperForgetError, match=r"2 hidden layers.*shared_mistakes"):
         canonical(stacked(1, 0, (6, 4, 4, 3)), None)
 

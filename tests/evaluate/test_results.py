@@ -9,10 +9,10 @@ from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.evaluate.results import Context, Ideal, Row, rows_of, to_json
 from hyperforget_jax.evaluate.statistics import bootstrap
 
-CONTEXT = Context("mnist4", "784-2-4", "dihyfo2", (2, 3), "pass1", "test", "strict")
+CONTEXT = Context("mnist4", "784-2-4", "dihyfo2", (2, 3), "all", "test", "strict")
 
 
-def rows(values: list[float], class_: int | None = None, ideal: Ideal = "cloud") -> list[Row]:
+def rows(values: list[float], class_: int | None = None, ideal: Ideal = "reference") -> list[Row]:
     """Rows of a made-up metric."""
     return rows_of(
         np.array(values), CONTEXT, metric="forget_accuracy", class_=class_, ideal=ideal, resamples=50, seed=0
@@ -29,7 +29,7 @@ def test_a_row_survives_json() -> None:
         "forget_set": [2, 3],
         "metric": "forget_accuracy",
         "class": 3,
-        "selection": "pass1",
+        "selection": "all",
         "statistic": "value",
         "split": "test",
         "protocol": "strict",

@@ -48,7 +48,7 @@ TINY = HypernetPieces(
     growth_rounds=1,
     cpu_steps=2,
     accelerator_steps=2,
-    networks=16,
+    models=16,
     growth_width=(8,),
     growth_tokens=(3,),
     growth_batch=(4, 2),
@@ -79,7 +79,7 @@ def job(tmp_path: Path) -> Run:
 
 @pytest.fixture
 def setting(job: Run) -> Setting:
-    return hypernet.of(job, TINY.networks)
+    return hypernet.of(job, TINY.models)
 
 
 @pytest.fixture(autouse=True)
@@ -183,10 +183,10 @@ def test_a_piece_of_training_goes_on_where_it_was(setting: Setting) -> None:
 
 @pytest.mark.parametrize("kind", ["dihyfo1", "dihyfo2"])
 def test_a_piece_of_sampling_makes_classifiers(setting: Setting, kind: str) -> None:
-    networks: Any = hypernet.sampling(setting.changed(kind=kind))()
-    shapes = [layer["w"].shape for layer in networks]
+    models: Any = hypernet.sampling(setting.changed(kind=kind))()
+    shapes = [layer["w"].shape for layer in models]
     assert shapes == [(5, 3, 64), (5, 4, 3)]
-    assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(networks))
+    assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(models))
 
 
 def test_the_default_setting_is_the_ten_class_classifier_in_25_steps() -> None:
@@ -220,7 +220,7 @@ def test_with_our_parameters_pytorch_is_the_same_function(setting: Setting) -> N
     assert torch_hypernet.difference(setting, 8) < 1e-4
     params = hypernet.perturbed(setting)
     assert all(float(jnp.abs(leaf).max()) > 0.0 for leaf in jax.tree.leaves(params))
-    model = torch_hypernet.model(setting, params)
+    model = torch_hypernet.build_model(setting, params)
     ours = sum(leaf.size for leaf in jax.tree.leaves(params))
     theirs = sum(each.numel() for each in model.parameters())
     assert ours == theirs == hypernet.describe(setting)["parameters"]
@@ -237,7 +237,7 @@ def test_the_agreement_is_not_that_of_outputs_near_zero(setting: Setting) -> Non
     times = jnp.arange(8) * 120
     expected = jax.jit(setting.transformer.apply)(params, noisy, times, condition)
     with torch.inference_mode():
-        found = torch_hypernet.model(setting, params)(
+        found = torch_hypernet.build_model(setting, params)(
             *map(torch_hypernet.tensor, (noisy, times, condition.target))
         )
     assert float(jnp.abs(expected).max()) > 1.0
@@ -250,9 +250,9 @@ def test_parameters_of_another_size_are_refused(setting: Setting) -> None:
 
     params = hypernet.perturbed(setting)
     with pytest.raises(RuntimeError, match="size mismatch"):
-        torch_hypernet.model(setting.changed(mlp_ratio=2), params)
+        torch_hypernet.build_model(setting.changed(mlp_ratio=2), params)
     with pytest.raises(RuntimeError, match="Missing key"):
-        torch_hypernet.model(setting.changed(depth=3), params)
+        torch_hypernet.build_model(setting.changed(depth=3), params)
 
 
 def draws(setting: Setting, key: jax.Array, step: int, count: int) -> tuple[jax.Array, jax.Array]:
@@ -281,7 +281,7 @@ def test_pytorch_trains_to_the_same_parameters_and_averages(setting: Setting) ->
         state, loss = step(state, examples, key)
         assert float(theirs) == pytest.approx(float(loss), rel=1e-4)
     for ours, found in [(state.params, trainer.model.parameters()), (state.ema, trainer.averages)]:
-        expected = torch_hypernet.model(setting, without_key_bias(ours))
+        expected = torch_hypernet.build_model(setting, without_key_bias(ours))
         for (name, wanted), values in zip(expected.named_parameters(), found, strict=True):
             got = values.detach().clone()
             if name.endswith("qkv.bias"):
@@ -320,8 +320,8 @@ def test_pytorch_samples_the_same_tokens_from_the_same_noise(setting: Setting) -
     expected = jax.jit(ours)(keys)
     starts = jax.vmap(lambda key: jax.random.fold_in(key, config.sampling.steps))(jax.random.clone(keys))
     noise = jax.vmap(lambda key: jax.random.normal(key, setting.layout.mask.shape))(starts)
-    network = torch_hypernet.model(setting, params)
-    found = torch_hypernet.sample(setting, network, *map(torch_hypernet.tensor, (noise, condition.target)))
+    model = torch_hypernet.build_model(setting, params)
+    found = torch_hypernet.sample(setting, model, *map(torch_hypernet.tensor, (noise, condition.target)))
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-4)
 
 
@@ -335,13 +335,13 @@ def test_in_bfloat16_pytorch_is_near_ours_in_float32(setting: Setting) -> None:
     params = hypernet.perturbed(setting)
     noisy, condition = hypernet.batch(setting, 8)
     inputs = [torch_hypernet.tensor(values) for values in (noisy, jnp.arange(8), condition.target)]
-    network = torch_hypernet.model(half, params)
+    model = torch_hypernet.build_model(half, params)
     with torch.inference_mode():
-        exact = network(*inputs)
+        exact = model(*inputs)
         with torch_hypernet.autocast(setting):
-            assert torch.equal(network(*inputs), exact)
+            assert torch.equal(model(*inputs), exact)
         with torch_hypernet.autocast(half):
-            rounded = network(*inputs).float()
+            rounded = model(*inputs).float()
     error = float((rounded - exact).abs().max() / exact.abs().max())
     assert 1e-5 < error < 0.05
 
@@ -369,7 +369,7 @@ def test_different_functions_are_refused(job: Run, setting: Setting, monkeypatch
     from experiments.benchmarks import torch_hypernet
 
     assert hypernetwork.compare(job, setting, torch_hypernet) < 1e-4
-    monkeypatch.setattr(torch_hypernet, "difference", lambda setting, networks: 0.5)
+    monkeypatch.setattr(torch_hypernet, "difference", lambda setting, models: 0.5)
     with pytest.raises(HyperForgetError, match=r"differ by 5\.0e-01 with equal parameters, at most 0\.0001"):
         hypernetwork.compare(job, setting, torch_hypernet)
 

@@ -1,4 +1,4 @@
-"""The benchmark: its counts by hand, its contenders train the same networks, its last line is JSON with the promised keys."""
+"""The benchmark: its counts by hand, its contenders train the same models, its last line is JSON with the promised keys."""
 
 import importlib.util
 import io
@@ -194,7 +194,7 @@ def test_the_naive_vmap_trains_every_run_as_a_block_of_its_own(block: Task) -> N
         np.testing.assert_allclose(apart.losses[run], alone.losses, atol=1e-4)
 
 
-def test_without_scoring_the_same_networks_are_trained(block: Task) -> None:
+def test_without_scoring_the_same_models_are_trained(block: Task) -> None:
     few = block.unscored()
     np.testing.assert_array_equal(few.validation.labels, np.arange(4))
     scored, unscored = ours.block(block, 2)(), ours.block(few, 2)()
@@ -202,7 +202,7 @@ def test_without_scoring_the_same_networks_are_trained(block: Task) -> None:
     assert not np.array_equal(scored.losses, unscored.losses)
 
 
-def test_scoring_alone_is_that_of_untrained_networks(block: Task) -> None:
+def test_scoring_alone_is_that_of_untrained_models(block: Task) -> None:
     losses, _ = ours.scoring(block)()
     run_keys, _ = block.keys()
     first = train.start(run_keys[0], block.sizes).params

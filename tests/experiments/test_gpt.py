@@ -36,7 +36,7 @@ PICTURES = [f"fig{number}" for number in range(26, 32)]
 
 
 def tiny(folder: Path) -> Config:
-    """The experiment in seconds: bad networks, every file."""
+    """The experiment in seconds: bad models, every file."""
     base, ours = smoke_dihyfo1.get_config(), setting.get_config()
     asked = replace(base.hypernetwork, metric="one_loss", metric_class=3)
     few = replace(base.training, untrained=16)
@@ -176,12 +176,10 @@ def test_what_is_drawn_is_what_the_training_reads(folder: Path, known: Zoo, monk
 def test_a_sweep_observes_the_metric_of_what_is_generated(
     folder: Path, known: Zoo, name: str, expected: float
 ) -> None:
-    """Networks of zeros find every class alike and answer the first, whatever is asked for."""
+    """Models of zeros find every class alike and answer the first, whatever is asked for."""
     each = variant(folder, name)
 
-    def zeros(
-        keys: jax.Array, losses: jax.Array, on_networks: Callable[[int], None], start: Any = None
-    ) -> Any:
+    def zeros(keys: jax.Array, losses: jax.Array, on_models: Callable[[int], None], start: Any = None) -> Any:
         assert losses.shape == (len(keys), 1)
         drawn = jax.vmap(lambda key: classifier.init(key, each.sizes))(keys)
         return jax.tree.map(jnp.zeros_like, drawn)
@@ -285,7 +283,7 @@ def test_the_distributions_are_shares_that_add_up() -> None:
     one = followed("mean loss")
     (panel,) = gpt_figures.distribution(one).axes
     curves = {str(each.get_label()): each.get_data() for each in panel.patches if isinstance(each, StepPatch)}
-    assert list(curves) == ["training set", "targets", "sampled networks"]
+    assert list(curves) == ["training set", "targets", "sampled models"]
     for shares, edges, _ in curves.values():
         assert shares.sum() == pytest.approx(100.0)
         assert edges[0] == 0.0

@@ -16,7 +16,7 @@ from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.report import figures, paper_figures, paper_tables
 from hyperforget_jax.report.paper_figures import Agreement, Subset
 from hyperforget_jax.report.paper_tables import PaperLine
-from hyperforget_jax.report.style import CLOUD, INK, OURS
+from hyperforget_jax.report.style import INK, OURS, REFERENCE
 
 Row = dict[str, Any]
 
@@ -30,16 +30,16 @@ def row(
 
 
 def measured(
-    method: str, forget: list[int], metric: str, best: float, median: float, cloud: tuple[float, ...]
+    method: str, forget: list[int], metric: str, best: float, median: float, reference: tuple[float, ...]
 ) -> list[Row]:
-    """Rows of one metric: of the selected networks, of all samples, and of the cloud (mean, 5%, 95%)."""
-    mean, low, high = cloud
+    """Rows of one metric: of the selected models, of all samples, and of the reference models (mean, 5%, 95%)."""
+    mean, low, high = reference
     statistics = {"mean": mean, "median": 0.123, "q05": low, "q95": high}
     return [
-        row(method, forget, metric, "best", "mean", best),
-        row(method, forget, metric, "best", "median", 0.456),
-        row(method, forget, metric, "pass1", "median", median),
-        row(method, forget, metric, "pass1", "mean", 0.789),
+        row(method, forget, metric, "selected", "mean", best),
+        row(method, forget, metric, "selected", "median", 0.456),
+        row(method, forget, metric, "all", "median", median),
+        row(method, forget, metric, "all", "mean", 0.789),
         *(row("retrain", forget, metric, None, name, value) for name, value in statistics.items()),
     ]
 
@@ -101,17 +101,17 @@ def test_a_line_stands_for_every_value_of_a_hypernetwork_by_set_measure_and_meth
 
 
 def test_every_value_comes_from_its_own_row(lines: list[PaperLine]) -> None:
-    """Every method is held against the cloud of its own run."""
+    """Every method is held against the reference models of its own run."""
     line = lines[1]
-    assert (line.printed, line.strict, line.pass1) == (0.9834, 0.79994, 0.93)
+    assert (line.printed, line.strict, line.unselected) == (0.9834, 0.79994, 0.93)
     assert line.paper == pytest.approx(0.79994 + 0.001)
-    assert (line.printed_cloud, line.cloud_mean) == (0.9938, 0.9)
-    assert (line.cloud_low, line.cloud_high) == (0.8, 0.97)
-    assert (lines[0].cloud_low, lines[0].cloud_high) == (0.94, 0.96)
-    assert lines[4].printed_cloud is None
+    assert (line.printed_reference, line.reference_mean) == (0.9938, 0.9)
+    assert (line.reference_low, line.reference_high) == (0.8, 0.97)
+    assert (lines[0].reference_low, lines[0].reference_high) == (0.94, 0.96)
+    assert lines[4].printed_reference is None
 
 
-def test_a_line_lies_inside_below_or_above_the_cloud_as_it_is_printed(lines: list[PaperLine]) -> None:
+def test_a_line_lies_inside_below_or_above_the_reference_as_it_is_printed(lines: list[PaperLine]) -> None:
     assert [(round(line.strict, 5), line.place) for line in lines] == [
         (0.96004, "inside"),  # 0.9600 in the table, as is the end of the range
         (0.79994, "below"),
@@ -142,7 +142,7 @@ def test_the_rows_of_the_csv_are_not_rounded(lines: list[PaperLine]) -> None:
     rows = paper_tables.to_rows(lines)
     assert [each["forget_set"] for each in rows] == ["2", "2", "2-3", "2-3", "2", "2"]
     assert rows[0]["strict"] == 0.96004
-    assert rows[4]["printed_cloud"] is None
+    assert rows[4]["printed_reference"] is None
     assert {tuple(each) for each in rows} == {tuple(PaperLine.__dataclass_fields__)}
 
 
@@ -222,7 +222,7 @@ def test_the_picture_of_a_table_has_a_panel_per_measure_and_a_row_per_set_and_me
         zip((0.9938, 0.9938, 0.9991, 0.9991), heights, strict=True)
     )
     bars = [line for line in accuracy.lines if line.get_label() == "retrained, 5–95%"]
-    assert {to_hex(bar.get_color()).upper() for bar in bars} == {CLOUD}
+    assert {to_hex(bar.get_color()).upper() for bar in bars} == {REFERENCE}
     assert [tuple(np.asarray(bar.get_xdata())) for bar in bars] == [
         *((0.94, 0.96), (0.8, 0.97), (0.94, 0.96), (0.8, 0.97))
     ]
@@ -273,10 +273,10 @@ def test_agreement_shows_every_count_and_the_share_that_is_equal() -> None:
     ]
     first = figure.axes[0]
     places = [(int(text.get_position()[1]), int(text.get_position()[0])) for text in first.texts]
-    assert places == list(np.ndindex(2, 2))  # row: the retrained network's answer
+    assert places == list(np.ndindex(2, 2))  # row: the retrained model's answer
     assert [label.get_text() for label in first.get_yticklabels()] == ["0", "5"]
-    assert first.get_ylabel() == "retrained network’s answer"
-    assert [panel.get_xlabel() for panel in figure.axes] == ["", "", *["unlearned network’s answer"] * 2]
+    assert first.get_ylabel() == "retrained model’s answer"
+    assert [panel.get_xlabel() for panel in figure.axes] == ["", "", *["unlearned model’s answer"] * 2]
     shades = np.asarray(first.images[0].get_array())
     np.testing.assert_allclose(shades, np.log1p(COUNTS))
 
@@ -323,8 +323,8 @@ def test_the_worst_forget_set_is_framed_and_named(worst: tuple[int, ...], place:
     assert right.get_title(loc="left").startswith(f"worst gap: {FOUND[worst].gap:.4f} for {{{worst[0]}")
 
 
-def test_shades_grow_with_the_distance_from_the_retrained_networks() -> None:
-    """Accuracies are shaded on one scale, gap and forget accuracy up to five points; better than the cloud is as good as equal."""
+def test_shades_grow_with_the_distance_from_the_retrained_models() -> None:
+    """Accuracies are shaded on one scale, gap and forget accuracy up to five points; better than the reference models is as good as equal."""
     _, right = subsets().axes
     shade = np.asarray(right.images[0].get_array())
     np.testing.assert_allclose(shade[:, 0], [0.5, 0.2, 1.0])  # of the 0.1 that the lowest lacks

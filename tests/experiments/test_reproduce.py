@@ -67,7 +67,7 @@ HAVE_ROWS = [name for name in PICTURES if not name.startswith("fig")]
 
 
 def small(config: Config) -> Config:
-    """The forget sets of the paper's MNIST-4, few untrained networks, and a loss that compiles fast."""
+    """The forget sets of the paper's MNIST-4, few untrained models, and a loss that compiles fast."""
     return replace(
         config,
         task=replace(config.task, forget_sets=((2,), (2, 3))),
@@ -118,9 +118,9 @@ class Finished(NamedTuple):
 
 @pytest.fixture(scope="module", autouse=True)
 def few() -> Iterator[None]:
-    """Few rivals, one further seed, no pictures in a run's own page; clouds of every forget set in more groups than one."""
+    """Few rivals, one further seed, no pictures in a run's own page; references of every forget set in more groups than one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(generator_baselines, "NETWORKS", 8)
+        patch.setattr(generator_baselines, "MODELS", 8)
         patch.setattr(beyond, "SEEDS", (1,))
         patch.setattr(report, "draw", lambda *measured: [])
         patch.setattr(all_forget_sets, "AT_ONCE", 2)
@@ -181,7 +181,7 @@ PRINTED = {
     (4, "overlap_test"): (0.8263, 0.8562, 0.9094, 0.8898),
     (4, "phi_badt"): (0.8550, 0.9327, 0.6874, 0.9607),
 }
-"""The rows of Tables 1 to 4: DiHyFo-1, DiHyFo-2 and, in Tables 1 and 3, the retrained network; each for every forget set."""
+"""The rows of Tables 1 to 4: DiHyFo-1, DiHyFo-2 and, in Tables 1 and 3, the retrained model; each for every forget set."""
 
 
 @pytest.mark.parametrize(("which", "count"), [(1, 27), (2, 24), (3, 18), (4, 16), (5, 50)])
@@ -324,12 +324,12 @@ def test_a_table_holds_the_values_of_the_runs(
         method = line["method"]
         strict, theirs = made[method].rows, paper_protocol.rows(made[method].run)
         expected = {
-            "strict": value_of(strict, **about, method=method, selection="best", statistic="mean"),
-            "paper": value_of(theirs, **about, method=method, selection="best", statistic="mean"),
-            "pass1": value_of(strict, **about, method=method, selection="pass1", statistic="median"),
-            "cloud_mean": value_of(strict, **about, method="retrain", statistic="mean"),
-            "cloud_low": value_of(strict, **about, method="retrain", statistic="q05"),
-            "cloud_high": value_of(strict, **about, method="retrain", statistic="q95"),
+            "strict": value_of(strict, **about, method=method, selection="selected", statistic="mean"),
+            "paper": value_of(theirs, **about, method=method, selection="selected", statistic="mean"),
+            "all": value_of(strict, **about, method=method, selection="all", statistic="median"),
+            "reference_mean": value_of(strict, **about, method="retrain", statistic="mean"),
+            "reference_low": value_of(strict, **about, method="retrain", statistic="q05"),
+            "reference_high": value_of(strict, **about, method="retrain", statistic="q95"),
         }
         assert {each: float(line[each]) for each in expected} == expected
         if line["metric"] in beside:
@@ -360,7 +360,7 @@ def test_table_5_holds_every_family_of_the_paper_and_of_ours(finished: Finished)
     assert f"| average | -0.4911 | 0.7968 | {r2.mean():.4f} | {np.mean(pearson):.4f} |" in page
 
 
-def test_agreement_counts_the_best_network_against_the_median_retrained_one(
+def test_agreement_counts_the_best_model_against_the_median_retrained_one(
     made: dict[str, Made], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn = list[Any]()
@@ -370,18 +370,18 @@ def test_agreement_counts_the_best_network_against_the_median_retrained_one(
     for index, (found, forget) in enumerate(zip(drawn, TWO, strict=True)):
         assert (found.forget_set, found.classes) == (forget, (0, 1, 2, 3))
         retained = ~np.isin(test.labels, forget)
-        ours = answers_of(one.answers[index].networks, test.images)[one.answers[index].selected[0]]
-        cloud = answers_of(jax.tree.map(lambda leaf, i=index: leaf[i], one.cloud), test.images)
-        accuracies = (cloud == test.labels)[:, retained].mean(1)
-        theirs = cloud[np.flatnonzero(accuracies == np.median(accuracies))[0]]
+        ours = answers_of(one.answers[index].models, test.images)[one.answers[index].selected[0]]
+        reference = answers_of(jax.tree.map(lambda leaf, i=index: leaf[i], one.reference), test.images)
+        accuracies = (reference == test.labels)[:, retained].mean(1)
+        theirs = reference[np.flatnonzero(accuracies == np.median(accuracies))[0]]
         for counts, member in ((found.test, np.ones_like(retained)), (found.retain, retained)):
             expected = [[(member & (theirs == a) & (ours == b)).sum() for b in range(4)] for a in range(4)]
             np.testing.assert_array_equal(counts, expected)
 
 
-def answers_of(networks: classifier.Params, images: Any) -> Any:
-    """Predictions [N, n] of stacked networks, by NumPy."""
-    first, last = (jax.tree.map(np.asarray, layer) for layer in networks)
+def answers_of(models: classifier.Params, images: Any) -> Any:
+    """Predictions [N, n] of stacked models, by NumPy."""
+    first, last = (jax.tree.map(np.asarray, layer) for layer in models)
     hidden = np.maximum(np.einsum("nd,Nhd->Nnh", images, first["w"]) + first["b"][:, None], 0.0)
     return (np.einsum("Nnh,Nkh->Nnk", hidden, last["w"]) + last["b"][:, None]).argmax(-1)
 
@@ -503,10 +503,10 @@ def test_the_page_of_every_forget_set_names_the_worst(finished: Finished) -> Non
     rows = artifacts.read_rows(finished.folder / "mnist4_dihyfo2" / "subsets" / "results" / "results.jsonl")
     for line in found:
         about = {"forget_set": [int(label) for label in line["forget_set"].split("-")]}
-        selected = value_of(rows, **about, metric="retain_accuracy", selection="best", statistic="mean")
-        cloud = value_of(rows, **about, metric="retain_accuracy", method="retrain", statistic="median")
-        forget = value_of(rows, **about, metric="forget_accuracy", selection="pass1", statistic="mean")
-        assert float(line["gap"]) == pytest.approx(cloud - selected)
+        selected = value_of(rows, **about, metric="retain_accuracy", selection="selected", statistic="mean")
+        reference = value_of(rows, **about, metric="retain_accuracy", method="retrain", statistic="median")
+        forget = value_of(rows, **about, metric="forget_accuracy", selection="all", statistic="mean")
+        assert float(line["gap"]) == pytest.approx(reference - selected)
         assert float(line["forget_all_mean"]) == forget
     worst = max(found, key=lambda line: float(line["gap"]))
     named = "{" + worst["forget_set"].replace("-", ", ") + "}"
@@ -536,15 +536,15 @@ def test_a_missing_group_of_clouds_is_made_again_alone_and_equal(
 
     retrain = all_forget_sets.retrain
     monkeypatch.setattr(all_forget_sets, "retrain", counted)
-    clouds = all_forget_sets.clouds(run)
+    references = all_forget_sets.references(run)
     assert trained == [[(2, 3)]]
-    assert {leaf.shape[:2] for leaf in jax.tree.leaves(clouds)} == {(3, config.reference.seeds)}
+    assert {leaf.shape[:2] for leaf in jax.tree.leaves(references)} == {(3, config.reference.seeds)}
     for group in groups:
         first, again = (np.load(place / "reference" / group / "weights.npy") for place in (theirs, ours))
         np.testing.assert_array_equal(first, again)
-    networks = jax.tree.map(lambda leaf: leaf[2], clouds)  # never saw 2 nor 3
+    models = jax.tree.map(lambda leaf: leaf[2], references)  # never saw 2 nor 3
     test = run.dataset.test
-    assert not np.isin(answers_of(networks, test.images)[:, test.labels < 2], (2, 3)).any()
+    assert not np.isin(answers_of(models, test.images)[:, test.labels < 2], (2, 3)).any()
 
 
 # The paper's own protocol.
@@ -558,14 +558,14 @@ def test_under_the_papers_protocol_the_best_on_test_are_selected(made: dict[str,
     assert {row["protocol"] for row in made[method].rows} == {"strict"}
     for labels in TWO:
         answer = unlearning.stored(replace(run, folder=run.folder / paper_protocol.FOLDER), labels)
-        right = answers_of(answer.networks, test.images) == test.labels  # [N, n]
+        right = answers_of(answer.models, test.images) == test.labels  # [N, n]
         forgotten = np.isin(test.labels, labels)
         retain, forget = right[:, ~forgotten].mean(1), right[:, forgotten].mean(1)
-        worth = np.where(forget <= run.config.request.forget_tolerance, retain, 0.0)
+        score = np.where(forget <= run.config.request.forget_tolerance, retain, 0.0)
         np.testing.assert_array_equal(
-            worth[answer.selected], np.sort(worth)[::-1][: run.config.request.num_selected]
+            score[answer.selected], np.sort(score)[::-1][: run.config.request.num_selected]
         )
-        about: dict[str, Any] = {"forget_set": list(labels), "selection": "best", "statistic": "mean"}
+        about: dict[str, Any] = {"forget_set": list(labels), "selection": "selected", "statistic": "mean"}
         assert value_of(rows, **about, metric="retain_accuracy") == pytest.approx(
             retain[answer.selected].mean()
         )
@@ -611,21 +611,21 @@ def test_no_more_checkpoints_are_found_than_there_are(known: Known) -> None:
     assert sorted(generator_baselines.closest(known.hypernetwork, few, few.losses[:1], 9)[0]) == [0, 1, 2]
 
 
-def test_every_rival_has_its_networks(known: Known) -> None:
+def test_every_rival_has_its_models(known: Known) -> None:
     prompt = known.zoo.losses[5]
     found = generator_baselines.of_prompt(known.run, known.hypernetwork, known.zoo, prompt)
     again = generator_baselines.of_prompt(known.run, known.hypernetwork, known.zoo, prompt)
     jax.tree.map(np.testing.assert_array_equal, found, again)
     assert list(found) == ["retrieval", "noise", "average"]
     sizes = known.run.sizes
-    for networks in found.values():
-        shapes = [(layer["w"].shape, layer["b"].shape) for layer in networks]
+    for models in found.values():
+        shapes = [(layer["w"].shape, layer["b"].shape) for layer in models]
         widths = zip(sizes[1:], sizes[:-1], strict=True)
         assert shapes == [((8, out, into), (8, out)) for out, into in widths]
     rows = generator_baselines.closest(
         known.hypernetwork, known.zoo, prompt[None], 8 * generator_baselines.NEIGHBOURS
     )[0]
-    taken = generator_baselines.networks_of(known.run, known.zoo, rows)
+    taken = generator_baselines.models_of(known.run, known.zoo, rows)
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, b[:8]), found["retrieval"], taken)
     for ours, theirs in zip(
         jax.tree.leaves(found["noise"]), jax.tree.leaves(found["retrieval"]), strict=True
@@ -638,7 +638,7 @@ def test_every_rival_has_its_networks(known: Known) -> None:
     jax.tree.map(np.testing.assert_array_equal, second, retrieval.averaged(group))
 
 
-def test_the_rivals_stand_beside_the_hypernetwork_the_cloud_and_unseen_checkpoints(
+def test_the_rivals_stand_beside_the_hypernetwork_the_reference_and_unseen_checkpoints(
     finished: Finished, made: dict[str, Made]
 ) -> None:
     found = lines_of(finished, "rivals-mnist4-dihyfo1")
@@ -648,7 +648,7 @@ def test_the_rivals_stand_beside_the_hypernetwork_the_cloud_and_unseen_checkpoin
     ]
     rows = made["dihyfo1"].rows
     about: dict[str, Any] = {"forget_set": [2, 3], "metric": "retain_accuracy", "statistic": "median"}
-    ours = value_of(rows, **about, method="dihyfo1", selection="pass1")
+    ours = value_of(rows, **about, method="dihyfo1", selection="all")
     assert float(found[6]["retain_accuracy"]) == ours
     assert float(found[11]["retain_accuracy"]) == value_of(rows, **about, method="retrain")
     measured = {line["method"]: line["novelty_distance"] != "" for line in found}
@@ -663,18 +663,18 @@ def test_the_rivals_stand_beside_the_hypernetwork_the_cloud_and_unseen_checkpoin
 
 
 @pytest.mark.parametrize("kept", [0, 3, 8])
-def test_a_network_has_failed_that_remembers_or_has_lost_what_it_was_to_keep(
+def test_a_model_has_failed_that_remembers_or_has_lost_what_it_was_to_keep(
     made: dict[str, Made], kept: int
 ) -> None:
-    """Of retrained networks none has, by themselves; one that says the forgotten class or always the same class has."""
+    """Of retrained models none has, by themselves; one that says the forgotten class or always the same class has."""
     one = made["dihyfo2"]
-    cloud = jax.tree.map(lambda leaf: leaf[:1, 2], one.cloud)  # the third without {2}
-    networks = jax.tree.map(lambda leaf: np.repeat(np.asarray(leaf), 8, axis=0), cloud)
-    bias = networks[-1]["b"]
+    reference = jax.tree.map(lambda leaf: leaf[:1, 2], one.reference)  # the third without {2}
+    models = jax.tree.map(lambda leaf: np.repeat(np.asarray(leaf), 8, axis=0), reference)
+    bias = models[-1]["b"]
     bias[kept:, 2 if kept else 0] += 1e6
     ours, theirs = (
         np.asarray(classifier.class_scores_of_many(each, *on_device(one.run.dataset.test))[1])
-        for each in (networks, cloud)
+        for each in (models, reference)
     )
     assert generator_baselines.failed(one.run, (2,), ours, theirs) == (8 - kept) / 8
 
@@ -682,7 +682,7 @@ def test_a_network_has_failed_that_remembers_or_has_lost_what_it_was_to_keep(
 # Attackers.
 
 
-def test_every_attacker_tells_of_ours_and_of_the_cloud(finished: Finished, made: dict[str, Made]) -> None:
+def test_every_attacker_tells_of_ours_and_of_the_reference(finished: Finished, made: dict[str, Made]) -> None:
     found = lines_of(finished, "attacks-mnist4-dihyfo1")
     assert [(line["forget_set"], line["metric"]) for line in found] == [
         (forget, metric) for forget in ("2", "2-3") for metric in membership_attacks.NAMES
@@ -690,23 +690,23 @@ def test_every_attacker_tells_of_ours_and_of_the_cloud(finished: Finished, made:
     one = made["dihyfo1"]
     train, test = one.run.dataset.train, one.run.dataset.test
     asked, unseen = (split.images[np.isin(split.labels, (2, 3))] for split in (train, test))
-    cloud = jax.tree.map(lambda leaf: leaf[1], one.cloud)  # without {2, 3}
+    reference = jax.tree.map(lambda leaf: leaf[1], one.reference)  # without {2, 3}
     labels = np.repeat([1, 0], [len(asked), len(unseen)])
     areas = [
         roc_auc_score(labels, -np.concatenate(each))
-        for each in zip(*(entropies_of(cloud, images) for images in (asked, unseen)), strict=True)
+        for each in zip(*(entropies_of(reference, images) for images in (asked, unseen)), strict=True)
     ]
     (line,) = (line for line in found if (line["forget_set"], line["metric"]) == ("2-3", "mia_auc"))
-    assert float(line["cloud_mean"]) == pytest.approx(np.mean(areas), abs=1e-4)
-    assert float(line["cloud_low"]) == pytest.approx(np.quantile(areas, 0.05), abs=1e-4)
+    assert float(line["reference_mean"]) == pytest.approx(np.mean(areas), abs=1e-4)
+    assert float(line["reference_low"]) == pytest.approx(np.quantile(areas, 0.05), abs=1e-4)
     assert {line["place"] for line in found} <= {"below", "inside", "above"}
     page = (finished.folder / "paper" / "attacks-mnist4-dihyfo1.md").read_text(encoding="utf-8")
     assert "| {2, 3} | D_f-train against D_f-test, AUC |" in page
 
 
-def entropies_of(networks: classifier.Params, images: Any) -> Any:
-    """[N, n] of stacked networks, by SciPy."""
-    return scipy.stats.entropy(jax.nn.softmax(classifier.logits_of_many(networks, images)), axis=-1)
+def entropies_of(models: classifier.Params, images: Any) -> Any:
+    """[N, n] of stacked models, by SciPy."""
+    return scipy.stats.entropy(jax.nn.softmax(classifier.logits_of_many(models, images)), axis=-1)
 
 
 # Further seeds.
@@ -724,7 +724,9 @@ def test_further_seeds_are_trained_on_the_same_zoo_and_stand_beside_the_first(
     assert len(found) == 2 * 3 + 2 * 2
     about: dict[str, Any] = {"forget_set": [2, 3], "metric": "retain_accuracy", "statistic": "mean"}
     values = [
-        value_of(artifacts.read_rows(place / "results.jsonl"), **about, method="dihyfo2", selection="best")
+        value_of(
+            artifacts.read_rows(place / "results.jsonl"), **about, method="dihyfo2", selection="selected"
+        )
         for place in (first, again)
     ]
     line = found["{2, 3}, retain, selected, mean"]
@@ -750,10 +752,10 @@ def test_what_a_pivot_forbids_is_a_dash_beside_fewer_pivots(finished: Finished) 
     for name, pivots in (("mnist4", "pivots {0, 1}"), ("mnist4_nopivots", "no pivots")):
         rows = artifacts.read_rows(finished.folder / f"{name}_dihyfo2" / "results.jsonl")
         about: dict[str, Any] = {"forget_set": [2], "metric": "retain_accuracy"}
-        selected = value_of(rows, **about, selection="best", statistic="mean")
-        cloud = value_of(rows, **about, method="retrain", statistic="median")
+        selected = value_of(rows, **about, selection="selected", statistic="mean")
+        reference = value_of(rows, **about, method="retrain", statistic="median")
         assert float(found["{2}"][f"selected, {pivots}"]) == selected
-        assert float(found["{2}"][f"gap, {pivots}"]) == pytest.approx(cloud - selected)
+        assert float(found["{2}"][f"gap, {pivots}"]) == pytest.approx(reference - selected)
     worst = max(found, key=lambda forget: float(found[forget]["gap, no pivots"]))
     page = (finished.folder / "paper" / f"{PIVOTS}.md").read_text(encoding="utf-8")
     assert f"The worst with fewer pivots, of the 3 that were asked, is {worst}: " in page

@@ -68,11 +68,11 @@ def test_every_sampler_has_its_row(finished: Path) -> None:
     for row in rows:
         assert list(row) == [
             *("sampler", "steps", *MEASURED),
-            *("seconds", "networks", "networks_per_second", "device"),
+            *("seconds", "models", "models_per_second", "device"),
         ]
         assert all(0.0 <= row[name] <= 1.0 for name in MEASURED)
-        assert row["networks_per_second"] == pytest.approx(row["networks"] / row["seconds"])
-        assert math.isfinite(row["networks_per_second"])
+        assert row["models_per_second"] == pytest.approx(row["models"] / row["seconds"])
+        assert math.isfinite(row["models_per_second"])
     assert {tuple(row[name] for name in MEASURED) for row in rows} != {(0.0,) * 4}
     page = (finished / "samplers.md").read_text(encoding="utf-8")
     assert page.count("| ddpm 4 |") == page.count("| ddim 2 |") == 1
@@ -87,7 +87,7 @@ def test_a_second_run_samples_nothing_again(finished: Path) -> None:
     for sampler, steps in TRIED:
         assert f"{sampler} {steps}: reused from {finished / 'samplers.jsonl'}" in told
     assert f"hypernetwork: reused from {finished / 'hypernetwork'}" in told
-    assert "networks/s" not in told
+    assert "models/s" not in told
     assert {name: (finished / name).read_bytes() for name in names} == before
 
 
@@ -120,7 +120,7 @@ def test_a_missing_row_is_measured_again_alone_and_tells_the_same(
 
 
 def test_a_row_holds_medians_of_what_the_sampler_makes(finished: Path) -> None:
-    """Of all networks, none selected; they are told right from wrong by NumPy."""
+    """Of all models, none selected; they are told right from wrong by NumPy."""
     run = on_paper(setting(finished))
     sampling = replace(run.config.sampling, sampler="ddim", steps=2)
     asking = replace(run, config=replace(run.config, sampling=sampling))
@@ -131,8 +131,8 @@ def test_a_row_holds_medians_of_what_the_sampler_makes(finished: Path) -> None:
     count, test = run.config.request.samples, run.dataset.test
     draws = jax.random.split(prng.stream(run.config.seed, "ablation"), 2 * count)
     prompts = np.repeat([answer.candidates[answer.chosen] for answer in answers], count, axis=0)
-    networks = training.sampling(asking, hypernetwork)(draws, jnp.asarray(prompts), lambda made: None)
-    first, last = jax.tree.map(np.asarray, networks)
+    models = training.sampling(asking, hypernetwork)(draws, jnp.asarray(prompts), lambda made: None)
+    first, last = jax.tree.map(np.asarray, models)
     hidden = np.maximum(np.einsum("nd,Nhd->Nnh", test.images, first["w"]) + first["b"][:, None], 0.0)
     logits = np.einsum("Nnh,Nkh->Nnk", hidden, last["w"]) + last["b"][:, None]
     right = (logits.argmax(-1) == test.labels).reshape(2, count, -1)
@@ -177,7 +177,7 @@ def row(sampler: str, steps: int, two: float, both: float, speed: float) -> Row:
         "sampler": sampler,
         "steps": steps,
         **accuracies,
-        "networks_per_second": speed,
+        "models_per_second": speed,
         "device": "abacus",
     }
 
@@ -194,12 +194,12 @@ def test_a_summary_tells_what_is_lost_at_most_and_the_gain_in_speed() -> None:
         {
             "sampler": "ddpm 1000",
             **{"retain {2}": 0.75, "retain {2, 3}": 1.0, "forget {2}": 0.0, "forget {2, 3}": 0.25},
-            **{"most lost": 0.0, "networks a second": 2.0, "times as fast": 1.0},
+            **{"most lost": 0.0, "models a second": 2.0, "times as fast": 1.0},
         },
         {
             "sampler": "ddim 50",
             **{"retain {2}": 0.8125, "retain {2, 3}": 0.96875, "forget {2}": 0.0, "forget {2, 3}": 0.25},
-            **{"most lost": 0.03125, "networks a second": 40.0, "times as fast": 20.0},
+            **{"most lost": 0.03125, "models a second": 40.0, "times as fast": 20.0},
         },
     ]
     last = samplers.summary(ROWS)[2]
@@ -218,7 +218,7 @@ def test_the_page_has_a_line_per_sampler_and_tells_the_device() -> None:
     heads, _, *body = [line[2:-2].split(" | ") for line in page.splitlines() if line.startswith("| ")]
     assert heads == [
         *("Sampler", "Retain {2}", "Retain {2, 3}", "Forget {2}", "Forget {2, 3}"),
-        *("Most lost", "Networks a second", "Times as fast"),
+        *("Most lost", "Models a second", "Times as fast"),
     ]
     assert body == [
         ["ddpm 1000", "0.7500", "1.0000", "0.0000", "0.2500", "0.0000", "2.0", "1.0"],
@@ -237,7 +237,7 @@ def test_every_sampler_is_a_mark_with_its_name_in_the_panel_of_every_forget_set(
         assert [text.get_text() for text in panel.texts] == ["ddpm 1000", "ddim 50", "ddim 5"]
         assert panel.get_title(loc="left") == f"forget {name}"
         assert panel.get_xscale() == "log"
-        assert panel.get_xlabel() == "networks per second"
+        assert panel.get_xlabel() == "models per second"
     assert [panel.get_ylabel() for panel in (two, both)] == ["median retain accuracy", ""]
 
 

@@ -49,7 +49,7 @@ FORGET_SETS = [[2], [3], [2, 3]]
 ACCURACIES = ["retain_accuracy", "forget_accuracy", "test_accuracy"]
 AGREEMENT = ["overlap_retain", "overlap_forget", "overlap_test", "phi_jsd", "phi_jsd_nat", "phi_badt", "mia"]
 BOUNDED = {*ACCURACIES, *AGREEMENT} - {"phi_badt"}
-"""Metrics that lie in [0, 1] for any networks."""
+"""Metrics that lie in [0, 1] for any models."""
 FIELDS = [
     *("dataset", "classifier", "method", "forget_set", "metric", "class", "selection", "statistic"),
     *("split", "protocol", "n", "value", "low", "high", "ideal"),
@@ -94,8 +94,8 @@ def test_rows_have_the_fields_of_the_protocol_and_finite_values(rows: Table) -> 
         assert (row["split"], row["protocol"]) == ("test", "strict")
         assert row["method"] in ("dihyfo2", "retrain")
         assert row["forget_set"] in [*FORGET_SETS, []]
-        assert row["selection"] in ("pass1", "best", None)
-        assert row["ideal"] in (0.0, 1.0, "cloud")
+        assert row["selection"] in ("all", "selected", None)
+        assert row["ideal"] in (0.0, 1.0, "reference")
         assert math.isfinite(row["value"])
         assert (row["low"] is None) == (row["high"] is None)
         if row["low"] is not None:
@@ -106,7 +106,8 @@ def test_rows_have_the_fields_of_the_protocol_and_finite_values(rows: Table) -> 
 
 @pytest.mark.parametrize("forget", FORGET_SETS, ids=str)
 @pytest.mark.parametrize(
-    ("method", "selection", "count"), [("dihyfo2", "pass1", 8), ("dihyfo2", "best", 2), ("retrain", None, 3)]
+    ("method", "selection", "count"),
+    [("dihyfo2", "all", 8), ("dihyfo2", "selected", 2), ("retrain", None, 3)],
 )
 def test_every_metric_is_there_for_every_forget_set_and_selection(
     rows: Table, forget: list[int], method: str, selection: str | None, count: int
@@ -139,7 +140,7 @@ def test_accuracies_fit_together(rows: Table) -> None:
     labels = data.load(Config().data).test.labels
     for forget in FORGET_SETS:
         share = float(np.isin(labels, forget).mean())
-        for selection in ("pass1", "best"):
+        for selection in ("all", "selected"):
             retain, forgotten, everything = (
                 value(rows, metric, "mean", forget, selection) for metric in ACCURACIES
             )
@@ -172,7 +173,7 @@ def test_artifacts_are_whole_and_tell_how_they_were_made(straight: Path) -> None
 
 def test_every_stage_has_its_cost(straight: Path) -> None:
     costs = artifacts.read_rows(straight / "costs.jsonl")
-    stages_run = {"zoo", "hypernetwork", "retrained cloud", "evaluation", "alignment"}
+    stages_run = {"zoo", "hypernetwork", "reference models", "evaluation", "alignment"}
     assert {row["stage"] for row in costs} == stages_run | {"forget-2", "forget-3", "forget-2-3"}
     assert all(row["seconds"] > 0 for row in costs)
 
@@ -184,7 +185,7 @@ def test_a_second_run_does_nothing_again(straight: Path) -> None:
     for stage in (
         "zoo",
         "hypernetwork",
-        "retrained cloud",
+        "reference models",
         "forget-2",
         "forget-3",
         "forget-2-3",
@@ -219,12 +220,12 @@ def test_dihyfo1_answers_the_same_requests_from_the_same_zoo(
     assert about(ours) == about(rows)
     assert {row["method"] for row in ours} == {"dihyfo1", "retrain"}
     told = run(config)
-    for stage in ("hypernetwork", "retrained cloud", "forget-2-3"):
+    for stage in ("hypernetwork", "reference models", "forget-2-3"):
         assert f"{stage}: reused from " in told
     assert "{2, 3}" in (tmp_path / "results.md").read_text()
 
 
-def test_another_seed_gives_other_networks(straight: Path, tmp_path: Path) -> None:
+def test_another_seed_gives_other_models(straight: Path, tmp_path: Path) -> None:
     config = tiny(tmp_path, seed=1)
     zoo = training.make_zoo(on_paper(config))
     block = np.load(straight / "zoo" / "block-00000" / "weights.npy", allow_pickle=False)
@@ -264,7 +265,7 @@ def test_a_codec_is_fitted_on_checkpoints_from_the_whole_training_part(
     zoo = training.make_zoo(job)
     seen = []
     monkeypatch.setattr(codec, "FITTED_ON", 4)
-    monkeypatch.setattr(codec, "fit", lambda _, sizes, networks, images: seen.append(networks))
+    monkeypatch.setattr(codec, "fit", lambda _, sizes, models, images: seen.append(models))
     training.fit_codec(job, zoo, job.config.codec)
     count = len(zoo)
     expected = zoo.weights.read(np.array([0, count // 4, count // 2, 3 * count // 4]))
@@ -380,7 +381,7 @@ def value(
     selection: str | None,
     class_: int | None = None,
 ) -> float:
-    """The value of the one row that is meant; without a selection, a row of the retrained cloud or of alignment."""
+    """The value of the one row that is meant; without a selection, a row of the reference models or of alignment."""
     (found,) = (
         row["value"]
         for row in rows
@@ -399,10 +400,10 @@ def run_for_real(module: str, folder: Path, *arguments: str) -> Table:
 
 
 def forgets_and_retains(rows: Table, margin: float) -> None:
-    """The promise for unselected samples: they forget, and retain like the retrained cloud."""
+    """The promise for unselected samples: they forget, and retain like the reference models."""
     for forget in FORGET_SETS:
-        assert value(rows, "forget_accuracy", "mean", forget, "pass1") <= 0.005
-        retained = value(rows, "retain_accuracy", "median", forget, "pass1")
+        assert value(rows, "forget_accuracy", "mean", forget, "all") <= 0.005
+        retained = value(rows, "retain_accuracy", "median", forget, "all")
         assert abs(retained - value(rows, "retain_accuracy", "median", forget, None)) <= margin
 
 
@@ -416,8 +417,8 @@ def test_mnist4_keeps_its_promise(tmp_path: Path, mnist_dir: Path) -> None:
     rows = run_for_real("mnist4", tmp_path / "run", "--data.dir", str(mnist_dir))
     forgets_and_retains(rows, margin=0.01)
     for forget in FORGET_SETS:
-        cloud = value(rows, "retain_accuracy", "median", forget, None)
-        assert value(rows, "retain_accuracy", "mean", forget, "best") >= cloud
+        reference = value(rows, "retain_accuracy", "median", forget, None)
+        assert value(rows, "retain_accuracy", "mean", forget, "selected") >= reference
     for label in (2, 3):
         assert value(rows, "alignment_r2", "mean", [], None, label) >= 0.8
         assert value(rows, "alignment_pearson", "mean", [], None, label) >= 0.93

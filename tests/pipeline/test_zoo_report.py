@@ -71,7 +71,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Census:
 def invented(
     folder: Path, pivots: tuple[int, ...], count: int, *, classes: int = 4, dtype: Any = "float32"
 ) -> Census:
-    """The report on a zoo of random networks with random scores; of twice as many snapshots as it kept."""
+    """The report on a zoo of random models with random scores; of twice as many snapshots as it kept."""
     config = Config(
         workdir=str(folder),
         data=DataConfig(classes=tuple(range(classes))),
@@ -159,7 +159,7 @@ def test_resampling_is_what_drawing_every_group_equally_often_gives(built: Censu
 
 
 def scores(weights: np.ndarray[Any, Any], images: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> Any:
-    """Losses and accuracies [4] of a 64-3-4 network, in plain numpy."""
+    """Losses and accuracies [4] of a 64-3-4 model, in plain numpy."""
     w1, b1, w2, b2 = np.split(weights.astype(np.float64), np.cumsum((64 * 3, 3, 3 * 4)))
     logits = np.maximum(images @ w1.reshape(3, 64).T + b1, 0.0) @ w2.reshape(4, 3).T + b2
     own = logits[np.arange(len(labels)), labels]
@@ -167,7 +167,7 @@ def scores(weights: np.ndarray[Any, Any], images: np.ndarray[Any, Any], labels: 
     return np.array([(losses[labels == label].mean(), hits[labels == label].mean()) for label in range(4)]).T
 
 
-def test_the_effect_of_rounding_is_that_of_a_network_rounded_by_hand(built: Census) -> None:
+def test_the_effect_of_rounding_is_that_of_a_model_rounded_by_hand(built: Census) -> None:
     validation, weights = built.run.dataset.validation, np.asarray(built.zoo.weights)
     rounded = {
         "float32": weights,

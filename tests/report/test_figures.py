@@ -26,8 +26,8 @@ def alignment() -> Figure:
 
 def request(forget: np.ndarray) -> strip_plots.Request:
     retain = np.linspace(0.5, 1.0, 11)
-    cloud = np.linspace(0.98, 0.99, 4)
-    return strip_plots.Request((2, 3), retain, forget, np.asarray((8, 9)), cloud, np.zeros(4))
+    reference = np.linspace(0.98, 0.99, 4)
+    return strip_plots.Request((2, 3), retain, forget, np.asarray((8, 9)), reference, np.zeros(4))
 
 
 def accuracies() -> Figure:
@@ -103,18 +103,18 @@ def test_alignment_counts_what_lies_above_the_panel() -> None:
     assert [text.get_text() for text in figure.axes[0].texts] == ["5 of 200 above"]
 
 
-def test_accuracies_show_every_network() -> None:
+def test_accuracies_show_every_model() -> None:
     figure = accuracies()
     retain, forget = figure.axes[2:4]
     for axes, values in ((retain, np.linspace(0.5, 1.0, 11)), (forget, np.asarray([0.0] * 10 + [0.3]))):
-        generated, selected, cloud = (
+        generated, selected, reference = (
             np.asarray(each.get_offsets())[:, 0]
             for each in axes.collections
             if isinstance(each, PathCollection)
         )
         np.testing.assert_allclose(generated, values)
         np.testing.assert_allclose(selected, values[[8, 9]])
-        assert len(cloud) == 4
+        assert len(reference) == 4
         low, high = axes.get_xlim()
         assert low <= values.min()
         assert values.max() <= high
@@ -167,7 +167,7 @@ def test_confusion_is_in_percent_of_the_true_class_and_marks_what_is_forgotten()
     assert [label.get_fontweight() for label in generated.get_yticklabels()] == ["normal", "normal", "bold"]
 
 
-def test_confusion_titles_say_which_networks() -> None:
+def test_confusion_titles_say_which_models() -> None:
     generated, retrained = confusion().axes
     assert generated.get_title(loc="left") == "forget {7}: selected"
     assert retrained.get_title(loc="left") == "forget {7}: retrained"

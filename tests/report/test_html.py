@@ -49,8 +49,8 @@ def rows() -> list[dict[str, Any]]:
     for forget_set in ([2], [2, 3]):
         for metric in tables.METRICS:
             for method, selection, n in (
-                ("dihyfo2", "pass1", 256),
-                ("dihyfo2", "best", 5),
+                ("dihyfo2", "all", 256),
+                ("dihyfo2", "selected", 5),
                 ("retrain", None, 32),
             ):
                 for statistic, value in (("mean", 0.5), ("median", 0.55), ("q05", 0.4), ("q95", 0.6)):
@@ -172,10 +172,10 @@ def test_tables_have_captions_and_scoped_headers(page: str) -> None:
 def test_the_page_tells_verdict_limits_cost_and_origin(page: str) -> None:
     words = re.sub(r"\s+", " ", " ".join(Page(page).words))
     for expected in (
-        "256 unselected networks got 50.0% of the forgotten images right on average; 32 retrained networks got 50.0%.",
-        "Inside the cloud on all 10 measures.",
+        "256 unselected models got 50.0% of the forgotten images right on average; 32 retrained models got 50.0%.",
+        "Inside the reference models on all 10 measures.",
         "0.8765",
-        "it can produce networks that know the class",
+        "it can produce models that know the class",
         "Not suitable for strict privacy claims",
         "claiming that the data are deleted another",
         "the zoo and the hypernetwork destroyed, or retrained",
@@ -195,16 +195,16 @@ def test_the_same_content_gives_the_same_page(page: str) -> None:
     assert html.page(content()) == page
 
 
-def test_rows_without_a_cloud_are_an_error() -> None:
-    with pytest.raises(HyperForgetError, match="retrained cloud"):
+def test_rows_without_a_reference_are_an_error() -> None:
+    with pytest.raises(HyperForgetError, match="reference models"):
         html.page(content(rows=[row for row in rows() if row["method"] != "retrain"]))
 
 
 def test_strip_places_values_in_proportion() -> None:
     line = tables.Line((2,), "mia", 0.0, 1.0, 0.5, 0.5, 0.25, 0.75, "above")
-    assert html.strip(line) == {"left": 29.0, "width": 42.0, "pass1": 8.0, "judged": 92.0}
+    assert html.strip(line) == {"left": 29.0, "width": 42.0, "all": 8.0, "judged": 92.0}
     same = tables.Line((2,), "forget_accuracy", 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, "inside")
-    assert html.strip(same) == {"left": 50.0, "width": 1.5, "pass1": 50.0, "judged": 50.0}
+    assert html.strip(same) == {"left": 50.0, "width": 1.5, "all": 50.0, "judged": 50.0}
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_subscripts_and_ranges_are_set_and_the_rest_escaped() -> None:
 
 @pytest.mark.parametrize(("value", "place"), [(0.3, "below"), (0.5, "inside"), (0.7, "above")])
 def test_a_badge_says_the_place_and_only_inside_is_good(value: float, place: str) -> None:
-    judged = [row | {"value": value} if row["selection"] == "best" else row for row in rows()]
+    judged = [row | {"value": value} if row["selection"] == "selected" else row for row in rows()]
     badges = re.findall(r'<span class="(badge.*?)">(.*?)</span>', html.page(content(rows=judged)))
     assert badges == [("badge good" if place == "inside" else "badge", place)] * 2 * len(tables.METRICS)
 

@@ -1,4 +1,4 @@
-"""Tables and verdicts of the report: numbers by hand, and where they lie against the retrained cloud."""
+"""Tables and verdicts of the report: numbers by hand, and where they lie against the reference models."""
 
 import io
 from typing import Any
@@ -20,12 +20,14 @@ def rows_of(method: str, selection: str | None, metric: str, n: int, **values: f
         "forget_set": [2, 3],
     }
     shared |= {"metric": metric, "class": None, "selection": selection, "split": "test", "protocol": "strict"}
-    shared |= {"n": n, "low": None, "high": None, "ideal": "cloud"}
+    shared |= {"n": n, "low": None, "high": None, "ideal": "reference"}
     return [shared | {"statistic": name, "value": value} for name, value in values.items()]
 
 
-def measured(metric: str, pass1: float, best: float | None, low: float, high: float) -> list[dict[str, Any]]:
-    rows = rows_of("dihyfo2", "pass1", metric, 256, mean=pass1 - 0.01, median=pass1, q05=0.0, q95=1.0)
+def measured(
+    metric: str, unselected: float, best: float | None, low: float, high: float
+) -> list[dict[str, Any]]:
+    rows = rows_of("dihyfo2", "all", metric, 256, mean=unselected - 0.01, median=unselected, q05=0.0, q95=1.0)
     rows += rows_of(
         "retrain",
         None,
@@ -37,7 +39,7 @@ def measured(metric: str, pass1: float, best: float | None, low: float, high: fl
         q95=high,
     )
     if best is not None:
-        rows += rows_of("dihyfo2", "best", metric, 5, mean=best, median=0.0, q05=0.0, q95=0.0)
+        rows += rows_of("dihyfo2", "selected", metric, 5, mean=best, median=0.0, q05=0.0, q95=0.0)
     return rows
 
 
@@ -51,8 +53,8 @@ def aligned(label: int, *values: float) -> list[dict[str, Any]]:
 def test_comparison_reads_each_statistic_from_its_own_row() -> None:
     rows = measured("mia", 0.51, 0.53, 0.50, 0.60)
     (line,) = tables.comparison(rows)
-    assert line == Line((2, 3), "mia", 0.51, 0.53, line.cloud_median, 0.55, 0.50, 0.60, "inside")
-    assert line.cloud_median == pytest.approx(0.58)
+    assert line == Line((2, 3), "mia", 0.51, 0.53, line.reference_median, 0.55, 0.50, 0.60, "inside")
+    assert line.reference_median == pytest.approx(0.58)
 
 
 def test_comparison_passes_over_validation_rows_classes_other_methods_and_unknown_metrics() -> None:
@@ -73,7 +75,7 @@ def test_comparison_keeps_the_order_of_metrics() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pass1", "best", "place"),
+    ("all", "selected", "place"),
     [
         (0.55, 0.55, "inside"),
         (0.99, 0.55, "inside"),  # the best are judged,
@@ -82,7 +84,7 @@ def test_comparison_keeps_the_order_of_metrics() -> None:
         (0.55, None, "inside"),  # all of them where none were selected
         (0.99, None, "above"),
         (0.01, None, "below"),
-        (0.10, 0.50, "inside"),  # the ends belong to the cloud,
+        (0.10, 0.50, "inside"),  # the ends belong to the reference models,
         (0.10, 0.60, "inside"),
         (0.10, 0.60004, "inside"),  # as printed: 0.6000
         (0.10, 0.60006, "above"),  # 0.6001
@@ -90,24 +92,24 @@ def test_comparison_keeps_the_order_of_metrics() -> None:
         (0.10, 0.49994, "below"),  # 0.4999
     ],
 )
-def test_place_is_judged_on_the_best_as_printed(pass1: float, best: float | None, place: str) -> None:
-    (line,) = tables.comparison(measured("mia", pass1, best, 0.50, 0.60))
+def test_place_is_judged_on_the_best_as_printed(unselected: float, best: float | None, place: str) -> None:
+    (line,) = tables.comparison(measured("mia", unselected, best, 0.50, 0.60))
     assert line.place == place
 
 
-def test_a_single_selected_network_counts_as_its_mean() -> None:
-    rows = measured("mia", 0.51, None, 0.50, 0.60) + rows_of("dihyfo2", "best", "mia", 1, value=0.75)
+def test_a_single_selected_model_counts_as_its_mean() -> None:
+    rows = measured("mia", 0.51, None, 0.50, 0.60) + rows_of("dihyfo2", "selected", "mia", 1, value=0.75)
     (line,) = tables.comparison(rows)
     assert line.best == 0.75
 
 
-def test_a_metric_without_its_cloud_is_an_error() -> None:
+def test_a_metric_without_its_reference_is_an_error() -> None:
     rows = [row for row in measured("mia", 0.5, 0.5, 0.4, 0.6) if row["method"] != "retrain"]
     with pytest.raises(HyperForgetError, match=r"mia of dihyfo2 for forget set \{2, 3\}"):
         tables.comparison(rows)
 
 
-def test_a_cloud_without_its_median_is_an_error() -> None:
+def test_a_reference_without_its_median_is_an_error() -> None:
     rows = measured("mia", 0.5, 0.5, 0.4, 0.6)
     rows = [row for row in rows if (row["method"], row["statistic"]) != ("retrain", "median")]
     with pytest.raises(HyperForgetError, match=r"mean, median, q05, q95"):
@@ -119,7 +121,7 @@ def test_markdown_has_four_decimals_and_no_negative_zero() -> None:
     rows += measured("phi_badt", 0.1, None, 0.5, 0.6)
     assert tables.to_markdown(tables.comparison(rows)).splitlines() == [
         "| Forget | Measure | All, median | Best, mean | Retrained, median | Retrained, mean "
-        "| Retrained, 5–95% | Against the cloud |",
+        "| Retrained, 5–95% | Against the reference models |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |",
         "| {2, 3} | Accuracy on D_f | 0.0000 | – | 0.0000 | 0.0000 | 0.0000–0.0000 | inside |",
         "| {2, 3} | φ, bad-teaching | 0.1000 | – | 0.5800 | 0.5500 | 0.5000–0.6000 | below |",
@@ -179,25 +181,25 @@ def test_verdict_says_the_numbers_in_words() -> None:
     (verdict,) = verdicts(rows)
     assert verdict.forget_set == (2, 3)
     assert verdict.like_retrained
-    assert verdict.headline == "As accurate as retrained networks"
+    assert verdict.headline == "As accurate as retrained models"
     assert verdict.sentences == (
-        "256 unselected networks got 0.0% of the forgotten images right on average; 32 retrained networks got 0.0%.",
+        "256 unselected models got 0.0% of the forgotten images right on average; 32 retrained models got 0.0%.",
         "Their median accuracy on the rest is 99.2%; retrained: 99.5% (median; 5–95%: 99.0% to 99.6%).",
         "Selected on validation (5), on average: 99.3% on the rest, 0.0% on the forgotten images.",
-        "Outside the cloud on 3 of 5 measures. Above: φ, JSD in bits 0.8000 (cloud: 0.5000–0.6000); MIA score 0.7000 "
-        "(cloud: 0.5000–0.6000). Below: Overlap on D_f 0.4000 (cloud: 0.5000–0.6000).",
+        "Outside the reference models on 3 of 5 measures. Above: φ, JSD in bits 0.8000 (reference: 0.5000–0.6000); MIA score 0.7000 "
+        "(reference: 0.5000–0.6000). Below: Overlap on D_f 0.4000 (reference: 0.5000–0.6000).",
     )
 
 
 @pytest.mark.parametrize(
     ("retain", "forget", "headline"),
     [
-        (0.993, 0.2, "Forgotten images: above the cloud. The rest: like retrained networks."),
-        (0.9, 0.0, "Forgotten images: like retrained networks. The rest: below the cloud."),
-        (0.999, 0.2, "Forgotten images: above the cloud. The rest: above the cloud."),
+        (0.993, 0.2, "Forgotten images: above the reference models. The rest: like retrained models."),
+        (0.9, 0.0, "Forgotten images: like retrained models. The rest: below the reference models."),
+        (0.999, 0.2, "Forgotten images: above the reference models. The rest: above the reference models."),
     ],
 )
-def test_verdict_names_the_side_of_the_cloud(retain: float, forget: float, headline: str) -> None:
+def test_verdict_names_the_side_of_the_reference(retain: float, forget: float, headline: str) -> None:
     rows = measured("retain_accuracy", retain, None, 0.990, 0.996)
     rows += measured("forget_accuracy", forget, None, 0.0, 0.0)
     (verdict,) = verdicts(rows)

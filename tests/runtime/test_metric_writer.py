@@ -19,9 +19,9 @@ from hyperforget_jax.runtime.metric_writer import MetricWriter
 def draw(folder: Path, steps: range, tensorboard: bool = False) -> None:
     """A training that goes on after the step before its first."""
     with MetricWriter(folder, "loss", tensorboard) as ours:
-        ours.cut(steps[0] - 1)
+        ours.truncate_after(steps[0] - 1)
         for step in steps:
-            ours.add(step, {"train": 1.0 / step, "validation": 2.0 / step})
+            ours.write(step, {"train": 1.0 / step, "validation": 2.0 / step})
 
 
 def test_a_row_per_step_tells_its_values(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_a_row_that_a_killed_training_left_unfinished_is_forgotten(tmp_path: Pat
 
 def test_a_curve_that_is_begun_is_there_before_its_first_row(tmp_path: Path) -> None:
     with MetricWriter(tmp_path, "loss", False) as ours:
-        ours.cut(0)
+        ours.truncate_after(0)
     assert artifacts.read_rows(tmp_path / "loss.jsonl") == []
 
 

@@ -1,4 +1,4 @@
-"""Prompts by hand, requests with generators whose networks are known, and a retrained cloud that never saw its forget set."""
+"""Prompts by hand, requests with generators whose models are known, and a reference models that never saw its forget set."""
 
 from collections.abc import Callable
 from typing import Any
@@ -136,8 +136,8 @@ DATA = (jnp.asarray(SHOWN, jnp.float32), jnp.asarray(LABELS))
 FORGET = (2,)
 
 
-def threshold_network(weak: jax.Array, shown: jax.Array, sharpness: jax.Array) -> Params:
-    """A network that knows class 0 fully, the brightest (1 - weak) of class 1 and the brightest `shown` of class 2.
+def threshold_model(weak: jax.Array, shown: jax.Array, sharpness: jax.Array) -> Params:
+    """A model that knows class 0 fully, the brightest (1 - weak) of class 1 and the brightest `shown` of class 2.
 
     An image of class k has the brightness at pixel k and black elsewhere; output k is that pixel less a threshold, output 0 is at
     least a little above.
@@ -151,7 +151,7 @@ Samples = Callable[[jax.Array, jax.Array], Params]
 
 
 def generator_of(sample: Callable[[jax.Array, jax.Array], Params]) -> Samples:
-    """A generator from (one uniform number, one prompt) -> one network; it notes what it was asked."""
+    """A generator from (one uniform number, one prompt) -> one model; it notes what it was asked."""
 
     def one(key: jax.Array, losses: jax.Array) -> Params:
         return sample(jax.random.uniform(key), losses)
@@ -159,9 +159,9 @@ def generator_of(sample: Callable[[jax.Array, jax.Array], Params]) -> Samples:
     return jax.jit(jax.vmap(one))
 
 
-def worth_by_hand(network: Params, tolerance: float) -> tuple[float, float]:
-    """Worth and mean retain loss of one network, image by image."""
-    (layer,) = network
+def score_by_hand(model: Params, tolerance: float) -> tuple[float, float]:
+    """Score and mean retain loss of one model, image by image."""
+    (layer,) = model
     scores = SHOWN @ np.asarray(layer["w"], np.float64).T + np.asarray(layer["b"], np.float64)
     log_probabilities = scores - np.log(np.exp(scores).sum(1, keepdims=True))
     right, forgotten = scores.argmax(1) == LABELS, np.isin(LABELS, FORGET)
@@ -169,8 +169,8 @@ def worth_by_hand(network: Params, tolerance: float) -> tuple[float, float]:
     return (right[~forgotten].mean() if right[forgotten].mean() <= tolerance else 0.0), loss
 
 
-def lanes(networks: Params) -> list[Params]:
-    host = jax.tree.map(np.asarray, networks)
+def lanes(models: Params) -> list[Params]:
+    host = jax.tree.map(np.asarray, models)
     return [jax.tree.map(lambda leaf: leaf[lane], host) for lane in range(len(host[0]["b"]))]  # noqa: B023
 
 
@@ -189,7 +189,7 @@ def prompt_is(losses: jax.Array, row: int) -> jax.Array:
 @pytest.mark.parametrize("good", [0, 1, 2])
 def test_the_prompt_with_the_best_samples_is_chosen(good: int) -> None:
     found = ask(
-        lambda u, losses: threshold_network(jnp.where(prompt_is(losses, good), 0.25, 0.75), 0.0 * u, 10.0 + u)
+        lambda u, losses: threshold_model(jnp.where(prompt_is(losses, good), 0.25, 0.75), 0.0 * u, 10.0 + u)
     )
     assert found.chosen == good
     np.testing.assert_array_equal(found.candidates, PROMPTS)
@@ -197,41 +197,39 @@ def test_the_prompt_with_the_best_samples_is_chosen(good: int) -> None:
     expected = np.full(3, (40 + 5) / 60)
     expected[good] = (40 + 15) / 60
     np.testing.assert_allclose(found.candidate_scores, expected, rtol=1e-5)
-    assert found.networks[0]["b"].shape == (24, CLASSES)
-    np.testing.assert_allclose(
-        found.networks[0]["b"][:, 1] / -found.networks[0]["w"][:, 1, 1], 0.25, rtol=1e-5
-    )
+    assert found.models[0]["b"].shape == (24, CLASSES)
+    np.testing.assert_allclose(found.models[0]["b"][:, 1] / -found.models[0]["w"][:, 1, 1], 0.25, rtol=1e-5)
 
 
 def test_samples_are_ranked_as_by_hand_and_the_selected_are_the_best() -> None:
     def sample(u: jax.Array, losses: jax.Array) -> Params:
         del losses  # a third remembers a part of the forget set; the others differ in what they retain
-        return threshold_network(
+        return threshold_model(
             jnp.round(u * 10) / 10, jnp.where(jnp.abs(u - 0.3) < 0.2, 0.5, 0.0), 10.0 + 30.0 * u
         )
 
     found = ask(sample)
-    worth, loss = np.array([worth_by_hand(network, 0.001) for network in lanes(found.networks)]).T
-    assert len(np.unique(worth)) > 3
-    assert np.any(worth == 0)
-    expected = sorted(range(24), key=lambda lane: (-worth[lane], loss[lane]))
+    score, loss = np.array([score_by_hand(model, 0.001) for model in lanes(found.models)]).T
+    assert len(np.unique(score)) > 3
+    assert np.any(score == 0)
+    expected = sorted(range(24), key=lambda lane: (-score[lane], loss[lane]))
     assert found.selected.tolist() == expected[:5]
 
 
 def test_at_a_tie_the_lower_retain_loss_comes_first() -> None:
-    found = ask(lambda u, losses: threshold_network(0.0 * u, 0.0 * losses[0], 1.0 + u))
-    sharpness = np.asarray(found.networks[0]["w"])[:, 0, 0]
+    found = ask(lambda u, losses: threshold_model(0.0 * u, 0.0 * losses[0], 1.0 + u))
+    sharpness = np.asarray(found.models[0]["w"])[:, 0, 0]
     assert found.selected.tolist() == np.argsort(-sharpness)[:5].tolist()
 
 
 @pytest.mark.parametrize(("tolerance", "chosen"), [(0.001, 1), (0.2, 1), (0.3, 0)])
-def test_a_network_above_the_forget_tolerance_is_worth_nothing(tolerance: float, chosen: int) -> None:
+def test_a_model_above_the_forget_tolerance_is_worth_nothing(tolerance: float, chosen: int) -> None:
     config = RequestConfig(samples=6, samples_per_candidate=4, num_selected=2, forget_tolerance=tolerance)
 
     def sample(u: jax.Array, losses: jax.Array) -> Params:
         remembers = prompt_is(losses, 0)  # retains everything, and a quarter of the forget set
         retained = jnp.where(remembers, 0.0, jnp.where(prompt_is(losses, 1), 0.5, 0.75))
-        return threshold_network(retained, jnp.where(remembers, 0.25, 0.0), 10.0 + u)
+        return threshold_model(retained, jnp.where(remembers, 0.25, 0.0), 10.0 + u)
 
     found = ask(sample, config)
     assert found.chosen == chosen
@@ -247,7 +245,7 @@ def test_of_prompts_about_equally_good_the_one_that_asks_for_more_is_chosen(
 
     def sample(u: jax.Array, losses: jax.Array) -> Params:
         missed = jnp.where(prompt_is(losses, 0), 0.0, 0.25)  # of class 1: 5 of 60 retained images, 0.083
-        return threshold_network(missed, 0.0 * u, 10.0 + u)
+        return threshold_model(missed, 0.0 * u, 10.0 + u)
 
     found = requests.answer(generator_of(sample), asking, FORGET, DATA, jax.random.key(0), config)
     assert found.chosen == chosen
@@ -256,14 +254,14 @@ def test_of_prompts_about_equally_good_the_one_that_asks_for_more_is_chosen(
 def test_where_nothing_forgets_the_prompt_that_forgets_most_is_chosen() -> None:
     def sample(u: jax.Array, losses: jax.Array) -> Params:
         remembered = jnp.where(prompt_is(losses, 1), 0.25, 0.75)
-        return threshold_network(0.0 * u, remembered, 10.0 + u)
+        return threshold_model(0.0 * u, remembered, 10.0 + u)
 
     found = ask(sample)
     assert found.chosen == 1
     assert not found.candidate_scores.any()
 
 
-def test_every_network_has_its_own_key_and_every_candidate_its_samples() -> None:
+def test_every_model_has_its_own_key_and_every_candidate_its_samples() -> None:
     asked: list[np.ndarray[Any, Any]] = []
     numbers: list[float] = []
 
@@ -271,7 +269,7 @@ def test_every_network_has_its_own_key_and_every_candidate_its_samples() -> None
         asked.append(np.asarray(losses))
         numbers.extend(np.asarray(jax.vmap(jax.random.uniform)(keys)).tolist())
         none, all_ = jnp.zeros(len(losses)), jnp.ones(len(losses))
-        return jax.vmap(threshold_network)(none, none, all_)
+        return jax.vmap(threshold_model)(none, none, all_)
 
     found = requests.answer(generate, PROMPTS, FORGET, DATA, jax.random.key(1), CONFIG)
     tried, sampled = asked
@@ -280,43 +278,43 @@ def test_every_network_has_its_own_key_and_every_candidate_its_samples() -> None
     assert len(set(numbers)) == 3 * 8 + 24
 
 
-# The retrained cloud.
+# The reference models.
 
 FORGET_SETS = ((3,), (1, 2))
 REFERENCE = ReferenceConfig(seeds=3, epochs=25.0, batch_size=20, learning_rate=5e-2)
 
 
 @pytest.fixture(scope="module")
-def cloud() -> Params:
+def reference() -> Params:
     return retrain(jax.random.key(0), blobs(0, 60), FORGET_SETS, SIZES, REFERENCE)
 
 
-def test_the_cloud_has_networks_for_every_forget_set_and_seed(cloud: Params) -> None:
-    assert [layer["w"].shape for layer in cloud] == [(2, 3, 8, 6), (2, 3, 4, 8)]
-    assert [layer["b"].shape for layer in cloud] == [(2, 3, 8), (2, 3, 4)]
-    networks = np.asarray(cloud[0]["w"]).reshape(6, -1)
-    assert len(np.unique(networks, axis=0)) == 6
+def test_the_reference_has_models_for_every_forget_set_and_seed(reference: Params) -> None:
+    assert [layer["w"].shape for layer in reference] == [(2, 3, 8, 6), (2, 3, 4, 8)]
+    assert [layer["b"].shape for layer in reference] == [(2, 3, 8), (2, 3, 4)]
+    models = np.asarray(reference[0]["w"]).reshape(6, -1)
+    assert len(np.unique(models, axis=0)) == 6
 
 
-def test_the_cloud_never_predicts_what_it_never_saw_and_knows_the_rest(cloud: Params) -> None:
+def test_the_reference_never_predicts_what_it_never_saw_and_knows_the_rest(reference: Params) -> None:
     for place, forget in enumerate(FORGET_SETS):
-        networks = jax.tree.map(lambda leaf: leaf[place], cloud)  # noqa: B023
-        _, accuracies = classifier.class_scores_of_many(networks, *blobs(1, 200))
+        models = jax.tree.map(lambda leaf: leaf[place], reference)  # noqa: B023
+        _, accuracies = classifier.class_scores_of_many(models, *blobs(1, 200))
         retain = [position for position in range(4) if position not in forget]
         np.testing.assert_array_equal(np.asarray(accuracies)[:, forget], 0.0)
         assert np.min(np.asarray(accuracies)[:, retain]) > 0.95
 
 
-def test_the_forgotten_images_have_no_influence(cloud: Params) -> None:
+def test_the_forgotten_images_have_no_influence(reference: Params) -> None:
     images, labels = blobs(0, 60)
     noise = jnp.asarray(np.random.default_rng(2).random((60, 6)), jnp.float32)
     scrambled = Images(jnp.where((labels == 3)[:, None], noise, images), labels)
     again = retrain(jax.random.key(0), scrambled, FORGET_SETS, SIZES, REFERENCE)
-    for ours, theirs in zip(jax.tree.leaves(again), jax.tree.leaves(cloud), strict=True):
+    for ours, theirs in zip(jax.tree.leaves(again), jax.tree.leaves(reference), strict=True):
         np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-4, atol=1e-4)  # {3}
         assert not np.allclose(ours[1], theirs[1], rtol=1e-2, atol=1e-2)  # {1, 2}
 
 
-def test_the_same_key_makes_the_same_cloud(cloud: Params) -> None:
+def test_the_same_key_makes_the_same_reference(reference: Params) -> None:
     again = retrain(jax.random.key(0), blobs(0, 60), FORGET_SETS, SIZES, REFERENCE)
-    jax.tree.map(np.testing.assert_array_equal, again, cloud)
+    jax.tree.map(np.testing.assert_array_equal, again, reference)

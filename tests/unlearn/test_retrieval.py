@@ -21,8 +21,8 @@ PIXELS = 6
 DEPTHS = [(PIXELS, 4, 3), (PIXELS, 5, 4, 3), (PIXELS, 4, 3, 5, 4)]
 
 
-def random_network(seed: int, sizes: tuple[int, ...]) -> Params:
-    """One network with random biases."""
+def random_model(seed: int, sizes: tuple[int, ...]) -> Params:
+    """One model with random biases."""
     noise = np.random.default_rng(seed)
     return tuple(
         {
@@ -33,30 +33,28 @@ def random_network(seed: int, sizes: tuple[int, ...]) -> Params:
     )
 
 
-def stack(*networks: Params) -> Params:
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *networks)
+def stack(*models: Params) -> Params:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *models)
 
 
-def twin(seed: int, network: Params) -> Params:
+def twin(seed: int, model: Params) -> Params:
     """The same function: units of every hidden layer in random order, rescaled by 1/8 to 8, outputs shifted."""
     order, scale, unit, bias = jax.random.split(jax.random.key(seed), 4)
-    network = symmetry.random_permutation(order, network)
-    for hidden, layer_key in enumerate(jax.random.split(scale, len(network) - 1)):
-        factors = 2 ** jax.random.uniform(layer_key, network[hidden]["b"].shape, minval=-3.0, maxval=3.0)
-        network = symmetry.rescale(network, hidden, factors)
-    return symmetry.shift(
-        network, jax.random.normal(unit, network[-2]["b"].shape), jax.random.normal(bias, ())
-    )
+    model = symmetry.random_permutation(order, model)
+    for hidden, layer_key in enumerate(jax.random.split(scale, len(model) - 1)):
+        factors = 2 ** jax.random.uniform(layer_key, model[hidden]["b"].shape, minval=-3.0, maxval=3.0)
+        model = symmetry.rescale(model, hidden, factors)
+    return symmetry.shift(model, jax.random.normal(unit, model[-2]["b"].shape), jax.random.normal(bias, ()))
 
 
-def gauged(network: Params) -> Params:
-    """The average of one network: itself, in the gauge."""
-    return averaged(stack(network))
+def gauged(model: Params) -> Params:
+    """The average of one model: itself, in the gauge."""
+    return averaged(stack(model))
 
 
-def middle(*networks: Params) -> Params:
+def middle(*models: Params) -> Params:
     """The plain average, weight by weight."""
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves).mean(0), *networks)
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves).mean(0), *models)
 
 
 def test_nearest_equals_brute_force() -> None:
@@ -102,11 +100,11 @@ def test_losses_standardised_as_conditions_are_compared_per_deviation_of_their_l
     np.testing.assert_array_equal(nearest(known, asked, 3), expected[None])
 
 
-def test_noise_is_the_given_share_of_every_tensor_of_every_network() -> None:
-    network = random_network(3, (50, 40, 30))
-    networks = stack(network, jax.tree.map(lambda leaf: 7 * leaf, network))
-    perturbed = noisy(jax.random.key(4), networks, 0.1)
-    for before, after in zip(jax.tree.leaves(networks), jax.tree.leaves(perturbed), strict=True):
+def test_noise_is_the_given_share_of_every_tensor_of_every_model() -> None:
+    model = random_model(3, (50, 40, 30))
+    models = stack(model, jax.tree.map(lambda leaf: 7 * leaf, model))
+    perturbed = noisy(jax.random.key(4), models, 0.1)
+    for before, after in zip(jax.tree.leaves(models), jax.tree.leaves(perturbed), strict=True):
         assert after.dtype == before.dtype
         axes = tuple(range(1, before.ndim))
         added, own = (np.sqrt(np.mean(np.square(each), axis=axes)) for each in (after - before, before))
@@ -115,49 +113,49 @@ def test_noise_is_the_given_share_of_every_tensor_of_every_network() -> None:
 
 
 def test_noise_of_share_zero_and_noise_on_zeros_change_nothing() -> None:
-    networks = stack(random_network(5, DEPTHS[0]))
+    models = stack(random_model(5, DEPTHS[0]))
     key = jax.random.key(6)
     for found, expected in zip(
-        jax.tree.leaves(noisy(jax.random.clone(key), networks, 0.0)), jax.tree.leaves(networks), strict=True
+        jax.tree.leaves(noisy(jax.random.clone(key), models, 0.0)), jax.tree.leaves(models), strict=True
     ):
         np.testing.assert_array_equal(found, expected)
-    zeros = jax.tree.map(jnp.zeros_like, networks)
+    zeros = jax.tree.map(jnp.zeros_like, models)
     for found in jax.tree.leaves(noisy(key, zeros, 0.5)):
         np.testing.assert_array_equal(found, 0)
 
 
-def test_no_two_networks_get_the_same_noise() -> None:
-    network = random_network(7, DEPTHS[0])
-    perturbed = noisy(jax.random.key(8), stack(network, network), 0.1)
+def test_no_two_models_get_the_same_noise() -> None:
+    model = random_model(7, DEPTHS[0])
+    perturbed = noisy(jax.random.key(8), stack(model, model), 0.1)
     first, second = (flatten(jax.tree.map(lambda leaf, row=row: leaf[row], perturbed)) for row in (0, 1))
     assert np.abs(first - second).min() > 0
 
 
 @pytest.mark.parametrize("sizes", DEPTHS)
 def test_copies_average_to_their_function(sizes: tuple[int, ...]) -> None:
-    network = random_network(9, sizes)
+    model = random_model(9, sizes)
     images = jnp.asarray(np.random.default_rng(10).normal(size=(20, PIXELS)), jnp.float32)
-    average = averaged(stack(network, *(twin(seed, network) for seed in range(3))))
-    expected, found = (jax.nn.log_softmax(classifier.logits(each, images)) for each in (network, average))
+    average = averaged(stack(model, *(twin(seed, model) for seed in range(3))))
+    expected, found = (jax.nn.log_softmax(classifier.logits(each, images)) for each in (model, average))
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("sizes", DEPTHS)
 def test_neighbours_average_unit_by_unit(sizes: tuple[int, ...]) -> None:
-    """Small changes of one network: its own units are the match, whatever symmetry hides them."""
-    network = random_network(11, sizes)
+    """Small changes of one model: its own units are the match, whatever symmetry hides them."""
+    model = random_model(11, sizes)
     neighbours = [
-        jax.tree.map(lambda leaf, change: leaf + 0.01 * change, network, random_network(seed, sizes))
+        jax.tree.map(lambda leaf, change: leaf + 0.01 * change, model, random_model(seed, sizes))
         for seed in (12, 13)
     ]
-    found = averaged(stack(network, *(twin(seed, each) for seed, each in enumerate(neighbours))))
-    expected = middle(*map(gauged, (network, *neighbours)))
+    found = averaged(stack(model, *(twin(seed, each) for seed, each in enumerate(neighbours))))
+    expected = middle(*map(gauged, (model, *neighbours)))
     np.testing.assert_allclose(flatten(found), flatten(expected), atol=1e-5)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_strangers_with_one_hidden_layer_are_matched_at_the_least_distance(seed: int) -> None:
-    first, second = (gauged(random_network(10 * seed + each, DEPTHS[0])) for each in (0, 1))
+    first, second = (gauged(random_model(10 * seed + each, DEPTHS[0])) for each in (0, 1))
     orders = [jnp.array(order) for order in permutations(range(DEPTHS[0][1]))]
     candidates = [symmetry.permute(second, 0, order) for order in orders]
     best = min(candidates, key=lambda each: float(jnp.sum((flatten(each) - flatten(first)) ** 2)))

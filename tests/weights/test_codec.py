@@ -1,4 +1,4 @@
-"""Weights as vectors and as tokens: exact symmetries change no prediction, and round trips give the same network back."""
+"""Weights as vectors and as tokens: exact symmetries change no prediction, and round trips give the same model back."""
 
 from collections.abc import Callable
 from functools import cache, partial
@@ -27,13 +27,13 @@ FULL = CodecConfig(kind="functional", basis_size=PIXELS + 1)
 RAW = CodecConfig(kind="raw", chunk_size=4)
 
 
-def network(seed: int, sizes: tuple[int, ...]) -> Params:
-    """A network whose weights and biases are all random."""
+def model(seed: int, sizes: tuple[int, ...]) -> Params:
+    """A model whose weights and biases are all random."""
     return jax.tree.map(lambda leaf: leaf[0], zoo(sizes, 1, seed))
 
 
 def zoo(sizes: tuple[int, ...], count: int = 16, seed: int = 0) -> Params:
-    """Stacked random networks."""
+    """Stacked random models."""
     noise = np.random.default_rng(seed)
     return tuple(
         {
@@ -91,7 +91,7 @@ def reordered(params: Params, orders: list[np.ndarray[Any, Any]]) -> Params:
 
 @partial(jax.jit, static_argnames="hidden")
 def permuted(params: Params, hidden: int) -> Params:
-    """The network with one hidden layer's units turned by one place: the first becomes the last."""
+    """The model with one hidden layer's units turned by one place: the first becomes the last."""
     units = params[hidden]["b"].shape[0]
     return symmetry.permute(params, hidden, jnp.roll(jnp.arange(units), -1))
 
@@ -127,7 +127,7 @@ def test_flatten_and_unflatten_are_inverse(sizes: list[int], seed: int) -> None:
     np.testing.assert_array_equal(jax.jit(flatten)(params), vector)
 
 
-def test_the_vector_of_a_small_network_by_hand() -> None:
+def test_the_vector_of_a_small_model_by_hand() -> None:
     first = {"w": jnp.array([[1.0, 2.0], [3.0, 4.0]]), "b": jnp.array([5.0, 6.0])}
     last = {"w": jnp.array([[7.0, 8.0]]), "b": jnp.array([9.0])}
     np.testing.assert_array_equal(flatten((first, last)), np.arange(1.0, 10.0))
@@ -178,8 +178,8 @@ def test_raw_layouts_by_hand() -> None:
 
 
 @pytest.mark.parametrize("sizes", DEPTHS)
-def test_a_permuted_network_predicts_the_same(sizes: tuple[int, ...]) -> None:
-    params = network(1, sizes)
+def test_a_permuted_model_predicts_the_same(sizes: tuple[int, ...]) -> None:
+    params = model(1, sizes)
     for hidden in range(len(sizes) - 2):
         other = permuted(params, hidden)
         np.testing.assert_array_equal(other[hidden]["b"], np.roll(params[hidden]["b"], -1))
@@ -188,7 +188,7 @@ def test_a_permuted_network_predicts_the_same(sizes: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("sizes", DEPTHS)
 def test_random_permutations_keep_the_logits(sizes: tuple[int, ...]) -> None:
-    params, logits = network(10, sizes), jax.jit(classifier.logits)
+    params, logits = model(10, sizes), jax.jit(classifier.logits)
     other = jax.jit(symmetry.random_permutation)(jax.random.key(0), params)
     assert not np.array_equal(flatten(other), flatten(params))
     np.testing.assert_allclose(logits(other, IMAGES), logits(params, IMAGES), rtol=1e-5, atol=1e-5)
@@ -204,7 +204,7 @@ def test_every_declared_axis_is_as_long_as_its_layer_is_wide(sizes: tuple[int, .
 
 @pytest.mark.parametrize("sizes", DEPTHS)
 def test_units_permuted_by_hand(sizes: tuple[int, ...]) -> None:
-    params, orders = network(7, sizes), random_orders(7, sizes)
+    params, orders = model(7, sizes), random_orders(7, sizes)
     permuted_units = jax.jit(symmetry.permute_units)(params, [jnp.asarray(order) for order in orders])
     np.testing.assert_array_equal(flatten(permuted_units), flatten(reordered(params, orders)))
     assert not np.array_equal(flatten(permuted_units), flatten(params))
@@ -212,39 +212,39 @@ def test_units_permuted_by_hand(sizes: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("sizes", DEPTHS)
 def test_the_inverse_orders_undo_a_permutation(sizes: tuple[int, ...]) -> None:
-    params, orders = network(8, sizes), [jnp.asarray(order) for order in random_orders(8, sizes)]
+    params, orders = model(8, sizes), [jnp.asarray(order) for order in random_orders(8, sizes)]
     permute_units = jax.jit(symmetry.permute_units)
     back = permute_units(permute_units(params, orders), [jnp.argsort(order) for order in orders])
     np.testing.assert_array_equal(flatten(back), flatten(params))
 
 
 def test_as_many_orders_are_due_as_there_are_hidden_layers() -> None:
-    params = network(9, DEPTHS[1])
+    params = model(9, DEPTHS[1])
     with pytest.raises(ValueError, match="length"):
         symmetry.permute_units(params, [jnp.arange(5)])
 
 
 @pytest.mark.parametrize("sizes", DEPTHS)
-def test_a_rescaled_network_predicts_the_same(sizes: tuple[int, ...]) -> None:
-    params = network(2, sizes)
+def test_a_rescaled_model_predicts_the_same(sizes: tuple[int, ...]) -> None:
+    params = model(2, sizes)
     assert_same_function(rescaled(params), params)
 
 
 @pytest.mark.parametrize("sizes", DEPTHS)
-def test_a_shifted_network_predicts_the_same(sizes: tuple[int, ...]) -> None:
-    params = network(3, sizes)
+def test_a_shifted_model_predicts_the_same(sizes: tuple[int, ...]) -> None:
+    params = model(3, sizes)
     assert_same_function(shifted(params), params)
     assert not np.allclose(shifted(params)[-1]["b"], params[-1]["b"], atol=0.1)
 
 
 def test_a_negative_factor_is_no_symmetry() -> None:
-    params = network(4, DEPTHS[0])
+    params = model(4, DEPTHS[0])
     other = symmetry.rescale(params, 0, jnp.array([-1.0, 1.0, 1.0]))
     assert not np.allclose(log_softmax(other), log_softmax(params), atol=0.1)
 
 
 def test_centring_sums_to_zero_and_is_one_point_of_the_orbit() -> None:
-    params = network(5, DEPTHS[0])
+    params = model(5, DEPTHS[0])
     centred, again = symmetry.centre(params), symmetry.centre(shifted(params))
     np.testing.assert_allclose(centred[-1]["w"].sum(0), 0.0, atol=1e-5)
     np.testing.assert_allclose(centred[-1]["b"].sum(), 0.0, atol=1e-5)
@@ -253,7 +253,7 @@ def test_centring_sums_to_zero_and_is_one_point_of_the_orbit() -> None:
 
 
 def test_random_permutations_reach_every_order_of_a_layer() -> None:
-    params = network(6, DEPTHS[0])
+    params = model(6, DEPTHS[0])
     many = jax.jit(jax.vmap(symmetry.random_permutation, in_axes=(0, None)))
     biases = many(jax.random.split(jax.random.key(0), 100), params)[0]["b"]
     assert len(np.unique(biases, axis=0)) == 6  # 3! orders; one is missed with chance 6 (5/6)^100 < 1e-7
@@ -302,15 +302,15 @@ def test_directions_come_in_falling_order_and_are_the_best_of_their_number() -> 
 
 @pytest.mark.parametrize("sizes", DEPTHS)
 def test_tokens_ignore_rescaling_and_shift(sizes: tuple[int, ...]) -> None:
-    functional, params = fitted(FULL, sizes), network(50, sizes)
+    functional, params = fitted(FULL, sizes), model(50, sizes)
     expected = functional.encode(params)
     np.testing.assert_allclose(functional.encode(rescaled(params)), expected, atol=1e-4)
     np.testing.assert_allclose(functional.encode(shifted(params)), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("sizes", DEPTHS)
-def test_tokens_of_a_permuted_network(sizes: tuple[int, ...]) -> None:
-    functional, params = fitted(FULL, sizes), network(51, sizes)
+def test_tokens_of_a_permuted_model(sizes: tuple[int, ...]) -> None:
+    functional, params = fitted(FULL, sizes), model(51, sizes)
     expected = np.array(functional.encode(params))
     *earlier, last = range(len(sizes) - 2)
     for hidden in earlier:  # sorted: nothing is left of the order
@@ -322,15 +322,13 @@ def test_tokens_of_a_permuted_network(sizes: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("sizes", DEPTHS)
 @pytest.mark.parametrize("config", [FULL, CodecConfig(kind="raw", chunk_size=7)], ids=["functional", "raw"])
-def test_a_network_like_another_has_tokens_that_correspond(
-    config: CodecConfig, sizes: tuple[int, ...]
-) -> None:
+def test_a_model_like_another_has_tokens_that_correspond(config: CodecConfig, sizes: tuple[int, ...]) -> None:
     """A small change of weights is a small change of tokens, also where it changes the order of units."""
     made = codec.fit(config, sizes, zoo(sizes), IMAGES)
     pair = jax.jit(lambda params, like: made.encode(params, like))
-    params = network(53, sizes)
+    params = model(53, sizes)
     for seed in range(8):
-        change = network(60 + seed, sizes)
+        change = model(60 + seed, sizes)
         near = jax.tree.map(lambda leaf, d: leaf + 1e-3 * d, params, change)
         far = jax.tree.map(lambda leaf, d: leaf + 3.0 * d, params, change)  # its units have another order
         np.testing.assert_allclose(pair(near, far), pair(params, far), atol=0.02)
@@ -342,7 +340,7 @@ def test_tokens_ignore_the_weights_of_a_pixel_that_never_varies() -> None:
     images = IMAGES.copy()
     images[:, 2] = 0.0
     functional = unstandardised(DEPTHS[0], images)
-    first, last = network(52, DEPTHS[0])
+    first, last = model(52, DEPTHS[0])
     other = ({"w": first["w"].at[:, 2].add(7.0), "b": first["b"]}, last)
     encode = jax.jit(functional.encode)
     np.testing.assert_allclose(encode(other), encode((first, last)), atol=1e-4)
@@ -351,7 +349,7 @@ def test_tokens_ignore_the_weights_of_a_pixel_that_never_varies() -> None:
 def test_the_gauge_balances_the_last_hidden_layer_and_normalises_the_earlier_ones() -> None:
     sizes = (PIXELS, 5, 3, 4)
     functional = unstandardised(sizes, IMAGES)
-    tokens = np.asarray(jax.jit(functional.encode)(rescaled(network(53, sizes))))
+    tokens = np.asarray(jax.jit(functional.encode)(rescaled(model(53, sizes))))
     np.testing.assert_allclose(np.linalg.norm(tokens[:5], axis=1), 1.0, rtol=1e-5)
     assert np.all(np.diff(tokens[:5, 0]) > 0)
     incoming, outgoing = tokens[5:8, :6], tokens[5:8, 6:10]
@@ -362,7 +360,7 @@ def test_the_gauge_balances_the_last_hidden_layer_and_normalises_the_earlier_one
 
 @pytest.mark.parametrize("sizes", DEPTHS)
 def test_a_round_trip_with_the_full_basis_keeps_predictions_and_class_losses(sizes: tuple[int, ...]) -> None:
-    functional, params = fitted(FULL, sizes), network(54, sizes)
+    functional, params = fitted(FULL, sizes), model(54, sizes)
     decoded = functional.decode(functional.encode(params))
     assert [layer["w"].shape for layer in decoded] == [layer["w"].shape for layer in params]
     assert_same_function(decoded, params, tolerance=1e-3)
@@ -375,14 +373,14 @@ def test_a_round_trip_with_the_full_basis_keeps_predictions_and_class_losses(siz
 
 
 @pytest.mark.parametrize("sizes", DEPTHS)
-def test_a_decoded_network_encodes_to_its_own_tokens(sizes: tuple[int, ...]) -> None:
+def test_a_decoded_model_encodes_to_its_own_tokens(sizes: tuple[int, ...]) -> None:
     functional = fitted(FULL, sizes)
-    tokens = functional.encode(network(55, sizes))
+    tokens = functional.encode(model(55, sizes))
     np.testing.assert_allclose(functional.encode(functional.decode(tokens)), tokens, atol=1e-3)
 
 
 def test_a_unit_that_is_cut_off_gives_finite_tokens() -> None:
-    functional, (first, last) = fitted(FULL, DEPTHS[0]), network(56, DEPTHS[0])
+    functional, (first, last) = fitted(FULL, DEPTHS[0]), model(56, DEPTHS[0])
     cut = ({"w": first["w"].at[0].set(0.0), "b": first["b"].at[0].set(0.0)}, last)
     tokens = functional.encode(cut)
     assert np.isfinite(tokens).all()
@@ -391,7 +389,7 @@ def test_a_unit_that_is_cut_off_gives_finite_tokens() -> None:
 
 def test_functional_augmentation_leaves_tokens_alone() -> None:
     functional = fitted(FULL, DEPTHS[0])
-    tokens = functional.encode(network(57, DEPTHS[0]))
+    tokens = functional.encode(model(57, DEPTHS[0]))
     np.testing.assert_array_equal(functional.codec.augment(jax.random.key(0), tokens), tokens)
 
 
@@ -400,7 +398,7 @@ def test_functional_augmentation_leaves_tokens_alone() -> None:
 
 @pytest.mark.parametrize("sizes", DEPTHS[:2])
 def test_a_raw_round_trip_is_exact(sizes: tuple[int, ...]) -> None:
-    raw, params = fitted(RAW, sizes), network(58, sizes)
+    raw, params = fitted(RAW, sizes), model(58, sizes)
     decoded = raw.decode(raw.encode(params))
     np.testing.assert_allclose(flatten(decoded), flatten(params), rtol=1e-6)
 
@@ -421,7 +419,7 @@ def test_no_raw_token_crosses_a_tensor_or_exceeds_the_chunk_size(chunk_size: int
 
 @pytest.mark.parametrize("sizes", DEPTHS[:2])
 def test_raw_augmentation_changes_tokens_and_not_the_function(sizes: tuple[int, ...]) -> None:
-    raw, params = fitted(RAW, sizes), network(59, sizes)
+    raw, params = fitted(RAW, sizes), model(59, sizes)
     tokens = raw.encode(params)
     augmented = jax.jit(raw.codec.augment)(jax.random.key(1), tokens)
     assert not np.allclose(augmented, tokens, atol=0.1)
@@ -430,10 +428,10 @@ def test_raw_augmentation_changes_tokens_and_not_the_function(sizes: tuple[int, 
 
 
 @pytest.mark.parametrize("sizes", DEPTHS)
-def test_one_key_augments_a_pair_of_raw_networks_alike(sizes: tuple[int, ...]) -> None:
-    raw, target = fitted(RAW, sizes), network(63, sizes)
+def test_one_key_augments_a_pair_of_raw_models_alike(sizes: tuple[int, ...]) -> None:
+    raw, target = fitted(RAW, sizes), model(63, sizes)
     start = tuple(
-        layer | {"b": jnp.arange(layer["b"].shape[0], dtype=jnp.float32)} for layer in network(64, sizes)
+        layer | {"b": jnp.arange(layer["b"].shape[0], dtype=jnp.float32)} for layer in model(64, sizes)
     )  # a unit's bias is its number
     pair = jnp.stack([raw.encode(start), raw.encode(target)])
     augmented = jax.jit(jax.vmap(raw.codec.augment, in_axes=(None, 0)))(jax.random.key(2), pair)
@@ -478,7 +476,7 @@ def test_raw_tokens_of_the_zoo_have_unit_mean_square_per_tensor() -> None:
 @pytest.mark.parametrize("config", [FULL, CodecConfig(basis_size=3), RAW])
 def test_padding_stays_zero(config: CodecConfig) -> None:
     made = fitted(config, DEPTHS[1])
-    tokens = np.asarray(made.encode(network(60, DEPTHS[1])))
+    tokens = np.asarray(made.encode(model(60, DEPTHS[1])))
     assert tokens.shape == made.layout.mask.shape
     assert not made.layout.mask.all()
     np.testing.assert_array_equal(tokens[~made.layout.mask], 0.0)
@@ -487,14 +485,14 @@ def test_padding_stays_zero(config: CodecConfig) -> None:
 @pytest.mark.parametrize("config", [FULL, RAW])
 def test_what_lies_in_the_padding_decodes_to_nothing(config: CodecConfig) -> None:
     made = fitted(config, DEPTHS[1])
-    tokens = made.encode(network(61, DEPTHS[1]))
+    tokens = made.encode(model(61, DEPTHS[1]))
     noisy = jnp.where(made.layout.mask, tokens, 9.0)
     np.testing.assert_array_equal(flatten(made.decode(noisy)), flatten(made.decode(tokens)))
 
 
 @pytest.mark.parametrize("config", [FULL, RAW])
-def test_a_loaded_codec_gives_the_same_tokens_and_networks(config: CodecConfig, tmp_path: Path) -> None:
-    saved, params = fitted(config, DEPTHS[1]), network(62, DEPTHS[1])
+def test_a_loaded_codec_gives_the_same_tokens_and_models(config: CodecConfig, tmp_path: Path) -> None:
+    saved, params = fitted(config, DEPTHS[1]), model(62, DEPTHS[1])
     codec.save(saved.codec, tmp_path)
     loaded = codec.load(tmp_path)
     assert type(loaded) is type(saved.codec)

@@ -78,8 +78,8 @@ def test_stored_checkpoints_are_labelled_with_their_own_scores(built: Path) -> N
     zoo, _ = read(built)
     assert zoo.weights.shape == (len(zoo), num_weights(SIZES))
     assert len(zoo) > 7
-    networks = jax.vmap(lambda vector: unflatten(vector, SIZES))(np.asarray(zoo.weights))
-    losses, accuracies = classifier.class_scores_of_many(networks, *VALIDATION)
+    models = jax.vmap(lambda vector: unflatten(vector, SIZES))(np.asarray(zoo.weights))
+    losses, accuracies = classifier.class_scores_of_many(models, *VALIDATION)
     np.testing.assert_allclose(zoo.losses, losses, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(zoo.accuracies, accuracies, atol=1e-6)
 
@@ -113,12 +113,12 @@ def test_the_summary_counts_what_is_stored(built: Path) -> None:
     assert summary["forgettable"] == list(FORGETTABLE)
 
 
-def test_rounded_weights_are_stored_with_the_labels_of_the_rounded_networks(tmp_path: Path) -> None:
+def test_rounded_weights_are_stored_with_the_labels_of_the_rounded_models(tmp_path: Path) -> None:
     make(tmp_path, recipe(runs=3, dtype="bfloat16"))
     assert storage.read_block(tmp_path, 0, MADE_FROM).weights.dtype == "bfloat16"
     zoo, _ = read(tmp_path)
-    networks = jax.vmap(lambda vector: unflatten(vector, SIZES))(np.asarray(zoo.weights))
-    losses, _ = classifier.class_scores_of_many(networks, *VALIDATION)
+    models = jax.vmap(lambda vector: unflatten(vector, SIZES))(np.asarray(zoo.weights))
+    losses, _ = classifier.class_scores_of_many(models, *VALIDATION)
     np.testing.assert_allclose(zoo.losses, losses, rtol=1e-4, atol=1e-5)
 
 
@@ -362,10 +362,8 @@ def test_caps_take_no_snapshot_for_being_early_and_leave_the_order_of_time(tmp_p
 
 def test_a_block_larger_than_the_memory_is_refused_with_what_it_needs() -> None:
     config = ZooConfig(runs_per_block=512, snapshots=150)
-    networks = 512 * (
-        3 * 150 + 5
-    )  # one block in training, one being written, what is kept of it; Adam's state
-    needed = networks * 1582 * 4 / 2**30  # 784-2-4
+    models = 512 * (3 * 150 + 5)  # one block in training, one being written, what is kept of it; Adam's state
+    needed = models * 1582 * 4 / 2**30  # 784-2-4
     with pytest.raises(
         HyperForgetError, match=rf"needs about {needed:.1f} GiB, zoo\.memory_gib is 1\.0: lower zoo\.runs_per"
     ):

@@ -39,7 +39,7 @@ PLANS = [
 
 
 def starts() -> jax.Array:
-    """Keys of the eight runs: the first three start from one network and use the same images."""
+    """Keys of the eight runs: the first three start from one model and use the same images."""
     return jax.random.split(jax.random.key(5), 6)[jnp.array([0, 0, 0, 1, 2, 3, 4, 5])]
 
 
@@ -68,8 +68,8 @@ def trained(
     return jax.tree.map(np.asarray, program(*arguments)), program.as_text()
 
 
-def networks(weights: Numbers) -> classifier.Params:
-    """Networks of vectors [n, P]."""
+def models(weights: Numbers) -> classifier.Params:
+    """Models of vectors [n, P]."""
     return jax.vmap(partial(unflatten, sizes=SIZES))(jnp.asarray(weights, jnp.float32))
 
 
@@ -210,7 +210,7 @@ def test_adams_first_step_has_the_cosines_size(progress: float, share: float) ->
     assert np.mean(moved > 0) > 0.5
 
 
-def test_runs_start_from_different_networks_and_words() -> None:
+def test_runs_start_from_different_models_and_words() -> None:
     first, second = (train.start(jax.random.key(seed), SIZES) for seed in (5, 6))
     assert first.word != second.word
     assert not np.any(np.asarray(first.params[0]["w"] == second.params[0]["w"]))
@@ -261,7 +261,7 @@ def test_rounded_weights_are_those_of_the_same_run_and_have_their_own_labels(dty
     one_digit = float(jnp.finfo(dtype).eps)  # another program: a last bit may fall on the other side
     np.testing.assert_allclose(stored, expected, rtol=one_digit)
     assert np.mean(stored == expected) > 0.99
-    losses, accuracies = classifier.class_scores_of_many(networks(stored), *VALIDATION)
+    losses, accuracies = classifier.class_scores_of_many(models(stored), *VALIDATION)
     np.testing.assert_allclose(rounded.losses[:, 0], losses, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(rounded.accuracies[:, 0], accuracies, atol=1e-6)
     assert np.any(rounded.losses != exact.losses)
