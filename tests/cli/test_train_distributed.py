@@ -41,12 +41,12 @@ RARELY = 4
 TOY = """
 import sys
 from pathlib import Path
-from experiments import cluster
+from hyperforget_jax.cli import distributed
 folder, every, kept, where = sys.argv[1:]
 if where != "alone":
-    cluster.join(where, 60)
-from tests import test_train_cluster
-test_train_cluster.train(Path(folder), int(every), int(kept))
+    distributed.join(where, 60)
+from tests.cli import test_train_distributed
+test_train_distributed.train(Path(folder), int(every), int(kept))
 """
 """A process that trains."""
 

@@ -75,7 +75,7 @@ def test_comparison_keeps_the_order_of_metrics() -> None:
 
 
 @pytest.mark.parametrize(
-    ("all", "selected", "place"),
+    ("unselected", "best", "place"),
     [
         (0.55, 0.55, "inside"),
         (0.99, 0.55, "inside"),  # the best are judged,
