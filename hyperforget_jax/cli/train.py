@@ -18,6 +18,7 @@ from hyperforget_jax.cli import arguments as command
 from hyperforget_jax.cli import distributed
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import alignment, training
+from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.pipeline.workdir import zoo_path
 from hyperforget_jax.runtime import sharding
@@ -29,7 +30,7 @@ TIMEOUT_S = 300
 
 def train(run: Run) -> None:
     """Trains the hypernetwork, in every process of a cluster alike."""
-    known, held_out = training.split_zoo(run)
+    known, held_out = pipeline_zoo.split_zoo(run)
     training.train_hypernetwork(run, known, held_out, alignment.watch(run, alignment.grids(run, known)))
     run.console.print(f"hypernetwork: {run.folder / 'hypernetwork'}")
 
