@@ -59,18 +59,18 @@ def wheel(session: nox.Session) -> None:
     with tempfile.TemporaryDirectory() as folder:
         session.run("python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, ".")
         session.run("python", "-m", "venv", f"{folder}/venv")
-        session.chdir(folder)
-        (built,) = Path(folder).glob("*.whl")
-        session.run("venv/bin/python", "-m", "pip", "install", "--quiet", str(built))
-        session.run("venv/bin/hyperforget", "doctor")
-        session.run("venv/bin/hyperforget", "run", "--config", "smoke_dihyfo2")
-        within(
-            session,
-            0.3,
-            "import hyperforget_jax",
-            lambda: float(output(session, "python", "-c", TIMED_IMPORT)),
-        )
-        within(session, 1.0, "hyperforget --help", lambda: seconds_of(session, "hyperforget", "--help"))
+        with session.chdir(folder):
+            (built,) = Path(folder).glob("*.whl")
+            session.run("venv/bin/python", "-m", "pip", "install", "--quiet", str(built))
+            session.run("venv/bin/hyperforget", "doctor")
+            session.run("venv/bin/hyperforget", "run", "--config", "smoke_dihyfo2")
+            within(
+                session,
+                0.3,
+                "import hyperforget_jax",
+                lambda: float(output(session, "python", "-c", TIMED_IMPORT)),
+            )
+            within(session, 1.0, "hyperforget --help", lambda: seconds_of(session, "hyperforget", "--help"))
 
 
 def output(session: nox.Session, program: str, *arguments: str) -> str:
