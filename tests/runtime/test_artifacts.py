@@ -115,8 +115,8 @@ def test_an_artifact_that_somebody_is_writing_is_refused_and_left_alone(tmp_path
 WRITER = """
 import sys, time
 from pathlib import Path
-from hyperforget_jax import records
-with records.{new}(Path(sys.argv[1]){rest}):
+from hyperforget_jax.runtime import artifacts
+with artifacts.{new}(Path(sys.argv[1]){rest}):
     print("writing", flush=True)
     time.sleep(600)
 """
