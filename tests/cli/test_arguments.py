@@ -111,7 +111,7 @@ def test_help_lists_every_field_and_ends_well(capsys: pytest.CaptureFixture[str]
         (["--task.forget-sets", "7"], ["class 7", "{0, 1, 2, 3}"]),
         (["--task.pivots", "9"], ["pivots", "class 9"]),
         (["--task.forget-sets", ""], ["forget set is empty"]),
-        (["--task.forget-sets"], ["task.forget-sets is empty"]),
+        (["--task.forget-sets"], ["task.forget_sets is empty"]),
         (["--task.forget-sets", "0,1,2,3"], ["{0, 1, 2, 3}", "every class"]),
         (["--task.forget-sets", "2", "0,2"], ["{0, 2}", "pivot 0", "never forgotten"]),
         (["--task.forget-sets", "2,2"], ["{2, 2}", "twice"]),
@@ -151,8 +151,8 @@ def test_the_workdir_of_another_config_is_refused_and_the_difference_named(
     kept = (tmp_path / "run" / "config.json").read_bytes()
     line = refused()
     assert "seed: 4 there, 0 here" in line
-    assert "--workdir" in line
-    assert "--overwrite" in line
+    assert "choose another workdir" in line
+    assert "set overwrite" in line
     assert (tmp_path / "run" / "config.json").read_bytes() == kept
 
 
@@ -168,7 +168,7 @@ def test_a_workdir_that_cannot_be_made_is_refused(refused: Refused, tmp_path: Pa
     (tmp_path / "file").touch()
     line = refused("--workdir", str(tmp_path / path))
     assert "file" in line
-    assert line.endswith("choose another --workdir")
+    assert line.endswith("choose another workdir")
 
 
 def test_a_disk_too_small_for_the_zoo_is_refused(refused: Refused) -> None:
