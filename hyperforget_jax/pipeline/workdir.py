@@ -85,7 +85,7 @@ def acquire_workdir(config: Config) -> None:
         if theirs is not None and (refusal := _refusal(folder, theirs, config)):
             if not config.overwrite:
                 raise HyperForgetError(
-                    f"{refusal}: choose another workdir, or delete what is there with overwrite"
+                    f"{refusal}: choose another workdir, or set overwrite to delete what is there"
                 )
             shutil.rmtree(folder)
             folder.mkdir()

@@ -74,7 +74,7 @@ def validate_task(task: TaskConfig, classes: Sequence[int]) -> None:
     if len({frozenset(forget) for forget in task.forget_sets}) < len(task.forget_sets):
         raise HyperForgetError("task.forget_sets names one set twice: name each once")
     if not task.forget_sets:
-        raise HyperForgetError("task.forget_sets is empty: name at least one set of classes, such as 2")
+        raise HyperForgetError("task.forget_sets is empty: name at least one set of classes, such as {2}")
 
 
 def validate_request(forget: Sequence[int], pivots: Sequence[int], classes: Sequence[int]) -> None:
