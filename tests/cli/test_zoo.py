@@ -33,7 +33,7 @@ ZOO = [
 
 
 def arguments(folder: Path, *others: str) -> list[str]:
-    return ["--config", "quickstart", "--workdir", str(folder / "run"), *ZOO, *others]
+    return ["--config", "digits4_dihyfo2", "--workdir", str(folder / "run"), *ZOO, *others]
 
 
 @pytest.fixture(scope="module")
@@ -91,23 +91,26 @@ def test_another_configs_zoo_is_refused_and_the_difference_named(
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ([], ["--config is None", "choose ", "mnist4_zoo", "quickstart"]),
+        ([], ["--config is None", "choose ", "mnist4_zoo", "digits4_dihyfo2"]),
         (["--config", "nope"], ["--config is nope", "choose ", "mnist4_zoo"]),
         (["--config", "__init__"], ["--config is __init__"]),
         (["--config"], ["--config"]),
         *(
-            (["--config", "quickstart", "--shard", shard], [f"--shard is {shard}", "I/N", "such as 2/4"])
+            (["--config", "digits4_dihyfo2", "--shard", shard], [f"--shard is {shard}", "I/N", "such as 2/4"])
             for shard in ("0/2", "3/2", "2", "a/b", "1/", "1/2/3")
         ),
-        (["--config", "quickstart", "--shard"], ["--shard is : give I/N"]),
-        (["--config", "quickstart", "--cluster"], ["--cluster is : give ADDRESS,N,I"]),
+        (["--config", "digits4_dihyfo2", "--shard"], ["--shard is : give I/N"]),
+        (["--config", "digits4_dihyfo2", "--cluster"], ["--cluster is : give ADDRESS,N,I"]),
         *(
-            (["--config", "quickstart", "--cluster", cluster], [f"--cluster is {cluster}", "ADDRESS,N,I"])
+            (
+                ["--config", "digits4_dihyfo2", "--cluster", cluster],
+                [f"--cluster is {cluster}", "ADDRESS,N,I"],
+            )
             for cluster in ("host:1", "host:1,2", "host:1,2,2", "host:1,two,0", "host:1,2,-1", "host:1,2,0,1")
         ),
-        (["--config", "quickstart", "--zoo.rnus", "3"], ["--zoo.rnus", "did you mean --zoo.runs?"]),
+        (["--config", "digits4_dihyfo2", "--zoo.rnus", "3"], ["--zoo.rnus", "did you mean --zoo.runs?"]),
         (
-            ["--config", "quickstart", "--zoo.memory-gib", "1e-4"],
+            ["--config", "digits4_dihyfo2", "--zoo.memory-gib", "1e-4"],
             ["a block needs", "zoo.memory_gib is 0.0001"],
         ),
     ],
@@ -138,8 +141,10 @@ def test_the_command_is_told_as_it_was_given(
     runs: list[Run] = []
     monkeypatch.setattr(make_zoo, "make", lambda run, shard, cluster: runs.append(run))
     given = ["--seed", "3", "--workdir", str(tmp_path / "run")]
-    assert make_zoo.main([*given[:place], "--config", "quickstart", "--shard", "1/2", *given[place:]]) == 0
-    told = f"make_zoo --config quickstart --shard 1/2 --seed 3 --workdir {tmp_path / 'run'}"
+    assert (
+        make_zoo.main([*given[:place], "--config", "digits4_dihyfo2", "--shard", "1/2", *given[place:]]) == 0
+    )
+    told = f"make_zoo --config digits4_dihyfo2 --shard 1/2 --seed 3 --workdir {tmp_path / 'run'}"
     assert runs[0].command == f"python -m experiments.{told}"
     assert runs[0].config.seed == 3
     assert json.loads((tmp_path / "run" / "config.json").read_text()) == workdir.identity(runs[0].config)
