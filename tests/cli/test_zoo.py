@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hyperforget_jax.cli import arguments as command
+from hyperforget_jax.cli import configs
 from hyperforget_jax.cli import zoo as make_zoo
 from hyperforget_jax.pipeline import workdir
-from hyperforget_jax.pipeline.run import Run
+from hyperforget_jax.pipeline.run import Run, validate_run_config
 from hyperforget_jax.zoo import storage
 from tests.small_zoo import contents
 
@@ -129,9 +129,9 @@ def test_what_cannot_be_meant_is_refused_in_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("path", sorted(command.CONFIGS.glob("[a-z]*.py")), ids=lambda path: path.stem)
-def test_every_config_is_found_and_can_run(path: Path) -> None:
-    command.check(command.setting(path.stem))
+@pytest.mark.parametrize("name", configs.config_names())
+def test_every_config_is_found_and_can_run(name: str) -> None:
+    validate_run_config(configs.load_config(name))
 
 
 @pytest.mark.parametrize("place", [0, 2])
@@ -144,8 +144,8 @@ def test_the_command_is_told_as_it_was_given(
     assert (
         make_zoo.main([*given[:place], "--config", "digits4_dihyfo2", "--shard", "1/2", *given[place:]]) == 0
     )
-    told = f"make_zoo --config digits4_dihyfo2 --shard 1/2 --seed 3 --workdir {tmp_path / 'run'}"
-    assert runs[0].command == f"python -m experiments.{told}"
+    line = f"--config digits4_dihyfo2 --shard 1/2 --seed 3 --workdir {tmp_path / 'run'}"
+    assert runs[0].command == f"hyperforget zoo {line}"
     assert runs[0].config.seed == 3
     assert json.loads((tmp_path / "run" / "config.json").read_text()) == workdir.identity(runs[0].config)
 
@@ -163,7 +163,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
 
     def run(*others: str) -> subprocess.Popen[str]:
-        line = [sys.executable, "-m", "hyperforget_jax.cli.zoo", *arguments(tmp_path, *others)]
+        line = [sys.executable, "-m", "hyperforget_jax", "zoo", *arguments(tmp_path, *others)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         started.append(subprocess.Popen(line, cwd=ROOT, **pipes))
         return started[-1]
