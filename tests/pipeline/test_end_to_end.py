@@ -252,10 +252,9 @@ def test_a_zoo_larger_than_memory_gives_the_same_hypernetwork(
     size = config.training.batch_size
     assert sorted({*reads}) == [size, 4 * size, len(known)]
     assert reads.count(len(known)) == 2
-    for name in ("params.npz", "codec.npz", "condition.npz"):
-        ours, theirs = (np.load(folder / "hypernetwork" / name) for folder in (tmp_path, straight))
-        for array in theirs:
-            np.testing.assert_array_equal(ours[array], theirs[array])
+    for name in ("model", "codec", "conditioning", "zoo_statistics"):
+        ours, theirs = (folder / "hypernetwork" / f"{name}.safetensors" for folder in (tmp_path, straight))
+        assert ours.read_bytes() == theirs.read_bytes()
 
 
 def test_a_codec_is_fitted_on_checkpoints_from_the_whole_training_part(
@@ -329,7 +328,7 @@ def test_a_run_that_full_disks_stop_again_and_again_ends_like_any_other(
     faults: list[tuple[Any, str, Callable[..., bool], Exception, str]] = [
         (np, "save", lambda path, *_: str(path).endswith(zoo), SHORT, "zoo/block-00001"),
         (ocp.CheckpointManager, "save", lambda _, step: step == 4, EXHAUSTED, "hypernetwork"),
-        (np, "savez", lambda path: path.name == "codec.npz", FULL, "hypernetwork"),
+        (Path, "write_bytes", lambda path, *_: path.name == "codec.safetensors", FULL, "hypernetwork"),
         (np, "save", lambda path, *_: str(path).endswith(request), SHORT, "requests/forget-3"),
         (Path, "replace", lambda path, _: path.name == "results.jsonl.partial", FULL, "results.jsonl"),
         (Path, "open", lambda path, *_: path.name == "report.html.partial", FULL, "report.html"),
