@@ -123,13 +123,11 @@ def packages() -> Finding:
         except importlib.metadata.PackageNotFoundError:
             missing.append(name)
     if missing == [DISTRIBUTION]:  # runs from a checkout that is not installed
-        return Finding(
-            "packages", "warn", ", ".join(versions), "the package itself is not installed: pip install -e ."
-        )
+        remedy = "the package itself is not installed: pip install -e ."
+        return Finding("versions", "warn", ", ".join(versions), remedy)
     if missing:
-        return Finding(
-            "packages", "fail", f"{', '.join(missing)} not installed", f"pip install {DISTRIBUTION}"
-        )
+        message = f"{', '.join(missing)} not installed"
+        return Finding("versions", "fail", message, f"pip install {DISTRIBUTION}")
     return Finding("versions", "ok", ", ".join(versions))
 
 
