@@ -1,6 +1,5 @@
 """`hyperforget quickstart` chooses between two configs."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -31,4 +30,4 @@ def test_quickstart_chooses_the_setting_and_overrides_the_rest(
     assert quickstart.main(["--seed", "3", *arguments, "--workdir", str(folder)]) == 0
     (config,) = jobs
     assert (len(config.data.classes), config.seed, config.workdir) == (classes, 3, str(folder))
-    assert json.loads((folder / "config.json").read_text()) == workdir.identity(config)
+    assert workdir.read_config(folder) == config

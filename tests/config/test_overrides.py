@@ -7,7 +7,7 @@ from hyperforget_jax.config import Config, flatten
 from hyperforget_jax.config.overrides import parse_overrides
 from hyperforget_jax.errors import HyperForgetError
 
-DEFAULT = digits4_dihyfo2.get_config("four")
+DEFAULT = digits4_dihyfo2.get_config()
 
 
 def parse(*arguments: str) -> Config:
