@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from rich.console import Console
 
@@ -11,7 +12,8 @@ from hyperforget_jax.cli.errors import cli_errors
 from hyperforget_jax.cli.options import command_line, pop_options
 from hyperforget_jax.config import Config
 from hyperforget_jax.config.overrides import parse_overrides
-from hyperforget_jax.pipeline.run import Run, start, validate_run_config
+from hyperforget_jax.pipeline import alignment
+from hyperforget_jax.pipeline.run import Run, open_run, start, validate_run_config
 from hyperforget_jax.pipeline.workdir import acquire_workdir
 
 Job = Callable[[Run], None]
@@ -68,3 +70,30 @@ def run_experiment(
     if default is None:
         return run_config_job(program, job, arguments, validate)
     return run_job(program, default, job, arguments, validate)
+
+
+def open_finished(
+    folder: Path, console: Console, verb: str, arguments: Sequence[str], overrides: Sequence[str]
+) -> Run:
+    """The finished run in a folder, for a verb that asks something of it.
+
+    Args:
+      folder: its workdir.
+      console: where to report.
+      verb: what is asked.
+      arguments: of the verb, as they are typed.
+      overrides: those of them that override config fields, such as the place of the data.
+
+    Raises:
+      HyperForgetError: no run or an unfinished one, one whose condition tells no class from another, an override that cannot be.
+    """
+
+    def change(config: Config) -> Config:
+        config = parse_overrides(config, overrides)
+        validate_run_config(config)
+        return config
+
+    program = f"hyperforget {verb} {shlex.join(arguments)}"
+    run = open_run(folder.expanduser().resolve(), console, program, change)
+    alignment.validate_metric(run)
+    return run
