@@ -6,8 +6,7 @@
 import sys
 
 from hyperforget_jax.cli import arguments
-from hyperforget_jax.evaluate.results import to_json
-from hyperforget_jax.pipeline import alignment, evaluation, report, results, unlearning
+from hyperforget_jax.pipeline import alignment, evaluation, report, unlearning
 from hyperforget_jax.pipeline import training as stages
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.report import tables
@@ -30,10 +29,7 @@ def run(job: Run) -> None:
     answers = unlearning.answers(job, candidates, generate)
     evaluated = evaluation.evaluate(job, answers, reference)
     sweeps = alignment.sweeps(job, grids, generate)
-    rows = [
-        to_json(row)
-        for row in results.unlearning_rows(job, evaluated) + alignment.alignment_rows(job, sweeps)
-    ]
+    rows = evaluation.rows(job, evaluated) + alignment.alignment_rows(job, sweeps)
     artifacts.write_rows(job.folder / "results.jsonl", rows)
     training = job.folder / "training"
     curve, evolution = artifacts.read_rows(training / "learning_curve.jsonl"), alignment.evolution(training)

@@ -12,13 +12,13 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.evaluate.results import REFERENCE
 
 Row = Mapping[str, Any]
 Place = Literal["below", "inside", "above"]
 """Where a value lies against the 5-95% range of the reference models, whose ends belong to it."""
 
 OURS = ("dihyfo1", "dihyfo2")
-REFERENCE = "retrain"
 STATISTICS = ("mean", "median", "q05", "q95")
 DECIMALS = 4
 
