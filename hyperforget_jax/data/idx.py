@@ -65,7 +65,7 @@ def locate(folder: Path) -> dict[str, Path]:
     """
     if not folder.is_dir():
         raise HyperForgetError(
-            f"{folder} is not a folder: pass --data.dir the folder that holds the four IDX files ({FILES[0]}.gz, …)"
+            f"{folder} is not a folder: set data.dir to the folder that holds the four IDX files ({FILES[0]}.gz, …)"
         )
     paths = {}
     for name in FILES:

@@ -123,7 +123,7 @@ def validate_data(config: DataConfig) -> None:
     if config.dir is not None:
         if config.name == "digits":
             raise HyperForgetError(
-                f"data.dir {config.dir} has no use: digits are embedded; leave it out, or choose another --data.name"
+                f"data.dir {config.dir} has no use: digits are embedded; leave it out, or choose another data.name"
             )
         idx.locate(Path(config.dir).expanduser())
 

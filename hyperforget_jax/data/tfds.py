@@ -16,7 +16,7 @@ from hyperforget_jax.errors import HyperForgetError
 
 REMEDY = (
     "run once with a network connection and the extra `pip install -e '.[tfds]'`, "
-    "or pass --data.dir DIR with the four IDX files"
+    "or set data.dir to a folder with the four IDX files"
 )
 
 

@@ -1,13 +1,9 @@
-"""The whole path: images, zoo, hypernetwork, answers, reference models, evaluation, report.
+"""The whole path: images, zoo, hypernetwork, answers, reference models, evaluation, report."""
 
-`hyperforget run --config NAME --data.dir DIR` runs it for a file of configs/; any other argument overrides a field.
-"""
-
-import sys
-
-from hyperforget_jax.cli import arguments
 from hyperforget_jax.pipeline import alignment, evaluation, report, unlearning
 from hyperforget_jax.pipeline import training as stages
+from hyperforget_jax.pipeline import zoo as pipeline_zoo
+from hyperforget_jax.pipeline.reference import reference_models
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.report import tables
 from hyperforget_jax.runtime import artifacts
@@ -19,21 +15,21 @@ def run(job: Run) -> None:
     Leaves in the workdir: `zoo/`, `hypernetwork/`, `reference/`, `requests/` (artifacts with manifests), `results.jsonl` (tidy rows),
     `results.md` (the tables), `costs.jsonl` (seconds per stage), `figures/` and `report.html`.
     """
-    zoo = stages.make_zoo(job)
+    zoo = pipeline_zoo.make_zoo(job)
     known, held_out = zoo.split(job.config.zoo.runs, job.config.zoo.validation_share)
-    candidates = unlearning.candidates(job, known)
+    candidates = unlearning.candidate_prompts(job, known)
     grids = alignment.grids(job, known)
     hypernetwork = stages.train_hypernetwork(job, known, held_out, alignment.watch(job, grids))
-    generate = stages.sampling(job, hypernetwork)
-    reference = unlearning.reference_models(job)
-    answers = unlearning.answers(job, candidates, generate)
+    generate = stages.generator_of(job, hypernetwork)
+    reference = reference_models(job)
+    answers = unlearning.unlearn_all(job, candidates, generate)
     evaluated = evaluation.evaluate(job, answers, reference)
     sweeps = alignment.sweeps(job, grids, generate)
     rows = evaluation.rows(job, evaluated) + alignment.alignment_rows(job, sweeps)
     artifacts.write_rows(job.folder / "results.jsonl", rows)
     training = job.folder / "training"
     curve, evolution = artifacts.read_rows(training / "learning_curve.jsonl"), alignment.evolution(training)
-    drawn = report.draw(job, stages.covered(job, zoo), curve, evolution, evaluated, sweeps)
+    drawn = report.draw(job, pipeline_zoo.combination_counts(job, zoo), curve, evolution, evaluated, sweeps)
     page = report.write_page(job, rows, drawn)
     lines, aligned = tables.comparison(rows), tables.alignment_table(rows)
     markdown = tables.to_markdown(lines) + "\n" + tables.alignment_to_markdown(aligned)
@@ -41,7 +37,3 @@ def run(job: Run) -> None:
     job.console.print(tables.to_rich(lines))
     job.console.print(tables.alignment_to_rich(aligned))
     job.console.print(f"results: {job.folder / 'results.jsonl'}\nreport:  {page}")
-
-
-if __name__ == "__main__":
-    sys.exit(arguments.main_of_config("pipeline", run, sys.argv[1:], alignment.validate_metric))

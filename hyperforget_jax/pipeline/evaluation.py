@@ -14,29 +14,30 @@ from hyperforget_jax.evaluate.comparison import Comparison
 from hyperforget_jax.evaluate.results import Context, Row
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.runtime.progress import track
-from hyperforget_jax.unlearn.requests import Answer
+from hyperforget_jax.unlearn.requests import UnlearningResult
 
 Floats = np.ndarray[Any, np.dtype[Any]]
 
 
-def evaluate(run: Run, answers: Sequence[Answer], reference: Params) -> list[Comparison]:
+def evaluate(run: Run, results: Sequence[UnlearningResult], reference: Params) -> list[Comparison]:
     """Accuracies, overlap, unlearning scores and membership inference of every request's models, on test.
 
     Args:
       run: its test images are measured on, its training images are the members of membership inference.
-      answers: one per forget set.
+      results: one per forget set.
       reference: reference models, leaves [F, M, …].
     """
     comparisons: list[Comparison] = []
     with (
         run.timed("evaluation", resumes=False),
-        track(run.console, "evaluation", len(answers), "requests") as advance,
+        track(run.console, "evaluation", len(results), "requests") as advance,
     ):
-        for index, (forget, answer) in enumerate(zip(run.forget_sets, answers, strict=True)):
+        for index, result in enumerate(results):
             models = jax.tree.map(lambda leaf, index=index: leaf[index], reference)
             test, train = run.dataset.test, run.dataset.train
+            forget = result.request.positions
             comparisons.append(
-                comparison.measure(answer.models, answer.selected, models, test, forget, train)
+                comparison.measure(result.models, result.selected, models, test, forget, train)
             )
             advance(1)
     return comparisons

@@ -15,8 +15,8 @@ import pytest
 
 from hyperforget_jax import classifier
 from hyperforget_jax.classifier import Params
-from hyperforget_jax.cli import arguments as command
 from hyperforget_jax.cli import update
+from hyperforget_jax.cli.job import run_job
 from hyperforget_jax.config import CodecConfig, Config, DiffusionConfig, HypernetworkConfig, SamplingConfig
 from hyperforget_jax.diffusion import conditioning, dit
 from hyperforget_jax.diffusion.hypernetwork import Hypernetwork, Start, generator
@@ -25,7 +25,7 @@ from hyperforget_jax.pipeline import recursive_prompting
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.report import updates
 from hyperforget_jax.runtime import artifacts
-from hyperforget_jax.unlearn import recursive, requests
+from hyperforget_jax.unlearn import recursive, selection
 from hyperforget_jax.weights import codec
 from tests.small_run import on_paper, tiny
 
@@ -273,7 +273,7 @@ def test_rows_tell_the_worst_sample_of_each_direction(job: Run, model: Params) -
         line = by_line[f"{direction} 1"]
         assert line["forget set_worst"] == pytest.approx(worst, abs=1e-4)
         assert line["forget set_median"] == line["forget set_chosen"] == 0.0
-    share, _ = requests.shares(job.dataset.test.labels, (2,), 4)
+    share, _ = selection.class_weights(job.dataset.test.labels, (2,), 4)
     retained = forgot[0].accuracies.astype(np.float64) @ share
     assert by_line["forget 1"]["retain set_worst"] == pytest.approx(retained.min(), abs=1e-4)
     assert by_line["forget 1"]["retain set_median"] == pytest.approx(np.median(retained), abs=1e-4)
@@ -285,10 +285,10 @@ def test_rows_tell_the_worst_sample_of_each_direction(job: Run, model: Params) -
 
 
 def test_shares_weigh_classes_by_their_images() -> None:
-    retained, forgotten = requests.shares(np.repeat([0, 1, 2], [6, 2, 4]), (1,), 4)
+    retained, forgotten = selection.class_weights(np.repeat([0, 1, 2], [6, 2, 4]), (1,), 4)
     np.testing.assert_allclose(retained, [0.6, 0.0, 0.4, 0.0])
     np.testing.assert_allclose(forgotten, [0.0, 1.0, 0.0, 0.0])
-    everything, nothing = requests.shares(np.repeat([0, 1], 5), (), 2)
+    everything, nothing = selection.class_weights(np.repeat([0, 1], 5), (), 2)
     np.testing.assert_allclose(everything, [0.5, 0.5])
     np.testing.assert_array_equal(nothing, 0.0)
 
@@ -310,7 +310,7 @@ def setting(folder: Path) -> Config:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The workdir of a tiny run without a model."""
     folder = tmp_path_factory.mktemp("finished") / "run"
-    assert command.main("tiny", setting(folder), partial(update.work, model=None), []) == 0
+    assert run_job("hyperforget tiny", setting(folder), partial(update.work, model=None), []) == 0
     return folder
 
 
@@ -354,7 +354,7 @@ def test_the_models_of_the_calls_are_the_rows_and_can_be_given_back(finished: Pa
         np.testing.assert_allclose(accuracies, told, atol=1e-6)
     given = tmp_path / "mine.npz"
     given.write_bytes((finished / "update" / "model.npz").read_bytes())
-    assert command.main("tiny", setting(finished), partial(update.work, model=str(given)), []) == 0
+    assert run_job("hyperforget tiny", setting(finished), partial(update.work, model=str(given)), []) == 0
     assert artifacts.read_rows(finished / "update.jsonl") == rows
     assert f"Model: {given}." in (finished / "update.md").read_text()
 

@@ -138,7 +138,7 @@ def test_zipped_and_unzipped_files_may_be_mixed_and_the_published_form_comes_fir
 
 
 def test_a_missing_folder_is_named(tmp_path: Path):
-    with pytest.raises(HyperForgetError, match=r"absent is not a folder: pass --data\.dir"):
+    with pytest.raises(HyperForgetError, match=r"absent is not a folder: set data\.dir"):
         idx.locate(tmp_path / "absent")
 
 

@@ -125,7 +125,7 @@ def test_training_sizes_are_those_of_the_sources():
         ({"validation_size": 0}, ["validation_size 0", "1 to 1347"]),
         ({"validation_size": 1348}, ["validation_size 1348", "1 to 1347"]),
         ({"dir": "/somewhere"}, ["/somewhere", "digits are embedded"]),
-        ({"name": "mnist", "dir": "/no/such/folder"}, ["/no/such/folder", "--data.dir"]),
+        ({"name": "mnist", "dir": "/no/such/folder"}, ["/no/such/folder", "set data.dir"]),
     ],
 )
 def test_a_bad_config_is_refused_in_one_line(change: dict[str, Any], words: list[str]):
@@ -196,7 +196,7 @@ def test_nothing_prepared_and_no_tensorflow_is_refused_and_leaves_no_trace(
     monkeypatch.setattr("importlib.util.find_spec", lambda *_: None)
     with pytest.raises(HyperForgetError) as refused:
         prepared.read("fashion_mnist")
-    for word in (str(tmp_path), "fashion_mnist", "TensorFlow", "pip install -e '.[tfds]'", "--data.dir"):
+    for word in (str(tmp_path), "fashion_mnist", "TensorFlow", "pip install -e '.[tfds]'", "set data.dir"):
         assert word in str(refused.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -261,7 +261,7 @@ def test_a_failed_download_is_told_in_one_line(use: Any):
         prepared.read("mnist")
     assert str(refused.value) == (
         "mnist could not be prepared in /data/mnist/3.0.1 (ConnectionError: no route): run once with a network connection "
-        "and the extra `pip install -e '.[tfds]'`, or pass --data.dir DIR with the four IDX files"
+        "and the extra `pip install -e '.[tfds]'`, or set data.dir to a folder with the four IDX files"
     )
 
 

@@ -13,7 +13,8 @@ from rich.console import Console
 
 from hyperforget_jax.config import ClassifierConfig, Config, DataConfig, TaskConfig, ZooConfig
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.pipeline import training, workdir, zoo_report
+from hyperforget_jax.pipeline import workdir, zoo_report
+from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.report import zoo_tables
 from hyperforget_jax.weights.layout import num_weights
@@ -65,7 +66,7 @@ def begin(config: Config) -> Run:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Census:
     """The report on a zoo of digits that was trained and selected."""
     run = begin(Config(workdir=str(tmp_path_factory.mktemp("built")), zoo=PROTOCOL))
-    return take(run, training.make_zoo(run))
+    return take(run, pipeline_zoo.make_zoo(run))
 
 
 def invented(
@@ -254,7 +255,7 @@ def test_rounded_weights_are_not_rounded_again(tmp_path: Path) -> None:
 
 def test_a_file_in_the_place_of_the_figures_names_the_remedy(built: Census, tmp_path: Path) -> None:
     (tmp_path / "figures").touch()
-    with pytest.raises(HyperForgetError, match="choose another --workdir"):
+    with pytest.raises(HyperForgetError, match="choose another workdir"):
         take(replace(built.run, folder=tmp_path), built.zoo)
 
 
