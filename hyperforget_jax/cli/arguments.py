@@ -10,14 +10,15 @@ import logging
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ParamSpec
 
 import tyro
 from rich.console import Console
 
+from hyperforget_jax import data
 from hyperforget_jax.config import Config, flatten, validation
-from hyperforget_jax.data import splits
 from hyperforget_jax.diffusion import samplers
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline.run import Run, start
@@ -148,8 +149,9 @@ def parse(default: Config, arguments: Sequence[str]) -> Config:
 
 def check(config: Config) -> None:
     """Refuses a config that cannot run, before any work."""
+    config = replace(config, data=data.resolve(config.data))
     validation.validate_config(config)
-    splits.validate_data(config.data)
+    data.validate_data(config.data)
     requests.validate_task(config.task, config.data.classes)
     samplers.validate_sampling(config.diffusion, config.sampling)
     metric_writer.validate_tensorboard(config.training.tensorboard)

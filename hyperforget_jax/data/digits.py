@@ -3,8 +3,7 @@
 import numpy as np
 from sklearn.datasets import load_digits
 
-from hyperforget_jax.data.hold_out import hold_out
-from hyperforget_jax.data.source import Info, Labelled, Source
+from hyperforget_jax.data.source import Info, Labelled, Source, hold_out
 
 TEST_SIZE = 449
 """Images held out as the test set: a quarter of the 1,797, which come without an official split."""

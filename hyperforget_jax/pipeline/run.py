@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -30,15 +30,8 @@ class Run:
 
     @property
     def dataset_name(self) -> str:
-        """As people call it: mnist, mnist4 (classes 0 to 3), mnist-357."""
-        name, classes = self.config.data.name, self.config.data.classes
-        if len(classes) == 10:
-            return name
-        return (
-            f"{name}{len(classes)}"
-            if classes == tuple(range(len(classes)))
-            else f"{name}-" + "".join(map(str, classes))
-        )
+        """As people call it: mnist, mnist4 (classes 0 to 3), mnist-357, arrays:letters."""
+        return self.dataset.name
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -94,6 +87,7 @@ def start(config: Config, console: Console, command: str) -> Run:
     Raises:
       HyperForgetError: images missing or damaged, a minibatch larger than the training split, a block larger than memory.
     """
+    config = replace(config, data=data.resolve(config.data))
     dataset = data.load(config.data)
     num_images = len(dataset.train.labels)
     validate_batch_size("zoo.batch_size", config.zoo.batch_size, num_images)
