@@ -4,10 +4,3 @@
 Steps that they share: `command` parses and checks, `run` is what every stage needs, `stages`, `replies`, `measure`, `tidy`, `align`
 and `pictures` are the parts of the path.
 """
-
-import sys
-
-from hyperforget_jax.cli import huge_pages
-
-if sys.argv[:1] == ["-m"]:  # Python is about to run one of them
-    huge_pages.ask()

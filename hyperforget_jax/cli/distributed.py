@@ -13,7 +13,7 @@ from hyperforget_jax.runtime import sharding
 Job = Callable[[Run], None]
 
 
-def join(text: str, timeout_s: int) -> tuple[int, int]:
+def initialize(text: str, timeout_s: int) -> tuple[int, int]:
     """Starts `jax.distributed` as `--cluster ADDRESS,N,I` says; returns (I, N) once all N processes are there.
 
     Args:
@@ -30,11 +30,13 @@ def join(text: str, timeout_s: int) -> tuple[int, int]:
         )
     count, index = int(words[1]), int(words[2])
     jax.distributed.initialize(words[0], count, index, shutdown_timeout_seconds=timeout_s)
-    tell(0)  # gloo gives processes half a minute to meet; once they have met, each waits for the others
+    broadcast_status(
+        0
+    )  # gloo gives processes half a minute to meet; once they have met, each waits for the others
     return index, count
 
 
-def tell(status: int) -> int:
+def broadcast_status(status: int) -> int:
     """Process 0's value, 0 or more, in every process; alone, it is one's own."""
     if jax.process_count() == 1:
         return status
@@ -44,7 +46,7 @@ def tell(status: int) -> int:
     return int(greatest(sharding.put(own, sharding.batched(devices))))
 
 
-def in_order(command: Callable[[Job], int], job: Job) -> int:
+def run_in_order(command: Callable[[Job], int], job: Job) -> int:
     """Runs a command in every process: process 0 takes the workdir, then the others follow; where it is refused, they end as it does.
 
     Args:
@@ -55,17 +57,19 @@ def in_order(command: Callable[[Job], int], job: Job) -> int:
       Exit status.
     """
     if jax.process_index() > 0:
-        return tell(0) or command(job)
-    told: list[int] = []
+        return broadcast_status(0) or command(job)
+    started = False
 
-    def begin(run: Run) -> None:
-        told.append(tell(0))
+    def start(run: Run) -> None:
+        nonlocal started
+        started = True
+        broadcast_status(0)
         job(run)
 
     status = 1
     try:
-        status = command(begin)
+        status = command(start)
     finally:
-        if not told:
-            tell(status)
+        if not started:
+            broadcast_status(status)
     return status

@@ -1,23 +1,33 @@
-"""One hypernetwork, three requests, on scikit-learn's digits: `hyperforget quickstart` (minutes, no download)."""
+"""The whole path on scikit-learn's digits: minutes, no download.
 
-import sys
+usage: hyperforget quickstart [--classes four|all] [--FIELD VALUE ...]
+
+  --classes four|all    classes 0 to 3, of which 2 and 3 can be forgotten (default); or all ten, of which 0 to 4 can
+  --FIELD VALUE         override a field of the config
+
+The same as `hyperforget run` with digits4_dihyfo2.
+
+examples:
+  hyperforget quickstart
+  hyperforget quickstart --classes all --workdir runs/digits
+"""
+
+from collections.abc import Sequence
 
 from configs import digits4_dihyfo2
-from hyperforget_jax.cli import arguments as command
+from hyperforget_jax.cli.errors import cli_errors
+from hyperforget_jax.cli.job import run_job
+from hyperforget_jax.cli.options import command_line, pop_options
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import end_to_end
 
 
-@command.cli_errors
-def main(arguments: list[str]) -> int:
-    """`--classes four` (the default) or `--classes all`; every other argument overrides a config field."""
-    given, others = command.split(arguments, "classes")
-    classes = given.get("classes", "four")
+@cli_errors
+def main(arguments: Sequence[str]) -> int:
+    """Runs the verb; exit status as in `run_job`."""
+    options, others = pop_options(arguments, "classes")
+    classes = options.get("classes", "four")
     if classes not in digits4_dihyfo2.SETTINGS:
         raise HyperForgetError(f"--classes is {classes!r}: choose {' or '.join(digits4_dihyfo2.SETTINGS)}")
-    name = command.told("quickstart", given)
-    return command.main(name, digits4_dihyfo2.get_config(classes), end_to_end.run, others)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    program = command_line("hyperforget quickstart", options)
+    return run_job(program, digits4_dihyfo2.get_config(classes), end_to_end.run, others)

@@ -1,21 +1,30 @@
-"""The hypernetwork of a config, alone: `hyperforget train --config mnist4_dihyfo2 --data.dir DIR`.
+"""The hypernetwork of a config, alone.
 
-    --config NAME               a file of configs/
-    --cluster ADDRESS,N,I       be process I (from 0) of N that train together, on all their devices, in a folder that all of them see.
-                                ADDRESS is process 0's HOST:PORT
+usage: hyperforget train --config NAME [--cluster ADDRESS,N,I] [--FIELD VALUE ...]
 
-Any other argument overrides a config field. Leaves `hypernetwork/` and `training/` (states, curves) in the workdir. A zoo that is
-missing is made first, but not by a cluster: that is `make_zoo`'s. Stopped or killed, the same command goes on from the last state, on
-any number of devices or processes.
+  --config NAME            a config of the package, such as mnist4_dihyfo2, or the path of a file of your own
+  --cluster ADDRESS,N,I    be process I (from 0) of N that train together, on all their devices, in a folder that all of them see.
+                           ADDRESS is process 0's HOST:PORT
+  --FIELD VALUE            override a field of the config
+
+Leaves hypernetwork/ and training/ (states, curves) in the workdir. A zoo that is missing is made first, but not by a cluster: that is
+`hyperforget zoo`. Stopped or killed, the same command goes on from the last state, on any number of devices or processes.
+
+examples:
+  hyperforget train --config mnist4_dihyfo2 --data.dir DIR
+  hyperforget train --config mnist4_dihyfo2 --data.dir DIR --cluster 10.0.0.1:1234,2,0
 """
 
-import sys
+from collections.abc import Sequence
 from functools import partial
 
 import jax
 
-from hyperforget_jax.cli import arguments as command
 from hyperforget_jax.cli import distributed
+from hyperforget_jax.cli.configs import load_config
+from hyperforget_jax.cli.errors import cli_errors
+from hyperforget_jax.cli.job import run_job
+from hyperforget_jax.cli.options import command_line, pop_options
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import alignment, training
 from hyperforget_jax.pipeline.run import Run
@@ -29,12 +38,13 @@ TIMEOUT_S = 300
 
 def train(run: Run) -> None:
     """Trains the hypernetwork, in every process of a cluster alike."""
-    known, held_out = training.split_zoo(run)
-    training.train_hypernetwork(run, known, held_out, alignment.watch(run, alignment.grids(run, known)))
+    train_zoo, val_zoo = training.split_zoo(run)
+    measure = alignment.watch(run, alignment.grids(run, train_zoo))
+    training.train_hypernetwork(run, train_zoo, val_zoo, measure)
     run.console.print(f"hypernetwork: {run.folder / 'hypernetwork'}")
 
 
-def check(run: Run) -> None:
+def validate(run: Run) -> None:
     """Refuses what cannot be trained, before any work.
 
     Raises:
@@ -45,22 +55,20 @@ def check(run: Run) -> None:
     if jax.process_count() > 1:
         if storage.read_summary(zoo_path(config)) is None:
             raise HyperForgetError(
-                f"no complete zoo at {zoo_path(config)}: make it first with hyperforget_jax.cli.zoo, the same --config and --workdir, "
+                f"no complete zoo at {zoo_path(config)}: make it first with hyperforget zoo, the same --config and --workdir, "
                 "or name one that every process sees with --zoo.folder"
             )
         sharding.make(config.training.batch_size // config.training.grad_accum_steps)  # refuses a batch
 
 
-@command.cli_errors
-def main(arguments: list[str]) -> int:
-    """Finds the config, joins the cluster, works; exit status as in `command.main`."""
-    given, others = command.split(arguments, "config", "cluster")
-    config = command.setting(given.get("config"))
-    if "cluster" in given:
-        distributed.join(given["cluster"], TIMEOUT_S)
-    name = command.told("train", given)
-    return distributed.in_order(partial(command.main, name, config, arguments=others, refuse=check), train)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+@cli_errors
+def main(arguments: Sequence[str]) -> int:
+    """Runs the verb; exit status as in `run_job`."""
+    options, others = pop_options(arguments, "config", "cluster")
+    config = load_config(options.get("config"))
+    if "cluster" in options:
+        distributed.initialize(options["cluster"], TIMEOUT_S)
+    program = command_line("hyperforget train", options)
+    return distributed.run_in_order(
+        partial(run_job, program, config, arguments=others, validate=validate), train
+    )

@@ -1,16 +1,19 @@
-"""A model in hand forgets classes on request and, asked again, learns them back: DiHyFo-1, each in one call.
+"""A model of your own forgets classes and learns them back (DiHyFo-1).
 
-`hyperforget update --config mnist4_dihyfo1 --data.dir DIR --model FILE.npz`
+usage: hyperforget update --config NAME [--model FILE.npz] [--FIELD VALUE ...]
 
-    --config NAME       a file of configs/, of a DiHyFo-1
-    --model FILE.npz    float32 arrays w0 [out, in], b0 [out], w1, b1, …; without it a model is trained on all classes
+  --config NAME       a config of the package with DiHyFo-1, such as mnist4_dihyfo1, or the path of a file of your own
+  --model FILE.npz    float32 arrays w0 [out, in], b0 [out], w1, b1, …; without it a model is trained on all classes
+  --FIELD VALUE       override a field of the config
 
-Any other argument overrides a config field, such as `--request.rounds 5`. Uses the workdir's zoo and hypernetwork, made if they
-are missing; leaves `update.jsonl` (tidy rows, with a direction and a round), `update.md`, `figures/update.*`, and in `update/` the model
-and the model that each call gave.
+Uses the workdir's zoo and hypernetwork, made if they are missing. Leaves update.jsonl (results, with a direction and a round), update.md,
+figures/update.*, and in update/ the model and the model that each call gave.
+
+examples:
+  hyperforget update --config mnist4_dihyfo1 --data.dir DIR --model FILE.npz
+  hyperforget update --config mnist4_dihyfo1 --data.dir DIR --request.rounds 5
 """
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -20,7 +23,10 @@ import jax
 import numpy as np
 
 from hyperforget_jax.classifier import Params
-from hyperforget_jax.cli import arguments as command
+from hyperforget_jax.cli.configs import load_config
+from hyperforget_jax.cli.errors import cli_errors
+from hyperforget_jax.cli.job import run_job
+from hyperforget_jax.cli.options import command_line, pop_options
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import alignment, recursive_prompting, training, unlearning
 from hyperforget_jax.pipeline.recursive_prompting import Round
@@ -64,7 +70,7 @@ def work(run: Run, model: str | None) -> None:
     run.console.print(f"tables: {run.folder / 'update.md'}\nmodels: {run.folder / 'update'}")
 
 
-def check(run: Run, model: str | None) -> None:
+def validate(run: Run, model: str | None) -> None:
     """Refuses another hypernetwork, and a model's file that is none.
 
     Raises:
@@ -105,14 +111,10 @@ def panels(
     return forget, learn
 
 
-@command.cli_errors
+@cli_errors
 def main(arguments: Sequence[str]) -> int:
-    """Finds the config, works; exit status as in `command.main`."""
-    given, others = command.split(arguments, "config", "model")
-    work_on, check_of = (partial(function, model=given.get("model")) for function in (work, check))
-    config = command.setting(given.get("config"))
-    return command.main(command.told("update", given), config, work_on, others, check_of)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    """Runs the verb; exit status as in `run_job`."""
+    options, others = pop_options(arguments, "config", "model")
+    job, validate_model = (partial(function, model=options.get("model")) for function in (work, validate))
+    config = load_config(options.get("config"))
+    return run_job(command_line("hyperforget update", options), config, job, others, validate_model)

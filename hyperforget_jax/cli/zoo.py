@@ -1,19 +1,30 @@
-"""The zoo of a config, alone: `hyperforget zoo --config mnist4_zoo --data.dir DIR`.
+"""The zoo of a config, alone, whole or in parts.
 
-    --config NAME               a file of configs/
-    --shard I/N                 make the I-th of N parts; when all are there, one call without it completes the zoo
-    --cluster ADDRESS,N,I       be process I (from 0) of N; each makes its part with its own devices. ADDRESS is process 0's HOST:PORT
+usage: hyperforget zoo --config NAME [--shard I/N | --cluster ADDRESS,N,I] [--FIELD VALUE ...]
 
-Any other argument overrides a config field. Leaves the zoo, `coverage.md` and figures in the workdir.
+  --config NAME            a config of the package, such as mnist4_zoo, or the path of a file of your own
+  --shard I/N              make the I-th of N parts; when all are there, one call without it completes the zoo
+  --cluster ADDRESS,N,I    be process I (from 0) of N; each makes its part with its own devices. ADDRESS is process 0's HOST:PORT
+  --FIELD VALUE            override a field of the config
+
+Leaves the zoo, coverage.md and figures in the workdir. Stopped or killed, the same command goes on from the last block.
+
+examples:
+  hyperforget zoo --config mnist4_zoo --data.dir DIR
+  hyperforget zoo --config mnist4_zoo --data.dir DIR --shard 2/4
+  hyperforget zoo --config mnist4_zoo --data.dir DIR --cluster 10.0.0.1:1234,2,0
 """
 
-import sys
+from collections.abc import Sequence
 from functools import partial
 
 import jax
 
-from hyperforget_jax.cli import arguments as command
 from hyperforget_jax.cli import distributed
+from hyperforget_jax.cli.configs import load_config
+from hyperforget_jax.cli.errors import cli_errors
+from hyperforget_jax.cli.job import run_job
+from hyperforget_jax.cli.options import command_line, pop_options
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import training, zoo_report
 from hyperforget_jax.pipeline.run import Run
@@ -39,26 +50,22 @@ def make(run: Run, shard: tuple[int, int], cluster: bool) -> None:
         )
 
 
-@command.cli_errors
-def main(arguments: list[str]) -> int:
-    """Finds the config, joins the cluster, works; exit status as in `command.main`."""
-    given, others = command.split(arguments, "config", "shard", "cluster")
-    config = command.setting(given.get("config"))
-    shard = part(given["shard"]) if "shard" in given else (0, 1)
-    if "cluster" in given:
-        shard = distributed.join(given["cluster"], TIMEOUT_S)
-    job = partial(make, shard=shard, cluster="cluster" in given)
-    name = command.told("make_zoo", given)
-    return distributed.in_order(partial(command.main, name, config, arguments=others), job)
+@cli_errors
+def main(arguments: Sequence[str]) -> int:
+    """Runs the verb; exit status as in `run_job`."""
+    options, others = pop_options(arguments, "config", "shard", "cluster")
+    config = load_config(options.get("config"))
+    shard = parse_shard(options["shard"]) if "shard" in options else (0, 1)
+    if "cluster" in options:
+        shard = distributed.initialize(options["cluster"], TIMEOUT_S)
+    job = partial(make, shard=shard, cluster="cluster" in options)
+    program = command_line("hyperforget zoo", options)
+    return distributed.run_in_order(partial(run_job, program, config, arguments=others), job)
 
 
-def part(text: str) -> tuple[int, int]:
+def parse_shard(text: str) -> tuple[int, int]:
     """`--shard I/N` as (I - 1, N)."""
     first, _, last = text.partition("/")
     if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
         raise HyperForgetError(f"--shard is {text}: give I/N with I from 1 to N, such as 2/4")
     return int(first) - 1, int(last)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

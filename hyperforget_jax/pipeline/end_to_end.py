@@ -1,11 +1,5 @@
-"""The whole path: images, zoo, hypernetwork, answers, reference models, evaluation, report.
+"""The whole path: images, zoo, hypernetwork, answers, reference models, evaluation, report."""
 
-`hyperforget run --config NAME --data.dir DIR` runs it for a file of configs/; any other argument overrides a field.
-"""
-
-import sys
-
-from hyperforget_jax.cli import arguments
 from hyperforget_jax.evaluate.results import to_json
 from hyperforget_jax.pipeline import alignment, evaluation, report, results, unlearning
 from hyperforget_jax.pipeline import training as stages
@@ -45,7 +39,3 @@ def run(job: Run) -> None:
     job.console.print(tables.to_rich(lines))
     job.console.print(tables.alignment_to_rich(aligned))
     job.console.print(f"results: {job.folder / 'results.jsonl'}\nreport:  {page}")
-
-
-if __name__ == "__main__":
-    sys.exit(arguments.main_of_config("pipeline", run, sys.argv[1:], alignment.validate_metric))

@@ -10,10 +10,12 @@ import jax.numpy as jnp
 from rich.console import Console
 
 from hyperforget_jax import data
-from hyperforget_jax.config import Config
+from hyperforget_jax.config import Config, validation
 from hyperforget_jax.data import Dataset, Split
+from hyperforget_jax.diffusion import samplers
 from hyperforget_jax.pipeline import workdir
-from hyperforget_jax.runtime import artifacts
+from hyperforget_jax.runtime import artifacts, metric_writer
+from hyperforget_jax.unlearn import requests
 from hyperforget_jax.zoo.build import validate_memory
 from hyperforget_jax.zoo.train import Images, validate_batch_size
 
@@ -79,6 +81,20 @@ class Run:
 def on_device(split: Split) -> Images:
     """A split as jax arrays."""
     return Images(jnp.asarray(split.images), jnp.asarray(split.labels))
+
+
+def validate_run_config(config: Config) -> None:
+    """Refuses a config that cannot run, before any work and without reading an image.
+
+    Raises:
+      HyperForgetError: names the field, its value and the remedy.
+    """
+    config = replace(config, data=data.resolve(config.data))
+    validation.validate_config(config)
+    data.validate_data(config.data)
+    requests.validate_task(config.task, config.data.classes)
+    samplers.validate_sampling(config.diffusion, config.sampling)
+    metric_writer.validate_tensorboard(config.training.tensorboard)
 
 
 def start(config: Config, console: Console, command: str) -> Run:

@@ -73,12 +73,12 @@ def acquire_workdir(config: Config) -> None:
         theirs = _recorded(folder)
         # another part of the same zoo may be writing its config at this moment
         if theirs is None and any(path.name != f"{CONFIG}.partial" for path in folder.iterdir()):
-            raise HyperForgetError(f"{folder} is not empty and not a run: choose another --workdir")
+            raise HyperForgetError(f"{folder} is not empty and not a run: choose another workdir")
         differing = _differing(theirs, identity(config)) if theirs else ""
         if differing and not config.overwrite:
             raise HyperForgetError(
-                f"{folder} was made by another config ({differing}): choose another --workdir, "
-                "or delete what is there with --overwrite"
+                f"{folder} was made by another config ({differing}): choose another workdir, "
+                "or set overwrite to delete what is there"
             )
         if differing:
             shutil.rmtree(folder)
@@ -90,7 +90,7 @@ def acquire_workdir(config: Config) -> None:
         if needed > free and not theirs and not zoo.exists():
             raise HyperForgetError(
                 f"{disk} has {free / 1e9:.1f} GB free, this zoo may need {needed / 1e9:.1f} GB: "
-                "free some space, choose another --workdir or zoo.folder, or lower zoo.runs"
+                "free some space, choose another workdir or zoo.folder, or lower zoo.runs"
             )
         artifacts.write_text(folder / CONFIG, json.dumps(identity(config), indent=2))
 

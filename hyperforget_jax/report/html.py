@@ -117,7 +117,7 @@ def strip(line: Line) -> dict[str, float]:
       line: a line of the comparison.
 
     Returns:
-      "left" and "width" of the reference models' range, "all", and "judged"; 50 for all if nothing differs.
+      "left" and "width" of the reference models' range, "unselected", and "judged"; 50 for all if nothing differs.
     """
     values = (line.reference_low, line.reference_high, line.unselected, line.judged)
     span = max(values) - min(values)
@@ -130,7 +130,7 @@ def strip(line: Line) -> dict[str, float]:
     return {
         "left": left,
         "width": round(width, 2),
-        "all": place(line.unselected),
+        "unselected": place(line.unselected),
         "judged": place(line.judged),
     }
 

@@ -22,13 +22,13 @@ from hyperforget_jax.errors import HyperForgetError
 MANIFEST = "manifest.json"
 PACKAGES = ("jax", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "scikit-learn")
 REMEDIES = {
-    errno.ENOSPC: "the disk is full: free some space, or choose another --workdir, and run again",
-    errno.EDQUOT: "the disk quota is used up: free some space, or choose another --workdir, and run again",
-    errno.EACCES: "no permission to write there: choose another --workdir",
-    errno.EPERM: "no permission to write there: choose another --workdir",
-    errno.EROFS: "the file system is read-only: choose another --workdir",
-    errno.ENOTDIR: "a part of the path is a file: choose another --workdir",
-    errno.EEXIST: "a file stands where a folder is needed: choose another --workdir",
+    errno.ENOSPC: "the disk is full: free some space, or choose another workdir, and run again",
+    errno.EDQUOT: "the disk quota is used up: free some space, or choose another workdir, and run again",
+    errno.EACCES: "no permission to write there: choose another workdir",
+    errno.EPERM: "no permission to write there: choose another workdir",
+    errno.EROFS: "the file system is read-only: choose another workdir",
+    errno.ENOTDIR: "a part of the path is a file: choose another workdir",
+    errno.EEXIST: "a file stands where a folder is needed: choose another workdir",
 }
 
 

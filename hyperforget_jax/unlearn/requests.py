@@ -60,10 +60,10 @@ def validate_task(task: TaskConfig, classes: Sequence[int]) -> None:
         if len(set(group)) < len(group):
             raise HyperForgetError(f"{name} {_set(group)} names a class twice: name each once")
     if len({frozenset(forget) for forget in task.forget_sets}) < len(task.forget_sets):
-        raise HyperForgetError("task.forget-sets names one set twice: name each once")
+        raise HyperForgetError("task.forget_sets names one set twice: name each once")
     if not task.forget_sets:
         raise HyperForgetError(
-            "task.forget-sets is empty: name at least one set of classes, such as --task.forget-sets 2"
+            "task.forget_sets is empty: name at least one set of classes, such as {2}"
         )
     for forget in task.forget_sets:
         if not forget:

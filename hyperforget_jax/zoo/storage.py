@@ -209,7 +209,7 @@ def _check_origin(place: Path, theirs: Mapping[str, Any], made_from: Mapping[str
     if differing:
         told = ", ".join(f"{name}: {theirs.get(name)} there, {made_from[name]} here" for name in differing)
         raise HyperForgetError(
-            f"{place} was made by another config ({told}): choose another zoo.folder or --workdir"
+            f"{place} was made by another config ({told}): choose another zoo.folder or workdir"
         )
 
 

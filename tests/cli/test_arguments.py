@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from configs import digits4_dihyfo2
-from hyperforget_jax.cli import arguments as command
 from hyperforget_jax.cli import quickstart
+from hyperforget_jax.cli.job import run_job
+from hyperforget_jax.cli.options import command_line, pop_options
 from hyperforget_jax.config import Config, flatten
+from hyperforget_jax.config.overrides import parse_overrides
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import end_to_end, workdir
 from hyperforget_jax.pipeline.run import Run
@@ -20,7 +22,7 @@ Refused = Callable[..., str]
 
 
 def parse(*arguments: str) -> Config:
-    return command.parse(DEFAULT, arguments)
+    return parse_overrides(DEFAULT, arguments)
 
 
 def changes(config: Config) -> dict[str, object]:
@@ -37,7 +39,9 @@ def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Refused:
         def job(run: Run) -> None:
             pytest.fail("work has begun")
 
-        status = command.main("quickstart", replace(DEFAULT, workdir=str(tmp_path / "run")), job, arguments)
+        status = run_job(
+            "hyperforget quickstart", replace(DEFAULT, workdir=str(tmp_path / "run")), job, arguments
+        )
         out, error = capsys.readouterr()
         assert status == 2
         assert out == ""
@@ -107,7 +111,7 @@ def test_help_lists_every_field_and_ends_well(capsys: pytest.CaptureFixture[str]
         (["--task.forget-sets", "7"], ["class 7", "{0, 1, 2, 3}"]),
         (["--task.pivots", "9"], ["pivots", "class 9"]),
         (["--task.forget-sets", ""], ["forget set is empty"]),
-        (["--task.forget-sets"], ["task.forget-sets is empty"]),
+        (["--task.forget-sets"], ["task.forget_sets is empty"]),
         (["--task.forget-sets", "0,1,2,3"], ["{0, 1, 2, 3}", "every class"]),
         (["--task.forget-sets", "2", "0,2"], ["{0, 2}", "pivot 0", "never forgotten"]),
         (["--task.forget-sets", "2,2"], ["{2, 2}", "twice"]),
@@ -128,7 +132,7 @@ def test_help_lists_every_field_and_ends_well(capsys: pytest.CaptureFixture[str]
         (["--zoo.runs", "0"], ["zoo.runs is 0", "at least 1"]),
         (["--zoo.epochs", "nan"], ["zoo.epochs is nan", "finite"]),
         (["--zoo.pivot-accuracy", "1.5"], ["zoo.pivot_accuracy is 1.5", "0 to 1"]),
-        (["--hypernetwork.num_heads", "5"], ["hypernetwork.num_heads 5", "width 192", "divisor"]),
+        (["--hypernetwork.num_heads", "5"], ["hypernetwork.num_heads 5", "hidden_size 192", "divisor"]),
         (["--sampling.steps", "1001"], ["sampling.steps is 1001", "timesteps = 1000"]),
     ],
     ids=" ".join,
@@ -147,8 +151,8 @@ def test_the_workdir_of_another_config_is_refused_and_the_difference_named(
     kept = (tmp_path / "run" / "config.json").read_bytes()
     line = refused()
     assert "seed: 4 there, 0 here" in line
-    assert "--workdir" in line
-    assert "--overwrite" in line
+    assert "choose another workdir" in line
+    assert "set overwrite" in line
     assert (tmp_path / "run" / "config.json").read_bytes() == kept
 
 
@@ -164,7 +168,7 @@ def test_a_workdir_that_cannot_be_made_is_refused(refused: Refused, tmp_path: Pa
     (tmp_path / "file").touch()
     line = refused("--workdir", str(tmp_path / path))
     assert "file" in line
-    assert line.endswith("choose another --workdir")
+    assert line.endswith("choose another workdir")
 
 
 def test_a_disk_too_small_for_the_zoo_is_refused(refused: Refused) -> None:
@@ -175,10 +179,12 @@ def test_a_disk_too_small_for_the_zoo_is_refused(refused: Refused) -> None:
 
 def test_an_experiments_own_options_come_out_and_the_others_stay_in_order() -> None:
     line = ["--seed", "3", "--shard=1/2", "--config", "my own", "--conf", "x", "--cluster"]
-    given, others = command.split(line, "config", "model", "shard", "cluster")
+    given, others = pop_options(line, "config", "model", "shard", "cluster")
     assert list(given.items()) == [("config", "my own"), ("shard", "1/2"), ("cluster", "")]
     assert others == ["--seed", "3", "--conf", "x"]
-    assert command.told("make_zoo", given) == "make_zoo --config 'my own' --shard 1/2 --cluster ''"
+    assert (
+        command_line("hyperforget zoo", given) == "hyperforget zoo --config 'my own' --shard 1/2 --cluster ''"
+    )
 
 
 @pytest.mark.parametrize("arguments", [["--classes", "five"], ["--classes"]])
@@ -210,10 +216,10 @@ def test_a_remedy_can_be_followed_in_the_same_workdir(
 ) -> None:
     """What is refused for its images or their number has not taken the workdir."""
     default, done = replace(DEFAULT, workdir=str(tmp_path / "run")), []
-    assert command.main("quickstart", default, done.append, ["--zoo.batch-size", "10000"]) == 2
+    assert run_job("hyperforget quickstart", default, done.append, ["--zoo.batch-size", "10000"]) == 2
     assert "zoo.batch_size is 10000, the training split has " in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
-    assert command.main("quickstart", default, done.append, ["--zoo.batch-size", "32"]) == 0
+    assert run_job("hyperforget quickstart", default, done.append, ["--zoo.batch-size", "32"]) == 0
     assert [run.command for run in done] == ["hyperforget quickstart --zoo.batch-size 32"]
 
 
@@ -221,7 +227,7 @@ def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str], tmp_path: 
     def job(run: Run) -> None:
         raise KeyboardInterrupt
 
-    assert command.main("quickstart", replace(DEFAULT, workdir=str(tmp_path)), job, []) == 130
+    assert run_job("hyperforget quickstart", replace(DEFAULT, workdir=str(tmp_path)), job, []) == 130
     (line,) = capsys.readouterr().err.splitlines()
     assert line == "stopped: run the same command again to go on from here"
 
@@ -232,7 +238,7 @@ def test_a_refusal_during_the_work_is_one_line_too(
     def job(run: Run) -> None:
         raise HyperForgetError("the loss is nan: lower it")
 
-    assert command.main("quickstart", replace(DEFAULT, workdir=str(tmp_path)), job, []) == 2
+    assert run_job("hyperforget quickstart", replace(DEFAULT, workdir=str(tmp_path)), job, []) == 2
     assert capsys.readouterr().err == "error: the loss is nan: lower it\n"
 
 
@@ -241,7 +247,7 @@ def test_a_programming_error_is_not_hidden(tmp_path: Path) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        command.main("quickstart", replace(DEFAULT, workdir=str(tmp_path)), job, [])
+        run_job("hyperforget quickstart", replace(DEFAULT, workdir=str(tmp_path)), job, [])
 
 
 def test_overwrite_keeps_what_the_same_config_left(tmp_path: Path) -> None:

@@ -21,42 +21,50 @@ def kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_they_are_asked_for_beside_other_tunables(kernel: Path) -> None:
-    assert huge_pages.wanted({"A": "b"}) == {"A": "b", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-    both = huge_pages.wanted({"GLIBC_TUNABLES": "glibc.malloc.check=1"})
+    assert huge_pages.environment_with_huge_pages({"A": "b"}) == {
+        "A": "b",
+        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+    }
+    both = huge_pages.environment_with_huge_pages({"GLIBC_TUNABLES": "glibc.malloc.check=1"})
     assert both == {"GLIBC_TUNABLES": "glibc.malloc.check=1:glibc.malloc.hugetlb=1"}
 
 
 @pytest.mark.parametrize("chosen", [0, 1, 2])
 def test_who_has_chosen_keeps_the_choice(kernel: Path, chosen: int) -> None:
-    assert huge_pages.wanted({"GLIBC_TUNABLES": f"glibc.malloc.hugetlb={chosen}"}) is None
+    assert (
+        huge_pages.environment_with_huge_pages({"GLIBC_TUNABLES": f"glibc.malloc.hugetlb={chosen}"}) is None
+    )
 
 
 @pytest.mark.parametrize("mode", ["[always] madvise never", "always madvise [never]"])
 def test_a_kernel_that_gives_them_to_all_or_none_is_not_asked(kernel: Path, mode: str) -> None:
     kernel.write_text(mode)
-    assert huge_pages.wanted({}) is None
+    assert huge_pages.environment_with_huge_pages({}) is None
 
 
 def test_other_systems_are_left_alone(kernel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huge_pages.platform, "libc_ver", lambda: ("", ""))
-    assert huge_pages.wanted({}) is None
+    assert huge_pages.environment_with_huge_pages({}) is None
     monkeypatch.undo()
     monkeypatch.setattr(huge_pages, "KERNEL", kernel.parent / "missing")
-    assert huge_pages.wanted({}) is None
+    assert huge_pages.environment_with_huge_pages({}) is None
 
 
-def test_a_command_starts_over_once_with_all_its_arguments(tmp_path: Path) -> None:
-    package = tmp_path / "experiments"
-    package.mkdir()
-    for name in ("__init__", "huge_pages"):
-        package.joinpath(f"{name}.py").write_text(Path(huge_pages.__file__).with_stem(name).read_text())
-    package.joinpath("told.py").write_text(
-        "import os, sys\nprint(os.environ.get('GLIBC_TUNABLES', ''), *sys.argv[1:])\n"
+def test_a_command_starts_over_once_with_all_its_arguments() -> None:
+    script = (
+        "import os, sys; from hyperforget_jax.cli import huge_pages; huge_pages.enable(); "
+        "print(os.environ.get('GLIBC_TUNABLES', ''), *sys.argv[1:])"
     )
     environment = {name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES"}
-    command = [sys.executable, "-m", "experiments.told", "--a", "b c"]
+    command = [sys.executable, "-c", script, "--a", "b c"]
     answer = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True, timeout=60
+        command,
+        cwd=Path(__file__).parents[2],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
-    expected = (huge_pages.wanted(environment) or environment).get("GLIBC_TUNABLES", "")
+    expected = (huge_pages.environment_with_huge_pages(environment) or environment).get("GLIBC_TUNABLES", "")
     assert answer.stdout == f"{expected} --a b c\n"

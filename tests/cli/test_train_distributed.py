@@ -18,9 +18,10 @@ import jax
 import numpy as np
 import pytest
 
-from hyperforget_jax.cli import arguments as command
 from hyperforget_jax.cli import distributed
 from hyperforget_jax.cli import train as train_command
+from hyperforget_jax.cli.configs import load_config
+from hyperforget_jax.config.overrides import parse_overrides
 from hyperforget_jax.diffusion import train_step
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline.run import Run
@@ -44,7 +45,7 @@ from pathlib import Path
 from hyperforget_jax.cli import distributed
 folder, every, kept, where = sys.argv[1:]
 if where != "alone":
-    distributed.join(where, 60)
+    distributed.initialize(where, 60)
 from tests.cli import test_train_distributed
 test_train_distributed.train(Path(folder), int(every), int(kept))
 """
@@ -282,7 +283,7 @@ def test_the_command_leaves_a_hypernetwork_and_does_nothing_again(
 def test_two_processes_make_the_hypernetwork_of_one(one: Path, tmp_path: Path, begin: Start) -> None:
     folder = tmp_path / "run"
     line = [*SMOKE, "--workdir", str(folder), "--zoo.folder", str(one / "zoo"), "--cluster"]
-    end_well(two(begin, "-m", "hyperforget_jax.cli.train", *line))
+    end_well(two(begin, "-m", "hyperforget_jax", "train", *line))
     artifacts.verify(folder / "hypernetwork")
     ours, theirs = arrays(folder), arrays(one)
     assert ours.keys() == theirs.keys()
@@ -291,14 +292,14 @@ def test_two_processes_make_the_hypernetwork_of_one(one: Path, tmp_path: Path, b
     assert_same_curves(folder / "training", one / "training")
     assert [row["stage"] for row in artifacts.read_rows(folder / "costs.jsonl")] == ["hypernetwork"]
     assert list(tmp_path.rglob("*.partial")) == []
-    for out in end_well(two(begin, "-m", "hyperforget_jax.cli.train", *line)):
+    for out in end_well(two(begin, "-m", "hyperforget_jax", "train", *line)):
         assert f"hypernetwork: reused from {folder / 'hypernetwork'}" in out
 
 
 @pytest.mark.slow
 def test_a_cluster_whose_workdir_is_refused_ends_as_a_whole(tmp_path: Path, begin: Start) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    processes = two(begin, "-m", "hyperforget_jax.cli.train", *SMOKE, "--workdir", str(tmp_path), "--cluster")
+    processes = two(begin, "-m", "hyperforget_jax", "train", *SMOKE, "--workdir", str(tmp_path), "--cluster")
     told = [process.communicate(timeout=TIMEOUT_S)[0] for process in processes]
     assert [process.returncode for process in processes] == [2, 2]
     assert [f"error: {tmp_path} is not empty and not a run" in out for out in told] == [True, False]
@@ -306,7 +307,7 @@ def test_a_cluster_whose_workdir_is_refused_ends_as_a_whole(tmp_path: Path, begi
 
 def a_run(folder: Path, *arguments: str) -> Run:
     line = [*SMOKE[2:], "--workdir", str(folder), *arguments]
-    config = command.parse(command.setting("smoke_dihyfo2"), line)
+    config = parse_overrides(load_config("smoke_dihyfo2"), line)
     return on_paper(config)
 
 
@@ -315,7 +316,7 @@ def test_a_cluster_needs_a_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(
         HyperForgetError, match=f"^no complete zoo at {tmp_path / 'zoo'}: make it first with "
     ):
-        train_command.check(a_run(tmp_path))
+        train_command.validate(a_run(tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -325,7 +326,7 @@ def test_a_cluster_needs_a_batch_that_its_processes_can_share(
     monkeypatch.setattr(jax, "process_count", lambda: 3)
     run = a_run(tmp_path, "--zoo.folder", str(one / "zoo"))
     with pytest.raises(HyperForgetError, match=r"^a batch of 22 cannot be shared by 3 processes: choose "):
-        train_command.check(run)
+        train_command.validate(run)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -357,7 +358,7 @@ def in_order(
     """What process `index` does, in order, if it hears so and its command begins the job or not."""
     done: list[str] = []
 
-    def tell(said: int) -> int:
+    def broadcast_status(said: int) -> int:
         done.append(f"tell {said}")
         return heard
 
@@ -368,8 +369,8 @@ def in_order(
         return status
 
     monkeypatch.setattr(jax, "process_index", lambda: index)
-    monkeypatch.setattr(distributed, "tell", tell)
-    return done, lambda: distributed.in_order(run, lambda _: done.append("job"))
+    monkeypatch.setattr(distributed, "broadcast_status", broadcast_status)
+    return done, lambda: distributed.run_in_order(run, lambda _: done.append("job"))
 
 
 @pytest.mark.parametrize(
@@ -395,11 +396,11 @@ def test_a_programming_error_in_process_0_does_not_leave_the_others_waiting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     told: list[int] = []
-    monkeypatch.setattr(distributed, "tell", lambda status: told.append(status) or status)
+    monkeypatch.setattr(distributed, "broadcast_status", lambda status: told.append(status) or status)
 
     def fail(job: distributed.Job) -> int:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        distributed.in_order(fail, lambda _: None)
+        distributed.run_in_order(fail, lambda _: None)
     assert told == [1]

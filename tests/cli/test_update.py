@@ -15,8 +15,8 @@ import pytest
 
 from hyperforget_jax import classifier
 from hyperforget_jax.classifier import Params
-from hyperforget_jax.cli import arguments as command
 from hyperforget_jax.cli import update
+from hyperforget_jax.cli.job import run_job
 from hyperforget_jax.config import CodecConfig, Config, DiffusionConfig, HypernetworkConfig, SamplingConfig
 from hyperforget_jax.diffusion import conditioning, dit
 from hyperforget_jax.diffusion.hypernetwork import Hypernetwork, Start, generator
@@ -310,7 +310,7 @@ def setting(folder: Path) -> Config:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The workdir of a tiny run without a model."""
     folder = tmp_path_factory.mktemp("finished") / "run"
-    assert command.main("tiny", setting(folder), partial(update.work, model=None), []) == 0
+    assert run_job("hyperforget tiny", setting(folder), partial(update.work, model=None), []) == 0
     return folder
 
 
@@ -354,7 +354,7 @@ def test_the_models_of_the_calls_are_the_rows_and_can_be_given_back(finished: Pa
         np.testing.assert_allclose(accuracies, told, atol=1e-6)
     given = tmp_path / "mine.npz"
     given.write_bytes((finished / "update" / "model.npz").read_bytes())
-    assert command.main("tiny", setting(finished), partial(update.work, model=str(given)), []) == 0
+    assert run_job("hyperforget tiny", setting(finished), partial(update.work, model=str(given)), []) == 0
     assert artifacts.read_rows(finished / "update.jsonl") == rows
     assert f"Model: {given}." in (finished / "update.md").read_text()
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hyperforget_jax.cli import arguments as command
+from hyperforget_jax.cli import configs
 from hyperforget_jax.cli import zoo as make_zoo
 from hyperforget_jax.pipeline import workdir
-from hyperforget_jax.pipeline.run import Run
+from hyperforget_jax.pipeline.run import Run, validate_run_config
 from hyperforget_jax.zoo import storage
 from tests.small_zoo import contents
 
@@ -33,7 +33,7 @@ ZOO = [
 
 
 def arguments(folder: Path, *others: str) -> list[str]:
-    return ["--config", "quickstart", "--workdir", str(folder / "run"), *ZOO, *others]
+    return ["--config", "digits4_dihyfo2", "--workdir", str(folder / "run"), *ZOO, *others]
 
 
 @pytest.fixture(scope="module")
@@ -91,23 +91,26 @@ def test_another_configs_zoo_is_refused_and_the_difference_named(
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ([], ["--config is None", "choose ", "mnist4_zoo", "quickstart"]),
+        ([], ["--config is None", "choose ", "mnist4_zoo", "digits4_dihyfo2"]),
         (["--config", "nope"], ["--config is nope", "choose ", "mnist4_zoo"]),
         (["--config", "__init__"], ["--config is __init__"]),
         (["--config"], ["--config"]),
         *(
-            (["--config", "quickstart", "--shard", shard], [f"--shard is {shard}", "I/N", "such as 2/4"])
+            (["--config", "digits4_dihyfo2", "--shard", shard], [f"--shard is {shard}", "I/N", "such as 2/4"])
             for shard in ("0/2", "3/2", "2", "a/b", "1/", "1/2/3")
         ),
-        (["--config", "quickstart", "--shard"], ["--shard is : give I/N"]),
-        (["--config", "quickstart", "--cluster"], ["--cluster is : give ADDRESS,N,I"]),
+        (["--config", "digits4_dihyfo2", "--shard"], ["--shard is : give I/N"]),
+        (["--config", "digits4_dihyfo2", "--cluster"], ["--cluster is : give ADDRESS,N,I"]),
         *(
-            (["--config", "quickstart", "--cluster", cluster], [f"--cluster is {cluster}", "ADDRESS,N,I"])
+            (
+                ["--config", "digits4_dihyfo2", "--cluster", cluster],
+                [f"--cluster is {cluster}", "ADDRESS,N,I"],
+            )
             for cluster in ("host:1", "host:1,2", "host:1,2,2", "host:1,two,0", "host:1,2,-1", "host:1,2,0,1")
         ),
-        (["--config", "quickstart", "--zoo.rnus", "3"], ["--zoo.rnus", "did you mean --zoo.runs?"]),
+        (["--config", "digits4_dihyfo2", "--zoo.rnus", "3"], ["--zoo.rnus", "did you mean --zoo.runs?"]),
         (
-            ["--config", "quickstart", "--zoo.memory-gib", "1e-4"],
+            ["--config", "digits4_dihyfo2", "--zoo.memory-gib", "1e-4"],
             ["a block needs", "zoo.memory_gib is 0.0001"],
         ),
     ],
@@ -126,9 +129,9 @@ def test_what_cannot_be_meant_is_refused_in_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("path", sorted(command.CONFIGS.glob("[a-z]*.py")), ids=lambda path: path.stem)
-def test_every_config_is_found_and_can_run(path: Path) -> None:
-    command.check(command.setting(path.stem))
+@pytest.mark.parametrize("name", configs.config_names())
+def test_every_config_is_found_and_can_run(name: str) -> None:
+    validate_run_config(configs.load_config(name))
 
 
 @pytest.mark.parametrize("place", [0, 2])
@@ -138,9 +141,11 @@ def test_the_command_is_told_as_it_was_given(
     runs: list[Run] = []
     monkeypatch.setattr(make_zoo, "make", lambda run, shard, cluster: runs.append(run))
     given = ["--seed", "3", "--workdir", str(tmp_path / "run")]
-    assert make_zoo.main([*given[:place], "--config", "quickstart", "--shard", "1/2", *given[place:]]) == 0
-    told = f"make_zoo --config quickstart --shard 1/2 --seed 3 --workdir {tmp_path / 'run'}"
-    assert runs[0].command == f"python -m experiments.{told}"
+    assert (
+        make_zoo.main([*given[:place], "--config", "digits4_dihyfo2", "--shard", "1/2", *given[place:]]) == 0
+    )
+    line = f"--config digits4_dihyfo2 --shard 1/2 --seed 3 --workdir {tmp_path / 'run'}"
+    assert runs[0].command == f"hyperforget zoo {line}"
     assert runs[0].config.seed == 3
     assert json.loads((tmp_path / "run" / "config.json").read_text()) == workdir.identity(runs[0].config)
 
@@ -158,7 +163,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
 
     def run(*others: str) -> subprocess.Popen[str]:
-        line = [sys.executable, "-m", "hyperforget_jax.cli.zoo", *arguments(tmp_path, *others)]
+        line = [sys.executable, "-m", "hyperforget_jax", "zoo", *arguments(tmp_path, *others)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         started.append(subprocess.Popen(line, cwd=ROOT, **pipes))
         return started[-1]

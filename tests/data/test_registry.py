@@ -39,12 +39,12 @@ def refusal(config: DataConfig) -> str:
         ({"validation_size": 1348}, ["validation_size 1348", "1 to 1347"]),
         ({"dir": "/somewhere"}, ["/somewhere", "digits are embedded"]),
         ({"file": "mine.npz"}, ["data.file mine.npz", "digits are embedded"]),
-        ({"name": "mnist", "file": "mine.npz"}, ["data.file mine.npz", "data.dir"]),
+        ({"name": "mnist", "file": "mine.npz"}, ["data.file mine.npz", "read from data.dir"]),
         ({"name": "arrays"}, ["data.file is not set"]),
         ({"name": "arrays", "file": "mine.npz", "dir": "/somewhere"}, ["data.dir /somewhere", "data.file"]),
         ({"name": "tfds:"}, ["'tfds:'", "tfds:NAME"]),
         ({"name": "tfds:kmnist", "dir": "/somewhere"}, ["data.dir /somewhere", "TFDS_DATA_DIR"]),
-        ({"name": "mnist", "dir": "/no/such/folder"}, ["/no/such/folder", "data.dir"]),
+        ({"name": "mnist", "dir": "/no/such/folder"}, ["/no/such/folder", "set data.dir"]),
     ],
 )
 def test_a_bad_config_is_refused_in_one_line(change: dict[str, Any], words: list[str]):

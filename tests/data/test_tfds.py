@@ -67,7 +67,7 @@ def test_nothing_prepared_and_no_tensorflow_is_refused_and_leaves_no_trace(
     monkeypatch.setattr("importlib.util.find_spec", lambda *_: None)
     with pytest.raises(HyperForgetError) as refused:
         registry.read(DataConfig(name="fashion_mnist"))
-    for word in (str(tmp_path), "fashion_mnist", "TensorFlow", "pip install -e '.[tfds]'", "data.dir"):
+    for word in (str(tmp_path), "fashion_mnist", "TensorFlow", "pip install -e '.[tfds]'", "set data.dir"):
         assert word in str(refused.value)
     assert list(tmp_path.iterdir()) == []
 

@@ -97,7 +97,7 @@ def test_another_config_is_refused_with_the_field_both_values_and_the_remedy(tak
     with pytest.raises(HyperForgetError) as refusal:
         workdir.acquire_workdir(config(taken, zoo=ZooConfig(runs=5)))
     message = str(refusal.value)
-    for part in (str(taken), "zoo.runs: 4 there, 5 here", "--overwrite", "--workdir"):
+    for part in (str(taken), "zoo.runs: 4 there, 5 here", "set overwrite", "choose another workdir"):
         assert part in message
     assert "seed" not in message
     assert "\n" not in message
@@ -123,7 +123,7 @@ def test_after_overwrite_the_same_config_goes_on_without_it(taken: Path) -> None
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_folder_that_is_no_run_is_refused_and_left_alone(tmp_path: Path, overwrite: bool) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(HyperForgetError, match=r"not empty and not a run.*--workdir"):
+    with pytest.raises(HyperForgetError, match=r"not empty and not a run.*workdir"):
         workdir.acquire_workdir(config(tmp_path, overwrite=overwrite))
     assert contents(tmp_path) == {"thesis.tex": b"years of work"}
 
@@ -132,7 +132,7 @@ def test_a_folder_that_is_no_run_is_refused_and_left_alone(tmp_path: Path, overw
 def test_a_path_at_or_below_a_file_is_refused(tmp_path: Path, below: str) -> None:
     file = tmp_path / "notes"
     file.write_text("a file")
-    with pytest.raises(HyperForgetError, match=r"cannot write .*notes.* file.*: choose another --workdir"):
+    with pytest.raises(HyperForgetError, match=r"cannot write .*notes.* file.*: choose another workdir"):
         workdir.acquire_workdir(config(file / below))
     assert file.read_text() == "a file"
 

@@ -254,7 +254,7 @@ def test_rounded_weights_are_not_rounded_again(tmp_path: Path) -> None:
 
 def test_a_file_in_the_place_of_the_figures_names_the_remedy(built: Census, tmp_path: Path) -> None:
     (tmp_path / "figures").touch()
-    with pytest.raises(HyperForgetError, match="choose another --workdir"):
+    with pytest.raises(HyperForgetError, match="choose another workdir"):
         take(replace(built.run, folder=tmp_path), built.zoo)
 
 

@@ -77,7 +77,7 @@ def test_save_makes_its_folder(tmp_path: Path) -> None:
 
 def test_save_into_a_file_names_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(HyperForgetError, match="choose another --workdir"):
+    with pytest.raises(HyperForgetError, match="choose another workdir"):
         figures.save(coverage(), tmp_path / "file", "figure")
 
 

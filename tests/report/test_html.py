@@ -202,9 +202,9 @@ def test_rows_without_a_reference_are_an_error() -> None:
 
 def test_strip_places_values_in_proportion() -> None:
     line = tables.Line((2,), "mia", 0.0, 1.0, 0.5, 0.5, 0.25, 0.75, "above")
-    assert html.strip(line) == {"left": 29.0, "width": 42.0, "all": 8.0, "judged": 92.0}
+    assert html.strip(line) == {"left": 29.0, "width": 42.0, "unselected": 8.0, "judged": 92.0}
     same = tables.Line((2,), "forget_accuracy", 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, "inside")
-    assert html.strip(same) == {"left": 50.0, "width": 1.5, "all": 50.0, "judged": 50.0}
+    assert html.strip(same) == {"left": 50.0, "width": 1.5, "unselected": 50.0, "judged": 50.0}
 
 
 @pytest.mark.parametrize(

@@ -115,8 +115,8 @@ def test_an_artifact_that_somebody_is_writing_is_refused_and_left_alone(tmp_path
 WRITER = """
 import sys, time
 from pathlib import Path
-from hyperforget_jax import records
-with records.{new}(Path(sys.argv[1]){rest}):
+from hyperforget_jax.runtime import artifacts
+with artifacts.{new}(Path(sys.argv[1]){rest}):
     print("writing", flush=True)
     time.sleep(600)
 """
@@ -190,7 +190,7 @@ def test_a_file_that_many_write_at_once_is_always_one_of_theirs(tmp_path: Path) 
     [
         (errno.ENOSPC, "free some space"),
         (errno.EDQUOT, "free some space"),
-        (errno.EROFS, "another --workdir"),
+        (errno.EROFS, "another workdir"),
     ],
 )
 def test_a_refusing_disk_is_told_in_one_line(tmp_path: Path, code: int, remedy: str) -> None:
@@ -212,7 +212,7 @@ def test_a_place_below_a_file_is_told_in_one_line(tmp_path: Path) -> None:
         with artifacts.new_artifact(tmp_path / "file" / "zoo", {}):
             pytest.fail("the block must not start")
 
-    with pytest.raises(HyperForgetError, match="choose another --workdir"):
+    with pytest.raises(HyperForgetError, match="choose another workdir"):
         fill()
 
 

@@ -1,0 +1,28 @@
+"""A refusal is one line on stderr and an exit status."""
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import ParamSpec
+
+from hyperforget_jax.errors import HyperForgetError
+
+REFUSED, INTERRUPTED = 2, 130
+Arguments = ParamSpec("Arguments")
+
+
+def cli_errors(command: Callable[Arguments, int]) -> Callable[Arguments, int]:
+    """The same command, whose `HyperForgetError` becomes one line on stderr and exit status 2; Ctrl-C one line and 130."""
+
+    @functools.wraps(command)
+    def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> int:
+        try:
+            return command(*args, **kwargs)
+        except HyperForgetError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return REFUSED
+        except KeyboardInterrupt:
+            print("stopped: run the same command again to go on from here", file=sys.stderr)
+            return INTERRUPTED
+
+    return wrapper

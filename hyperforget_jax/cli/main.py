@@ -1,0 +1,98 @@
+"""`hyperforget VERB`: finds the verb's module and imports nothing else."""
+
+import ast
+import difflib
+import importlib
+import importlib.util
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hyperforget_jax import __version__
+from hyperforget_jax.cli import huge_pages
+from hyperforget_jax.cli.errors import cli_errors
+from hyperforget_jax.errors import HyperForgetError
+
+VERBS = ("quickstart", "run", "zoo", "train", "update")
+CONFIGURED = ("quickstart", "run", "zoo", "train", "update")
+"""Verbs whose other arguments override fields of a config."""
+HELP = ("-h", "--help")
+EXAMPLES = """\
+examples:
+  hyperforget quickstart
+  hyperforget run --config mnist4_dihyfo2 --data.dir DIR
+  hyperforget unlearn runs/quickstart --forget 2,3
+
+`hyperforget VERB --help` explains a verb."""
+
+
+def program() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+@cli_errors
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a verb.
+
+    Args:
+      arguments: the verb and what follows it; None: those of this process, which is then set up for long work.
+
+    Returns:
+      Exit status: 0, 2 after bad input or in an unfit environment, 130 after Ctrl-C.
+    """
+    verb, *others = (sys.argv[1:] if arguments is None else arguments) or [""]
+    if verb in HELP:
+        print(usage())
+        return 0
+    if verb == "--version":
+        print(__version__)
+        return 0
+    if verb not in VERBS:
+        near = difflib.get_close_matches(verb, VERBS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"choose {', '.join(VERBS)}"
+        raise HyperForgetError(f"{verb!r} is no verb: {hint}" if verb else f"no verb is given: {hint}")
+    if set(others) & {*HELP}:
+        explain(verb, others)
+        return 0
+    if arguments is None:
+        set_up_process()
+    status: int = importlib.import_module(f"hyperforget_jax.cli.{verb}").main(others)
+    return status
+
+
+def set_up_process() -> None:
+    """Huge pages and no log of absl, for a process that is ours; it may start over, so this comes first."""
+    huge_pages.enable()
+    logging.getLogger("absl").setLevel(
+        logging.CRITICAL
+    )  # orbax and tfds log at length what we tell in one line
+
+
+def usage() -> str:
+    """The help of the command: every verb with the first line of its module."""
+    lines = (f"  {verb:<12}{doc(verb).splitlines()[0]}" for verb in VERBS)
+    return "\n".join(["usage: hyperforget VERB [arguments]\n", *lines, "", EXAMPLES])
+
+
+def explain(verb: str, arguments: Sequence[str]) -> None:
+    """Prints the help of a verb: its module's docstring, and the config fields that it lets one override."""
+    print(doc(verb))
+    if verb in CONFIGURED:
+        from hyperforget_jax.cli import configs, options
+        from hyperforget_jax.config import Config, overrides
+
+        given, _ = options.pop_options([word for word in arguments if word not in HELP], "config")
+        print()
+        print(
+            overrides.describe_fields(configs.load_config(given["config"]) if "config" in given else Config())
+        )
+
+
+def doc(verb: str) -> str:
+    """The docstring of a verb's module, which is read and not imported: that would take seconds."""
+    spec = importlib.util.find_spec(f"hyperforget_jax.cli.{verb}")
+    assert spec is not None
+    assert spec.origin is not None
+    return ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""

@@ -1,0 +1,92 @@
+"""The project's checks, said once: `nox` runs lint, test and wheel in the environment that holds `pip install -e '.[dev]'`."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import nox
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "test", "wheel"]
+
+TIMED_IMPORT = """
+import sys, time
+start = time.perf_counter()
+import hyperforget_jax
+print(time.perf_counter() - start)
+assert "jax" not in sys.modules, "import hyperforget_jax imports JAX"
+"""
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, format, types and import contracts."""
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+    session.run("lint-imports", "--no-logo")
+
+
+@nox.session
+def test(session: nox.Session) -> None:
+    """The tests but the slow ones; arguments after `--` go to pytest."""
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def slow(session: nox.Session) -> None:
+    """The tests that take minutes: whole runs, and builds that are killed."""
+    session.run("pytest", "-m", "slow", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Speed beside PyTorch (`pip install -e '.[bench]'`); arguments after `--` go to both benchmarks."""
+    session.run("python", "-m", "experiments.benchmarks.zoo", *session.posargs)
+    session.run("python", "-m", "experiments.benchmarks.hypernetwork", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Links, commands and examples of README, docs/, CONTRIBUTING and docstrings."""
+    session.run("pytest", "tests/test_docs.py", "tests/test_contributing.py", "tests/test_docstrings.py")
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Builds the wheel and uses it outside the checkout, in an environment that holds nothing else."""
+    with tempfile.TemporaryDirectory() as folder:
+        session.run("python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, ".")
+        session.run("python", "-m", "venv", f"{folder}/venv")
+        with session.chdir(folder):
+            (built,) = Path(folder).glob("*.whl")
+            session.run("venv/bin/python", "-m", "pip", "install", "--quiet", str(built))
+            session.run("venv/bin/hyperforget", "doctor")
+            session.run("venv/bin/hyperforget", "run", "--config", "smoke_dihyfo2")
+            within(
+                session,
+                0.3,
+                "import hyperforget_jax",
+                lambda: float(output(session, "python", "-c", TIMED_IMPORT)),
+            )
+            within(session, 1.0, "hyperforget --help", lambda: seconds_of(session, "hyperforget", "--help"))
+
+
+def output(session: nox.Session, program: str, *arguments: str) -> str:
+    """What a program of the wheel's environment prints."""
+    return str(session.run(f"venv/bin/{program}", *arguments, silent=True))
+
+
+def seconds_of(session: nox.Session, *command: str) -> float:
+    """Wall time of a program of the wheel's environment."""
+    start = time.perf_counter()
+    output(session, *command)
+    return time.perf_counter() - start
+
+
+def within(session: nox.Session, limit: float, what: str, measure: Callable[[], float]) -> None:
+    """Fails if none of five measurements is below the limit: the shortest is the least disturbed by other programs."""
+    if (seconds := min(measure() for _ in range(5))) > limit:
+        session.error(f"{what} takes {seconds:.2f} s; at most {limit} s is allowed")
+    session.log(f"{what}: {seconds:.2f} s")
