@@ -107,8 +107,8 @@ def load(config: DataConfig) -> Dataset:
         num_train, num_test = (np.count_nonzero(part.labels == label) for part in (source.train, source.test))
         if num_train < 2 or num_test < 1:
             raise HyperForgetError(
-                f"class {label} of {config.file or config.name} has {num_train} training and {num_test} test images: give it at least 2 and 1, "
-                "or leave it out of data.classes"
+                f"class {label} of {config.file or config.name} has {num_train} training and {num_test} test images: "
+                "give it at least 2 and 1, or leave it out of data.classes"
             )
     kept, held = hold_out(len(source.train.labels), config.validation_size, source.train.labels)
     training, validation = (Labelled(*(part[rows] for part in source.train)) for rows in (kept, held))
