@@ -20,7 +20,8 @@ from experiments import gpt
 from hyperforget_jax import classifier
 from hyperforget_jax.config import Config, flatten
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.pipeline import alignment, training
+from hyperforget_jax.pipeline import alignment
+from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.report import figures, gpt_figures, gpt_tables
 from hyperforget_jax.report.gpt_figures import Followed
@@ -55,12 +56,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def known(folder: Path) -> Zoo:
     """The training part of its zoo."""
     job = on_paper(tiny(folder))
-    return training.make_zoo(job).split(job.config.zoo.runs, job.config.zoo.validation_share)[0]
+    return pipeline_zoo.make_zoo(job).split(job.config.zoo.runs, job.config.zoo.validation_share)[0]
 
 
 def variant(folder: Path, name: str) -> Run:
     """The run of one hypernetwork."""
-    return on_paper(setting.variants(tiny(folder))[name])
+    return on_paper(gpt.variants(tiny(folder))[name])
 
 
 # The experiment.
@@ -110,7 +111,7 @@ def test_a_second_run_does_nothing_again_and_leaves_the_same(folder: Path) -> No
 
 
 def test_the_variants_differ_in_metric_and_balance_alone(tmp_path: Path) -> None:
-    found = setting.variants(tiny(tmp_path))
+    found = gpt.variants(tiny(tmp_path))
     assert list(found) == FOLDERS == list(gpt_tables.NAMES)
     told = [(each.hypernetwork.metric, each.loader.resample) for each in found.values()]
     assert told == [
@@ -128,7 +129,7 @@ def test_the_variants_differ_in_metric_and_balance_alone(tmp_path: Path) -> None
 def test_a_zoo_elsewhere_stays_there(tmp_path: Path) -> None:
     base = tiny(tmp_path)
     elsewhere = replace(base, zoo=replace(base.zoo, folder=str(tmp_path / "mine")))
-    folders = {config.zoo.folder for config in setting.variants(elsewhere).values()}
+    folders = {config.zoo.folder for config in gpt.variants(elsewhere).values()}
     assert folders == {str((tmp_path / "mine").resolve())}
 
 

@@ -19,8 +19,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from configs import digits4_dihyfo2
-from configs import mnist4_base as mnist4
+from configs import mnist4_base
 from experiments import codec_roundtrip
 from hyperforget_jax import data
 from hyperforget_jax.cli import arguments as command
@@ -31,6 +30,7 @@ from hyperforget_jax.config import (
     LoaderConfig,
 )
 from hyperforget_jax.pipeline import end_to_end, training, workdir
+from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.runtime import artifacts
 from hyperforget_jax.weights import codec
 from hyperforget_jax.weights.layout import flatten
@@ -44,7 +44,7 @@ CONFIGS = {
     path.stem: command.setting(path.stem)
     for path in sorted((ROOT / "configs").glob("*.py"))
     if path.stem != "__init__"
-} | {"quickstart all": digits4_dihyfo2.get_config("all")}
+}
 FORGET_SETS = [[2], [3], [2, 3]]
 ACCURACIES = ["retain_accuracy", "forget_accuracy", "test_accuracy"]
 AGREEMENT = ["overlap_retain", "overlap_forget", "overlap_test", "phi_jsd", "phi_jsd_nat", "phi_badt", "mia"]
@@ -227,7 +227,7 @@ def test_dihyfo1_answers_the_same_requests_from_the_same_zoo(
 
 def test_another_seed_gives_other_models(straight: Path, tmp_path: Path) -> None:
     config = tiny(tmp_path, seed=1)
-    zoo = training.make_zoo(on_paper(config))
+    zoo = pipeline_zoo.make_zoo(on_paper(config))
     block = np.load(straight / "zoo" / "block-00000" / "weights.npy", allow_pickle=False)
     assert not np.isin(np.asarray(zoo.weights)[:, 0], block[:, 0]).any()
 
@@ -239,7 +239,7 @@ def test_a_zoo_larger_than_memory_gives_the_same_hypernetwork(
     shutil.copytree(straight / "zoo", tmp_path / "zoo")
     config = replace(tiny(tmp_path), loader=LoaderConfig(memory_gib=0.0))
     job = on_paper(config)
-    known, held_out = training.make_zoo(job).split(config.zoo.runs, config.zoo.validation_share)
+    known, held_out = pipeline_zoo.make_zoo(job).split(config.zoo.runs, config.zoo.validation_share)
     reads, read = [], Rows.read
 
     def counted(rows: Rows, places: Any) -> Any:
@@ -262,7 +262,7 @@ def test_a_codec_is_fitted_on_checkpoints_from_the_whole_training_part(
     straight: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = on_paper(tiny(straight))
-    zoo = training.make_zoo(job)
+    zoo = pipeline_zoo.make_zoo(job)
     seen = []
     monkeypatch.setattr(codec, "FITTED_ON", 4)
     monkeypatch.setattr(codec, "fit", lambda _, sizes, models, images: seen.append(models))
@@ -349,14 +349,14 @@ def test_a_run_that_full_disks_stop_again_and_again_ends_like_any_other(
     assert (folder / "report.html").exists()
 
 
-@pytest.mark.parametrize("name", sorted({name.split()[0] for name in CONFIGS}))
+@pytest.mark.parametrize("name", CONFIGS)
 def test_every_config_names_a_command_that_takes_it(name: str) -> None:
     told = importlib.import_module(f"configs.{name}").__doc__ or ""
-    modules = re.findall(rf"python -m experiments\.(\w+)(?: --config {name})?\b", told)
-    assert modules
-    for module in modules:
-        assert (ROOT / "experiments" / f"{module}.py").exists()
-    assert modules[0] == name or f"--config {name}" in told
+    verbs = re.findall(rf"hyperforget (\w+) --config {name}\b", told)
+    for verb in verbs:
+        assert verb == "run" or (ROOT / "hyperforget_jax" / "cli" / f"{verb}.py").exists()
+    assert verbs or f"python -m experiments.{name}" in told
+    assert verbs or (ROOT / "experiments" / f"{name}.py").exists()
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -369,7 +369,7 @@ def test_every_config_has_its_own_workdir() -> None:
 
 
 def test_mnist4_can_run_on_the_idx_files(mnist_dir: Path) -> None:
-    config = mnist4.get_config()
+    config = mnist4_base.get_config()
     command.check(replace(config, data=replace(config.data, dir=str(mnist_dir))))
 
 
