@@ -21,18 +21,15 @@ examples:
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
-from tyro.conf import FlagCreatePairsOff, Positional
 
 from hyperforget_jax import classifier
 from hyperforget_jax.cli.errors import cli_errors
-from hyperforget_jax.cli.job import open_finished
+from hyperforget_jax.cli.job import RunOptions, open_finished
 from hyperforget_jax.config import ForgetSet
-from hyperforget_jax.config.overrides import parse_known_options
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import unlearning
 from hyperforget_jax.pipeline.run import Run, on_device
@@ -42,26 +39,26 @@ from hyperforget_jax.unlearn.requests import UnlearningResult
 from hyperforget_jax.unlearn.selection import class_weights
 
 
-@dataclass(frozen=True)
-class Options:
+@dataclass(frozen=True, kw_only=True)
+class Options(RunOptions):
     """Arguments of the verb."""
 
-    run: Positional[Path]
     forget: ForgetSet
+    """classes to forget"""
     samples: int | None = None
+    """models to sample; None: as the run's config says"""
     best: int | None = None
+    """of these, how many to select; None: as the run's config says"""
     seed: int | None = None
-    json: FlagCreatePairsOff[bool] = False
+    """of the samples; None: the run's"""
 
 
 @cli_errors
 def main(arguments: Sequence[str]) -> int:
     """Runs the verb; exit status 0, 2 or 130."""
-    options, overrides = parse_known_options(Options, arguments)
+    options, run = open_finished(Options, "unlearn", arguments)
     if options.seed is not None and options.seed < 0:
         raise HyperForgetError(f"--seed is {options.seed}: choose a whole number of at least 0")
-    console = Console(soft_wrap=True, stderr=options.json)
-    run = open_finished(options.run, console, "unlearn", arguments, overrides)
     answer = unlearning.answer_request(run, options.forget, options.samples, options.best, options.seed)
     summary = {
         "run": str(run.folder),
@@ -74,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.json:
         print(json.dumps(summary, indent=2))
     else:
-        show(console, summary)
+        show(run.console, summary)
     return 0
 
 
