@@ -1,33 +1,25 @@
-"""Digits: classes {0, 1, 2, 3}, a 64-3-4 classifier, pivots {0, 1}; or all ten digits, forgettable {0..4}.
+"""DiHyFo-2 on digits: classes {0, 1, 2, 3}, a 64-3-4 classifier, pivots {0, 1}.
 
-`hyperforget quickstart` takes 3 minutes on two CPU cores and 1.5 GB; `hyperforget quickstart --classes all`
-(64-8-10, 3,072 runs) takes 8 minutes.
+`hyperforget run --config digits4_dihyfo2` (also `hyperforget quickstart`) takes 3 minutes on two CPU cores and 1.5 GB.
 
-Expect of 256 unselected models per forget set (four classes): mean forget accuracy at most 0.005, median retain accuracy within 0.02 of
-the reference models'. README.md has the measured numbers with date and machine.
+Expect of 256 unselected models per forget set: mean forget accuracy at most 0.005, median retain accuracy within 0.02 of the reference
+models'. docs/results.md has the measured numbers with date and machine.
 """
 
-from dataclasses import replace
-
 from hyperforget_jax.config import (
-    ClassifierConfig,
     CodecConfig,
     Config,
-    DataConfig,
     HypernetworkConfig,
     ReferenceConfig,
-    TaskConfig,
     TrainingConfig,
     ZooConfig,
 )
 
-SETTINGS = ("four", "all")
 
-
-def get_config(classes: str = "four") -> Config:
-    """The setting of `--classes four` or `--classes all`."""
-    four = Config(
-        workdir="runs/quickstart",
+def get_config() -> Config:
+    """Four digits, everything small enough for minutes."""
+    return Config(
+        workdir="runs/digits4_dihyfo2",
         zoo=ZooConfig(
             runs=2048,
             runs_per_block=256,
@@ -40,15 +32,4 @@ def get_config(classes: str = "four") -> Config:
         hypernetwork=HypernetworkConfig(hidden_size=192, depth=4),
         training=TrainingConfig(steps=800, batch_size=256),
         reference=ReferenceConfig(epochs=200.0, batch_size=32, learning_rate=3e-3),
-    )
-    if classes == "four":
-        return four
-    return replace(
-        four,
-        workdir="runs/quickstart-all",
-        data=DataConfig(classes=tuple(range(10))),
-        task=TaskConfig(pivots=(5, 6, 7, 8, 9), forget_sets=((2,), (2, 3, 4), (0, 1, 2, 3, 4))),
-        classifier=ClassifierConfig(hidden=(8,)),
-        zoo=replace(four.zoo, runs=3072),
-        training=TrainingConfig(steps=1000, batch_size=256),
     )

@@ -8,8 +8,9 @@ reference models' or above it; prompt alignment on classes 2 and 3 with a mean R
 
 from dataclasses import replace
 
-from configs import mnist4_dihyfo2
 from hyperforget_jax.config import Config
+
+from . import mnist4_dihyfo2
 
 
 def get_config() -> Config:

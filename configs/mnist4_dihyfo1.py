@@ -16,8 +16,9 @@ zoo is that of mnist4_dihyfo2 (`--zoo.folder` shares one).
 
 from dataclasses import replace
 
-from configs import mnist4_dihyfo2
 from hyperforget_jax.config import Config
+
+from . import mnist4_dihyfo2
 
 
 def get_config() -> Config:

@@ -8,13 +8,14 @@ reference models'; prompt alignment on classes 2 and 3 with a mean R^2 of at lea
 
 from dataclasses import replace
 
-from configs import mnist4_base as mnist4
 from hyperforget_jax.config import Config, HypernetworkConfig, TrainingConfig
+
+from . import mnist4_base
 
 
 def get_config() -> Config:
     """The generator of the paper's first setting, at a size for two cores."""
-    base = mnist4.get_config()
+    base = mnist4_base.get_config()
     return replace(
         base,
         workdir="runs/mnist4_dihyfo2",

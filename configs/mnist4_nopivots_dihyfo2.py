@@ -9,8 +9,9 @@ accuracy within 0.01 of the reference models' median, and prompt alignment with 
 from dataclasses import replace
 from itertools import chain, combinations
 
-from configs import mnist4_dihyfo2
 from hyperforget_jax.config import Config
+
+from . import mnist4_dihyfo2
 
 
 def get_config() -> Config:

@@ -1,15 +1,14 @@
 """The paper's DiHyFo-2 on MNIST-4: 1536 wide, 12 layers, 16 heads, raw tokens, condition tokens, DDPM (sections 3 and 4).
 
-`hyperforget run --config paper_mnist4 --data.dir DIR` (DiHyFo-1: `--hypernetwork.kind dihyfo1`)
+`hyperforget run --config mnist4_paper_dihyfo2 --data.dir DIR` (DiHyFo-1: `--hypernetwork.kind dihyfo1`)
 
 Where the paper is silent the numbers are those of its parent, G.pt (arXiv 2209.12892); bfloat16 activations and the logarithm of
-losses are ours. 361 million parameters (369 for DiHyFo-1): it needs a GPU and has not been trained here, so there are neither hours nor
-results to expect; `python -m experiments.benchmarks.hypernetwork` with this width, depth and batch tells steps/s on a device.
+losses are ours. 361 million parameters (369 for DiHyFo-1): it needs a GPU and has not been trained, so there are neither hours nor
+results to expect; `python -m experiments.benchmarks.hypernetwork` with this size and batch measures the steps per second of a device.
 """
 
 from dataclasses import replace
 
-from configs import mnist4_zoo
 from hyperforget_jax.config import (
     CodecConfig,
     Config,
@@ -20,12 +19,14 @@ from hyperforget_jax.config import (
     TrainingConfig,
 )
 
+from . import mnist4_zoo
+
 
 def get_config() -> Config:
     """The paper's hypernetwork on its first zoo."""
     return replace(
         mnist4_zoo.get_config(),
-        workdir="runs/paper_mnist4",
+        workdir="runs/mnist4_paper_dihyfo2",
         loader=LoaderConfig(resample="none"),
         codec=CodecConfig(kind="raw", chunk_size=1000),
         hypernetwork=HypernetworkConfig(

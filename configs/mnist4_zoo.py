@@ -8,14 +8,15 @@ fewer of more runs, so that there are more solutions to learn from. docs/zoo.md 
 
 from dataclasses import replace
 
-from configs import mnist4_base as mnist4
 from hyperforget_jax.config import Config, ZooConfig
+
+from . import mnist4_base
 
 
 def get_config() -> Config:
     """The setting of the paper's first zoo."""
     return replace(
-        mnist4.get_config(),
+        mnist4_base.get_config(),
         workdir="runs/mnist4_zoo",
         zoo=ZooConfig(
             runs=31_744,

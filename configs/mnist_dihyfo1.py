@@ -11,8 +11,9 @@ Its examples start where those of mnist4_dihyfo1 do.
 
 from dataclasses import replace
 
-from configs import mnist4_dihyfo1, mnist_dihyfo2
 from hyperforget_jax.config import Config
+
+from . import mnist4_dihyfo1, mnist_dihyfo2
 
 
 def get_config() -> Config:

@@ -9,8 +9,9 @@ Expect of 256 unselected models for {2}, {2, 3, 4} and {0, ..., 4}: mean forget 
 
 from dataclasses import replace
 
-from configs import mnist_zoo
 from hyperforget_jax.config import Config, HypernetworkConfig, TrainingConfig
+
+from . import mnist_zoo
 
 
 def get_config() -> Config:

@@ -8,8 +8,9 @@ of the selected models a mean retain accuracy within 0.03 of the reference model
 
 from dataclasses import replace
 
-from configs import mnist_dihyfo2
 from hyperforget_jax.config import Config, TaskConfig
+
+from . import mnist_dihyfo2
 
 
 def get_config() -> Config:

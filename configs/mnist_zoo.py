@@ -8,14 +8,15 @@ this is a size that two CPU cores make in half an hour. docs/zoo.md has the meas
 
 from dataclasses import replace
 
-from configs import mnist4_base as mnist4
 from hyperforget_jax.config import ClassifierConfig, Config, DataConfig, TaskConfig, ZooConfig
+
+from . import mnist4_base
 
 
 def get_config() -> Config:
     """The setting of the paper's second zoo, at a size for two cores."""
     return replace(
-        mnist4.get_config(),
+        mnist4_base.get_config(),
         workdir="runs/mnist_zoo",
         data=DataConfig(name="mnist", classes=tuple(range(10)), validation_size=5000),
         task=TaskConfig(pivots=(5, 6, 7, 8, 9), forget_sets=((2,), (2, 3, 4), (0, 1, 2, 3, 4))),

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from configs import smoke_dihyfo2
 from hyperforget_jax.config import Config
+
+from . import smoke_dihyfo2
 
 
 def get_config() -> Config:

@@ -11,7 +11,7 @@ from dataclasses import replace
 import jax
 import numpy as np
 
-from configs import mnist4_base as mnist4
+from configs import mnist4_base
 from hyperforget_jax.cli import arguments
 from hyperforget_jax.pipeline import training, zoo_report
 from hyperforget_jax.pipeline.run import Run
@@ -48,4 +48,4 @@ def run(job: Run) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(arguments.main("roundtrip", mnist4.get_config(), run, sys.argv[1:]))
+    sys.exit(arguments.main("roundtrip", mnist4_base.get_config(), run, sys.argv[1:]))

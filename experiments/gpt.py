@@ -16,7 +16,7 @@ import numpy as np
 
 from configs import gpt
 from hyperforget_jax.cli import arguments
-from hyperforget_jax.config import flatten
+from hyperforget_jax.config import Config, flatten
 from hyperforget_jax.data import Split
 from hyperforget_jax.diffusion.hypernetwork import Generator
 from hyperforget_jax.errors import HyperForgetError
@@ -41,7 +41,7 @@ def run(job: Run) -> None:
     """Trains, sweeps and observes every hypernetwork, reusing what is done; then the table and the figures."""
     known, held_out = training.split_zoo(job)
     found, rows, pictures = dict[str, Followed](), list[dict[str, Any]](), job.folder / "figures"
-    for folder in gpt.variants(job.config):
+    for folder in variants(job.config):
         found[folder], each = one(job, folder, known, held_out)
         rows += each
     for name, picture in gpt_figures.draw(found, job.config.loader.loss_levels).items():
@@ -50,6 +50,24 @@ def run(job: Run) -> None:
     artifacts.write_rows(job.folder / "gpt.jsonl", rows)
     artifacts.write_text(job.folder / "gpt.md", gpt_tables.page(table))
     job.console.print(listing(table), f"table and figures: {job.folder / 'gpt.md'}")
+
+
+def variants(base: Config) -> dict[str, Config]:
+    """The four by their folders in the workdir: they share its zoo, and differ in metric and re-balancing (`loader.resample`) alone."""
+    zoo = replace(base.zoo, folder=str(workdir.zoo_path(base)))
+    mean_loss = replace(base.hypernetwork, metric="mean_loss")
+    changes = {
+        "mean_loss": replace(base, hypernetwork=mean_loss),
+        "mean_loss_balanced": replace(
+            base, hypernetwork=mean_loss, loader=replace(base.loader, resample="losses")
+        ),
+        "mean_error": replace(base, hypernetwork=replace(base.hypernetwork, metric="mean_error")),
+        "one_loss": base,
+    }
+    return {
+        folder: replace(config, workdir=str(workdir.workdir_path(base) / folder), zoo=zoo)
+        for folder, config in changes.items()
+    }
 
 
 class One(NamedTuple):
@@ -62,7 +80,7 @@ class One(NamedTuple):
 def one(job: Run, folder: str, known: Zoo, held_out: Zoo) -> One:
     """Trains, sweeps and observes the hypernetwork of one folder, reusing what is done."""
     job.console.print(f"{folder}:")
-    config = gpt.variants(job.config)[folder]
+    config = variants(job.config)[folder]
     workdir.acquire_workdir(config)
     each = replace(job, config=config, folder=workdir.workdir_path(config))
     sweep = observe(each, grid_of(each, known), known, held_out)

@@ -3,7 +3,7 @@
     python -m experiments.reference_tuning --data.dir DIR
 
 A weak reference flatters every unlearning method. Uses the MNIST-4 setting; prints a table and leaves
-`tune_reference.jsonl` in the workdir. `configs/mnist4.py` takes one of the best (docs/lab_notes.md).
+`tune_reference.jsonl` in the workdir. `configs/mnist4_base.py` takes one of the best (docs/lab_notes.md).
 """
 
 import itertools
@@ -13,7 +13,7 @@ from dataclasses import replace
 import jax
 import numpy as np
 
-from configs import mnist4_base as mnist4
+from configs import mnist4_base
 from hyperforget_jax import classifier
 from hyperforget_jax.cli import arguments
 from hyperforget_jax.evaluate.accuracy import accuracy
@@ -52,4 +52,4 @@ def run(job: Run) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(arguments.main("tune_reference", mnist4.get_config(), run, sys.argv[1:]))
+    sys.exit(arguments.main("tune_reference", mnist4_base.get_config(), run, sys.argv[1:]))

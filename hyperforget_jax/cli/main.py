@@ -22,7 +22,7 @@ EXAMPLES = """\
 examples:
   hyperforget quickstart
   hyperforget run --config mnist4_dihyfo2 --data.dir DIR
-  hyperforget unlearn runs/quickstart --forget 2,3
+  hyperforget unlearn runs/digits4_dihyfo2 --forget 2,3
 
 `hyperforget VERB --help` explains a verb."""
 

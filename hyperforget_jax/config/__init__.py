@@ -227,7 +227,7 @@ class Config:
 
     seed: int = 0
     """Seed of every random stream."""
-    workdir: str = "runs/quickstart"
+    workdir: str = "runs/digits4_dihyfo2"
     """Folder for every artifact of the run."""
     overwrite: bool = False
     """Delete what another config left in the workdir."""

@@ -17,7 +17,7 @@ from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import end_to_end, workdir
 from hyperforget_jax.pipeline.run import Run
 
-DEFAULT = digits4_dihyfo2.get_config("four")
+DEFAULT = digits4_dihyfo2.get_config()
 Refused = Callable[..., str]
 
 

@@ -58,7 +58,7 @@ def test_it_compiles(name: str) -> None:
 
 def asking(hypernetwork: HypernetworkConfig) -> Config:
     """The quickstart of four classes, asked for something else."""
-    return replace(digits4_dihyfo2.get_config("four"), hypernetwork=hypernetwork)
+    return replace(digits4_dihyfo2.get_config(), hypernetwork=hypernetwork)
 
 
 def test_a_class_that_is_not_there_is_refused_where_it_counts() -> None:

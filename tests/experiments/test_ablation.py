@@ -13,8 +13,9 @@ import pytest
 from matplotlib.axes import Axes as Panel
 from matplotlib.colors import to_hex
 
-from configs.ablation import Axes, Cell, get_config, sampled, trained
+from configs.ablation import get_config
 from experiments import ablation
+from experiments.ablation import Axes, Cell, sampled, trained
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.cli import arguments as command
 from hyperforget_jax.config import CodecConfig, Config, DiffusionConfig

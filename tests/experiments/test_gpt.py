@@ -60,7 +60,7 @@ def known(folder: Path) -> Zoo:
 
 def variant(folder: Path, name: str) -> Run:
     """The run of one hypernetwork."""
-    return on_paper(setting.variants(tiny(folder))[name])
+    return on_paper(gpt.variants(tiny(folder))[name])
 
 
 # The experiment.
@@ -110,7 +110,7 @@ def test_a_second_run_does_nothing_again_and_leaves_the_same(folder: Path) -> No
 
 
 def test_the_variants_differ_in_metric_and_balance_alone(tmp_path: Path) -> None:
-    found = setting.variants(tiny(tmp_path))
+    found = gpt.variants(tiny(tmp_path))
     assert list(found) == FOLDERS == list(gpt_tables.NAMES)
     told = [(each.hypernetwork.metric, each.loader.resample) for each in found.values()]
     assert told == [
@@ -128,7 +128,7 @@ def test_the_variants_differ_in_metric_and_balance_alone(tmp_path: Path) -> None
 def test_a_zoo_elsewhere_stays_there(tmp_path: Path) -> None:
     base = tiny(tmp_path)
     elsewhere = replace(base, zoo=replace(base.zoo, folder=str(tmp_path / "mine")))
-    folders = {config.zoo.folder for config in setting.variants(elsewhere).values()}
+    folders = {config.zoo.folder for config in gpt.variants(elsewhere).values()}
     assert folders == {str((tmp_path / "mine").resolve())}
 
 

@@ -161,7 +161,7 @@ def test_a_config_that_cannot_serve_every_sampler_is_refused_before_any_work(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("name", ["smoke_dihyfo1", "mnist4_dihyfo2", "mnist_dihyfo1", "quickstart"])
+@pytest.mark.parametrize("name", ["smoke_dihyfo1", "mnist4_dihyfo2", "mnist_dihyfo1", "digits4_dihyfo2"])
 def test_every_config_of_class_losses_is_served(name: str) -> None:
     config = command.setting(name)
     for sampler, steps in SAMPLERS:

@@ -1,0 +1,26 @@
+"""DiHyFo-2 on all ten digits: a 64-8-10 classifier, forgettable {0, ..., 4}.
+
+`hyperforget run --config digits_dihyfo2` (also `hyperforget quickstart --classes all`) takes 8 minutes on two CPU cores.
+
+docs/results.md has the measured numbers with date and machine.
+"""
+
+from dataclasses import replace
+
+from hyperforget_jax.config import ClassifierConfig, Config, DataConfig, TaskConfig, TrainingConfig
+
+from . import digits4_dihyfo2
+
+
+def get_config() -> Config:
+    """The setting of digits4_dihyfo2 on ten classes, from more runs and with longer training."""
+    base = digits4_dihyfo2.get_config()
+    return replace(
+        base,
+        workdir="runs/digits_dihyfo2",
+        data=DataConfig(classes=tuple(range(10))),
+        task=TaskConfig(pivots=(5, 6, 7, 8, 9), forget_sets=((2,), (2, 3, 4), (0, 1, 2, 3, 4))),
+        classifier=ClassifierConfig(hidden=(8,)),
+        zoo=replace(base.zoo, runs=3072),
+        training=TrainingConfig(steps=1000, batch_size=256),
+    )
