@@ -17,11 +17,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from experiments.benchmarks import machine
-from hyperforget_jax.cli import arguments as command
+from hyperforget_jax.cli.job import run_experiment
 from hyperforget_jax.config import Config
 from hyperforget_jax.pipeline import alignment, training, unlearning, workdir
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
-from hyperforget_jax.pipeline.run import Run
+from hyperforget_jax.pipeline.run import Run, validate_run_config
 from hyperforget_jax.pipeline.sample_quality import measure
 from hyperforget_jax.report import ablation_figures, figures
 from hyperforget_jax.report.console import listing
@@ -104,7 +104,7 @@ def check(job: Run, axes: Axes) -> None:
     """Refuses a config that cannot serve every cell, before any work."""
     alignment.validate_metric(job)
     for cell in axes.cells():
-        command.check(sampled(job.config, cell))
+        validate_run_config(sampled(job.config, cell))
 
 
 def trained(base: Config, cell: Cell) -> Config:
@@ -128,5 +128,5 @@ def sampled(base: Config, cell: Cell) -> Config:
 if __name__ == "__main__":
     arguments = ["--config", "ablation", *sys.argv[1:]]  # the last one counts
     sys.exit(
-        command.main_of_config("ablation", partial(run, axes=Axes()), arguments, partial(check, axes=Axes()))
+        run_experiment("ablation", None, partial(run, axes=Axes()), arguments, partial(check, axes=Axes()))
     )

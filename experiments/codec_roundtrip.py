@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from configs import mnist4_base
-from hyperforget_jax.cli import arguments
+from hyperforget_jax.cli.job import run_experiment
 from hyperforget_jax.pipeline import training, zoo_report
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.run import Run
@@ -49,4 +49,4 @@ def run(job: Run) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(arguments.main("roundtrip", mnist4_base.get_config(), run, sys.argv[1:]))
+    sys.exit(run_experiment("codec_roundtrip", mnist4_base.get_config(), run, sys.argv[1:]))

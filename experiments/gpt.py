@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from configs import gpt
-from hyperforget_jax.cli import arguments
+from hyperforget_jax.cli.job import run_experiment
 from hyperforget_jax.config import Config, flatten
 from hyperforget_jax.data import Split
 from hyperforget_jax.diffusion.hypernetwork import Generator
@@ -150,4 +150,4 @@ def followed(run: Run, name: tuple[str, str], label: int | None, sweep: Sweep, k
 
 
 if __name__ == "__main__":
-    sys.exit(arguments.main("gpt", gpt.get_config(), run, sys.argv[1:], check))
+    sys.exit(run_experiment("gpt", gpt.get_config(), run, sys.argv[1:], check))

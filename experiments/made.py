@@ -18,12 +18,12 @@ from configs import (
     mnist_fewpivots_dihyfo2,
 )
 from hyperforget_jax.classifier import Params
-from hyperforget_jax.cli import arguments
 from hyperforget_jax.config import Config
+from hyperforget_jax.config.overrides import parse_overrides
 from hyperforget_jax.pipeline import alignment, end_to_end, unlearning
 from hyperforget_jax.pipeline.alignment import Sweep
 from hyperforget_jax.pipeline.reference import reference_models
-from hyperforget_jax.pipeline.run import Run, start
+from hyperforget_jax.pipeline.run import Run, start, validate_run_config
 from hyperforget_jax.pipeline.workdir import acquire_workdir
 from hyperforget_jax.runtime import artifacts
 from hyperforget_jax.unlearn.requests import UnlearningResult
@@ -90,7 +90,7 @@ class Runs:
         self._folder, self._settings, self._console, self._asked = folder, settings, console, asked
         self._overrides = overrides
         self._configs = {
-            (setting, method): self._placed(f"{setting}_{method}", arguments.parse(config(), overrides))
+            (setting, method): self._placed(f"{setting}_{method}", parse_overrides(config(), overrides))
             for setting, methods in settings.items()
             for method, config in methods.items()
         }
@@ -98,14 +98,14 @@ class Runs:
 
     def other(self, name: str, config: Config, check: Callable[[Run], None]) -> Run:
         """A run in `folder/NAME` that is no pipeline and keeps its own data; `check` refuses it before anything is written."""
-        config = replace(arguments.parse(config, self._overrides), data=config.data)
+        config = replace(parse_overrides(config, self._overrides), data=config.data)
         run = start(self._placed(name, config), self._console, self._asked)
         check(run)
         acquire_workdir(run.config)
         return run
 
     def _placed(self, name: str, config: Config) -> Config:
-        arguments.check(config)
+        validate_run_config(config)
         return replace(config, workdir=str(self._folder / name))
 
     def of(self, setting: str) -> dict[str, Made]:

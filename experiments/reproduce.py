@@ -22,16 +22,17 @@ from rich.console import Console
 from experiments.leaf import Leaf
 from experiments.made import SETTINGS, Configs, Runs
 from experiments.targets import TARGETS
-from hyperforget_jax.cli import arguments as command
+from hyperforget_jax.cli.errors import cli_errors
+from hyperforget_jax.cli.options import pop_options
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.report import figures
 from hyperforget_jax.runtime import artifacts
 
 
-@command.cli_errors
+@cli_errors
 def main(arguments: Sequence[str], settings: Configs = SETTINGS) -> int:
     """Makes what is named; exit status 0, 2 after bad input, or 130 after Ctrl-C."""
-    given, others = command.split(arguments, "runs", "workdir")
+    given, others = pop_options(arguments, "runs", "workdir")
     names = [*itertools.takewhile(lambda word: not word.startswith("-"), others)]
     check(names, given)
     folder, console = Path(given.get("runs", "runs")).expanduser().resolve(), Console(soft_wrap=True)

@@ -16,10 +16,10 @@ from typing import Literal
 import numpy as np
 
 from experiments.benchmarks import machine
-from hyperforget_jax.cli import arguments
+from hyperforget_jax.cli.job import run_experiment
 from hyperforget_jax.pipeline import alignment, training, unlearning
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
-from hyperforget_jax.pipeline.run import Run
+from hyperforget_jax.pipeline.run import Run, validate_run_config
 from hyperforget_jax.pipeline.sample_quality import measure
 from hyperforget_jax.report import figures, samplers
 from hyperforget_jax.report.console import listing
@@ -72,7 +72,7 @@ def check(job: Run, tried: tuple[Sampler, ...]) -> None:
     """Refuses a config that cannot serve every sampler, before any work."""
     alignment.validate_metric(job)
     for sampler, steps in tried:
-        arguments.check(_asking(job, sampler, steps).config)
+        validate_run_config(_asking(job, sampler, steps).config)
 
 
 def _asking(job: Run, sampler: Literal["ddpm", "ddim"], steps: int) -> Run:
@@ -83,4 +83,4 @@ def _asking(job: Run, sampler: Literal["ddpm", "ddim"], steps: int) -> Run:
 
 if __name__ == "__main__":
     work, refuse = partial(run, tried=SAMPLERS), partial(check, tried=SAMPLERS)
-    sys.exit(arguments.main_of_config("samplers", work, sys.argv[1:], refuse))
+    sys.exit(run_experiment("sampling_steps", None, work, sys.argv[1:], refuse))

@@ -20,7 +20,7 @@ from configs import mnist_zoo
 from experiments.benchmarks import hypernet, hypernet_contest, machine, page
 from experiments.benchmarks.hypernet import Setting
 from experiments.benchmarks.pieces import HypernetPieces
-from hyperforget_jax.cli import arguments
+from hyperforget_jax.cli.job import run_experiment
 from hyperforget_jax.config import Config
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline.run import Run
@@ -115,5 +115,7 @@ def compare(job: Run, setting: Setting, torch: ModuleType) -> float:
 
 if __name__ == "__main__":
     sys.exit(
-        arguments.main("bench_hypernet", get_config(), partial(run, pieces=HypernetPieces()), sys.argv[1:])
+        run_experiment(
+            "benchmarks.hypernetwork", get_config(), partial(run, pieces=HypernetPieces()), sys.argv[1:]
+        )
     )

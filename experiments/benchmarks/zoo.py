@@ -20,7 +20,7 @@ from rich.console import Console
 from configs import mnist4_zoo, mnist_zoo
 from experiments.benchmarks import contest, growth, machine, task
 from experiments.benchmarks.pieces import Pieces
-from hyperforget_jax.cli import arguments
+from hyperforget_jax.cli.job import run_experiment
 from hyperforget_jax.config import Config
 from hyperforget_jax.pipeline.run import Run, start
 from hyperforget_jax.report import figures
@@ -102,4 +102,4 @@ def _row(name: str, figures: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(arguments.main("bench_zoo", get_config(), partial(run, pieces=Pieces()), sys.argv[1:]))
+    sys.exit(run_experiment("benchmarks.zoo", get_config(), partial(run, pieces=Pieces()), sys.argv[1:]))

@@ -1,11 +1,10 @@
 """Typed values from words: `--zoo.runs 12` replaces a field of a config; a word that fits no field is an error with a suggestion."""
 
 import contextlib
-import dataclasses
 import difflib
 import io
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import tyro
 
@@ -39,8 +38,7 @@ def parse_options(options: type[Options], arguments: Sequence[str]) -> Options:
     """Parses words that are all meant for one dataclass; raises as `parse_known_options`, and for a word that fits no field."""
     parsed, others = parse_known_options(options, arguments)
     if others:
-        fields: Any = options
-        refuse_unknown(others[0], [field.name for field in dataclasses.fields(fields)], "option")
+        refuse_unknown(others[0], list(flatten(parsed)), "option")
     return parsed
 
 
@@ -80,7 +78,7 @@ def describe_fields(default: Config) -> str:
     return output.getvalue()
 
 
-def refuse_unknown(word: str, names: Sequence[str], kind: str) -> None:
+def refuse_unknown(word: str, names: Sequence[str], kind: str) -> NoReturn:
     """Raises the error for a word that fits no field."""
     options = ["--" + name.replace("_", "-") for name in names]
     near = difflib.get_close_matches(word.replace("_", "-"), options, n=1)

@@ -17,12 +17,12 @@ from configs.ablation import get_config
 from experiments import ablation
 from experiments.ablation import Axes, Cell, sampled, trained
 from hyperforget_jax.classifier import Params
-from hyperforget_jax.cli import arguments as command
+from hyperforget_jax.cli.job import run_job
 from hyperforget_jax.config import CodecConfig, Config, DiffusionConfig
 from hyperforget_jax.diffusion.hypernetwork import Start
 from hyperforget_jax.pipeline import alignment as align
 from hyperforget_jax.pipeline import workdir
-from hyperforget_jax.pipeline.run import Run
+from hyperforget_jax.pipeline.run import Run, validate_run_config
 from hyperforget_jax.pipeline.sample_quality import in_batches, measure
 from hyperforget_jax.report import ablation_figures, figures
 from hyperforget_jax.report.style import FAINT, OURS, REFERENCE
@@ -74,7 +74,7 @@ def test_the_default_is_the_grid_of_the_issue() -> None:
     assert cells[0] == Cell("functional", "x0", 1.0, "ddpm", 1000)
     assert {cell[3:] for cell in cells} == {("ddpm", 1000), ("ddim", 100), ("ddim", 25), ("ddim", 10)}
     for cell in cells:
-        command.check(sampled(get_config(), cell))
+        validate_run_config(sampled(get_config(), cell))
 
 
 def test_cells_share_a_zoo_and_those_of_one_training_share_a_folder() -> None:
@@ -187,7 +187,7 @@ def test_a_config_that_cannot_serve_every_cell_is_refused_before_any_work(
     arguments: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     job, refuse = partial(ablation.run, axes=AXES), partial(ablation.check, axes=AXES)
-    assert command.main("tiny", setting(tmp_path / "run"), job, arguments, refuse) == 2
+    assert run_job("hyperforget tiny", setting(tmp_path / "run"), job, arguments, refuse) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert told in line
     assert not (tmp_path / "run").exists()
@@ -196,7 +196,7 @@ def test_a_config_that_cannot_serve_every_cell_is_refused_before_any_work(
 def test_without_guidance_no_dropout_is_needed() -> None:
     config = replace(get_config(), diffusion=DiffusionConfig())
     for cell in Axes(guidance=(1.0,)).cells():
-        command.check(sampled(config, cell))
+        validate_run_config(sampled(config, cell))
 
 
 # One cell.

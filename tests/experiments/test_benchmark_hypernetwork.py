@@ -22,7 +22,6 @@ from experiments.benchmarks.clock import Timing
 from experiments.benchmarks.hypernet import Setting
 from experiments.benchmarks.hypernet_contest import Work
 from experiments.benchmarks.pieces import HypernetPieces
-from hyperforget_jax.cli import arguments
 from hyperforget_jax.config import (
     ClassifierConfig,
     CodecConfig,
@@ -31,9 +30,10 @@ from hyperforget_jax.config import (
     SamplingConfig,
     TrainingConfig,
 )
+from hyperforget_jax.config.overrides import parse_overrides
 from hyperforget_jax.diffusion import samplers, schedule
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.pipeline.run import Run, start
+from hyperforget_jax.pipeline.run import Run, start, validate_run_config
 from hyperforget_jax.weights.layout import TokenLayout
 
 pytestmark = pytest.mark.usefixtures("fast_compile")  # nothing here is timed
@@ -191,7 +191,7 @@ def test_a_piece_of_sampling_makes_classifiers(setting: Setting, kind: str) -> N
 
 def test_the_default_setting_is_the_ten_class_classifier_in_25_steps() -> None:
     config = hypernetwork.get_config()
-    arguments.check(config)
+    validate_run_config(config)
     assert (config.classifier.hidden, len(config.data.classes)) == ((7,), 10)
     assert (config.sampling.sampler, config.sampling.steps) == ("ddim", 25)
 
@@ -359,7 +359,7 @@ def test_in_bfloat16_pytorch_is_near_ours_in_float32(setting: Setting) -> None:
 def test_a_setting_that_pytorch_does_not_know_is_measured_without_it(
     job: Run, override: str, words: str
 ) -> None:
-    changed = replace(job, config=arguments.parse(job.config, [override]))
+    changed = replace(job, config=parse_overrides(job.config, [override]))
     assert hypernetwork.load_torch(changed) is None
     assert f"PyTorch is left out: its transformer has {words}" in printed(job)
 

@@ -20,9 +20,8 @@ from experiments.benchmarks.contest import Contender
 from experiments.benchmarks.pieces import Pieces
 from experiments.benchmarks.task import Task
 from hyperforget_jax import classifier
-from hyperforget_jax.cli import arguments
 from hyperforget_jax.config import ClassifierConfig, Config, DataConfig, ZooConfig
-from hyperforget_jax.pipeline.run import Run, start
+from hyperforget_jax.pipeline.run import Run, start, validate_run_config
 from hyperforget_jax.weights.layout import flatten, unflatten
 from hyperforget_jax.zoo import train
 
@@ -310,7 +309,7 @@ def test_only_one_size_is_varied_at_a_time() -> None:
 
 def test_the_settings_are_those_of_the_zoos() -> None:
     config = replace(zoo.get_config(), data=DataConfig(name="mnist", dir="there", validation_size=5000))
-    arguments.check(zoo.get_config())
+    validate_run_config(zoo.get_config())
     assert (config.zoo.runs_per_block, config.zoo.snapshots, config.classifier.hidden) == (512, 150, (2,))
 
 

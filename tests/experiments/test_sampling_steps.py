@@ -13,11 +13,12 @@ import pytest
 
 from experiments import sampling_steps
 from experiments.sampling_steps import SAMPLERS, Sampler
-from hyperforget_jax.cli import arguments as command
+from hyperforget_jax.cli.configs import load_config
+from hyperforget_jax.cli.job import run_job
 from hyperforget_jax.config import Config, DiffusionConfig
 from hyperforget_jax.diffusion import serialization
 from hyperforget_jax.pipeline import sample_quality, training, unlearning
-from hyperforget_jax.pipeline.run import Run
+from hyperforget_jax.pipeline.run import Run, validate_run_config
 from hyperforget_jax.report import figures, samplers
 from hyperforget_jax.runtime import artifacts, prng
 from tests.small_run import on_paper, printed, tiny
@@ -155,7 +156,7 @@ def test_a_config_that_cannot_serve_every_sampler_is_refused_before_any_work(
 ) -> None:
     job, refuse = partial(sampling_steps.run, tried=TRIED), partial(sampling_steps.check, tried=TRIED)
     config = replace(setting(tmp_path / "run"), sampling=replace(tiny(tmp_path).sampling, steps=1))
-    assert command.main("tiny", config, job, arguments, refuse) == 2
+    assert run_job("hyperforget tiny", config, job, arguments, refuse) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert told in line
     assert not (tmp_path / "run").exists()
@@ -163,9 +164,9 @@ def test_a_config_that_cannot_serve_every_sampler_is_refused_before_any_work(
 
 @pytest.mark.parametrize("name", ["smoke_dihyfo1", "mnist4_dihyfo2", "mnist_dihyfo1", "digits4_dihyfo2"])
 def test_every_config_of_class_losses_is_served(name: str) -> None:
-    config = command.setting(name)
+    config = load_config(name)
     for sampler, steps in SAMPLERS:
-        command.check(replace(config, sampling=replace(config.sampling, sampler=sampler, steps=steps)))
+        validate_run_config(replace(config, sampling=replace(config.sampling, sampler=sampler, steps=steps)))
 
 
 # Table and figure.

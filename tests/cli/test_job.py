@@ -1,6 +1,5 @@
-"""The command line: overrides arrive typed, and whatever cannot run is refused in one line before any work."""
+"""From a command line to a run: whatever cannot run is refused in one line before any work."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,27 +7,13 @@ from pathlib import Path
 import pytest
 
 from configs import digits4_dihyfo2
-from hyperforget_jax.cli import quickstart
 from hyperforget_jax.cli.job import run_job
-from hyperforget_jax.cli.options import command_line, pop_options
-from hyperforget_jax.config import Config, flatten
-from hyperforget_jax.config.overrides import parse_overrides
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.pipeline import end_to_end, workdir
+from hyperforget_jax.pipeline import workdir
 from hyperforget_jax.pipeline.run import Run
 
 DEFAULT = digits4_dihyfo2.get_config()
 Refused = Callable[..., str]
-
-
-def parse(*arguments: str) -> Config:
-    return parse_overrides(DEFAULT, arguments)
-
-
-def changes(config: Config) -> dict[str, object]:
-    """Flat names and values of what differs from the default."""
-    before, after = flatten(DEFAULT), flatten(config)
-    return {name: after[name] for name in after if after[name] != before[name]}
 
 
 @pytest.fixture
@@ -51,58 +36,6 @@ def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Refused:
         return line
 
     return run
-
-
-def test_without_arguments_the_default_stays() -> None:
-    assert parse() == DEFAULT
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        ("--zoo.runs 12", {"zoo.runs": 12}),
-        ("--zoo.learning-rate 1e-3 0.5", {"zoo.learning_rate": [1e-3, 0.5]}),
-        ("--zoo.runs_per_block 3", {"zoo.runs_per_block": 3}),
-        ("--task.forget-sets 2 2,3", {"task.forget_sets": [[2], [2, 3]]}),
-        ("--task.forget-sets 3,2", {"task.forget_sets": [[3, 2]]}),
-        ("--data.classes 4 5 6", {"data.classes": [4, 5, 6]}),
-        ("--data.dir some/folder", {"data.dir": "some/folder"}),
-        ("--classifier.hidden 8 4", {"classifier.hidden": [8, 4]}),
-        ("--codec.kind raw --sampling.sampler ddpm", {"codec.kind": "raw", "sampling.sampler": "ddpm"}),
-        ("--overwrite --seed 7", {"overwrite": True, "seed": 7}),
-    ],
-)
-def test_overrides_arrive_typed_and_alone(arguments: str, expected: dict[str, object]) -> None:
-    assert changes(parse(*arguments.split())) == expected
-
-
-@pytest.mark.parametrize(
-    ("typo", "field"),
-    [
-        ("--zoo.rnus", "--zoo.runs"),
-        ("--zoo.learning-rat", "--zoo.learning-rate"),
-        ("--zoo.learnin_rate", "--zoo.learning-rate"),
-        ("--training.stpes", "--training.steps"),
-        ("--wrkdir", "--workdir"),
-    ],
-)
-def test_an_unknown_field_suggests_the_nearest(typo: str, field: str) -> None:
-    with pytest.raises(HyperForgetError) as refusal:
-        parse(typo, "1")
-    assert str(refusal.value) == f"{typo} is no config field: did you mean {field}?"
-
-
-def test_a_field_like_no_other_points_to_help() -> None:
-    with pytest.raises(HyperForgetError, match=r"^--qqq is no config field: --help lists every field$"):
-        parse("--qqq", "1")
-
-
-def test_help_lists_every_field_and_ends_well(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as end:
-        parse("--help")
-    assert not end.value.code
-    text = capsys.readouterr().out
-    assert [name for name in flatten(DEFAULT) if "--" + name.replace("_", "-") not in text] == []
 
 
 @pytest.mark.parametrize(
@@ -175,40 +108,6 @@ def test_a_disk_too_small_for_the_zoo_is_refused(refused: Refused) -> None:
     line = refused("--zoo.runs", str(10**12))
     assert "GB free" in line
     assert "lower zoo.runs" in line
-
-
-def test_an_experiments_own_options_come_out_and_the_others_stay_in_order() -> None:
-    line = ["--seed", "3", "--shard=1/2", "--config", "my own", "--conf", "x", "--cluster"]
-    given, others = pop_options(line, "config", "model", "shard", "cluster")
-    assert list(given.items()) == [("config", "my own"), ("shard", "1/2"), ("cluster", "")]
-    assert others == ["--seed", "3", "--conf", "x"]
-    assert (
-        command_line("hyperforget zoo", given) == "hyperforget zoo --config 'my own' --shard 1/2 --cluster ''"
-    )
-
-
-@pytest.mark.parametrize("arguments", [["--classes", "five"], ["--classes"]])
-def test_quickstart_refuses_other_settings(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
-    assert quickstart.main(arguments) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: --classes is ")
-    assert line.endswith("choose four or all")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "classes"),
-    [([], 4), (["--classes", "four"], 4), (["--classes", "all"], 10), (["--classes=all"], 10)],
-)
-def test_quickstart_chooses_the_setting_and_overrides_the_rest(
-    arguments: list[str], classes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    jobs: list[Config] = []
-    monkeypatch.setattr(end_to_end, "run", lambda run: jobs.append(run.config))
-    folder = tmp_path / "run"
-    assert quickstart.main(["--seed", "3", *arguments, "--workdir", str(folder)]) == 0
-    (config,) = jobs
-    assert (len(config.data.classes), config.seed, config.workdir) == (classes, 3, str(folder))
-    assert json.loads((folder / "config.json").read_text()) == workdir.identity(config)
 
 
 def test_a_remedy_can_be_followed_in_the_same_workdir(
