@@ -71,13 +71,10 @@ def faults(words: list[str]) -> Iterator[str]:
             if not source_of(module) and not module.rpartition(".")[2].isupper():
                 yield f"module {module}"
             yield from unknown_options(rest, source_of(module), configured=True)
-        case ["nox", *rest]:
-            sessions = re.findall(
-                r"@nox\.session\ndef (\w+)", (ROOT / "noxfile.py").read_text(encoding="utf-8")
-            )
-            yield from (
-                f"session {word}" for word in rest if word not in {"-s", "--", *sessions} and rest[0] == "-s"
-            )
+        case ["nox", "-s", *rest]:
+            sessions = re.findall(r"def (\w+)\(session", (ROOT / "noxfile.py").read_text(encoding="utf-8"))
+            named = itertools.takewhile(lambda word: word != "--", rest)
+            yield from (f"session {word}" for word in named if word not in sessions)
         case ["pytest", *rest]:
             paths = [word.partition("::")[0] for word in rest if word.startswith("tests")]
             yield from (path for path in paths if not (ROOT / path).exists())
