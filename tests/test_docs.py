@@ -21,7 +21,7 @@ PAGES = [
     "CONTRIBUTING.md",
     *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
 ]
-HISTORY = {"docs/renamed.md"}
+HISTORY = {"docs/renamed.md", "docs/results.md", "README.md"}
 """Pages that name what is no more."""
 HEADERS = [f"configs/{name}.py" for name in configs.config_names()]
 PROGRAMS = ("hyperforget", "python", "pytest", "nox", "pip")
@@ -72,7 +72,7 @@ def faults(words: list[str]) -> Iterator[str]:
                 yield f"module {module}"
             yield from unknown_options(rest, source_of(module), configured=True)
         case ["nox", "-s", *rest]:
-            sessions = re.findall(r"def (\w+)\(session", (ROOT / "noxfile.py").read_text(encoding="utf-8"))
+            sessions = re.findall(r"def (\w+)\(session: nox.Session\)", (ROOT / "noxfile.py").read_text(encoding="utf-8"))
             named = itertools.takewhile(lambda word: word != "--", rest)
             yield from (f"session {word}" for word in named if word not in sessions)
         case ["pytest", *rest]:
