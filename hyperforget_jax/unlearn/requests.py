@@ -12,6 +12,7 @@ from hyperforget_jax.classifier import Params
 from hyperforget_jax.config import RequestConfig, TaskConfig
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.unlearn.selection import judge, select
+from hyperforget_jax.zoo import coverage
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Generate = Callable[[jax.Array, jax.Array], Params]
@@ -66,9 +67,16 @@ def validate_task(task: TaskConfig, classes: Sequence[int]) -> None:
     """Refuses a task that cannot be asked, before any work.
 
     Raises:
-      HyperForgetError: unknown class, empty or complete forget set, a pivot to forget, a class twice, no request.
+      HyperForgetError: too many forgettable classes, unknown class, a class twice, an empty or complete forget set,
+        a pivot to forget, no request.
     """
     _validate_classes("pivots", task.pivots, classes)
+    forgettable = len(classes) - len(task.pivots)
+    if forgettable > coverage.MAX_CLASSES:
+        raise HyperForgetError(
+            f"{forgettable} classes may be forgotten, and every combination of them is counted: name at least "
+            f"{len(classes) - coverage.MAX_CLASSES} pivots, so that at most {coverage.MAX_CLASSES} may"
+        )
     for forget in task.forget_sets:
         validate_request(forget, task.pivots, classes)
     if len({frozenset(forget) for forget in task.forget_sets}) < len(task.forget_sets):
