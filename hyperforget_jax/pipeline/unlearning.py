@@ -127,7 +127,7 @@ def _answer(
             result = requests.answer(
                 lambda draws, losses: generate(draws, losses, advance),
                 candidates,
-                UnlearningRequest(labels, run.dataset.positions(labels)),
+                UnlearningRequest(labels, run.dataset.classes),
                 on_device(run.dataset.validation),
                 prng.stream(seed, name),
                 config,
@@ -142,7 +142,7 @@ def write(folder: Path, result: UnlearningResult) -> None:
     """Writes `answer.npz` and `weights.npy` into a folder."""
     arrays: dict[str, Any] = {
         "forget_labels": np.array(result.request.labels),
-        "forget_positions": np.array(result.request.positions),
+        "classes": np.array(result.request.classes),
         "candidate_prompts": result.candidate_prompts,
         "candidate_scores": result.candidate_scores,
         "chosen": np.array(result.chosen),
@@ -156,11 +156,9 @@ def read(folder: Path, sizes: Sequence[int]) -> UnlearningResult:
     """Reads what `write` wrote, of classifiers with these widths."""
     weights = jnp.asarray(np.load(folder / "weights.npy", allow_pickle=False))  # [N, P]
     with np.load(folder / "answer.npz", allow_pickle=False) as arrays:
-        labels, positions = (
-            tuple(int(number) for number in arrays[f"forget_{name}"]) for name in ("labels", "positions")
-        )
+        labels, classes = (tuple(int(label) for label in arrays[name]) for name in ("forget_labels", "classes"))
         return UnlearningResult(
-            request=UnlearningRequest(labels, positions),
+            request=UnlearningRequest(labels, classes),
             candidate_prompts=arrays["candidate_prompts"],
             candidate_scores=arrays["candidate_scores"],
             chosen=int(arrays["chosen"]),

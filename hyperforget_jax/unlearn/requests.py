@@ -22,12 +22,17 @@ class UnlearningRequest(NamedTuple):
     """The classes to forget.
 
     Attributes:
-      labels: as in the dataset.
-      positions: of these classes among the classifier's outputs; none asks for models that know every class.
+      labels: of these classes; none asks for models that know every class.
+      classes: all labels, in the order of the classifier's outputs.
     """
 
     labels: tuple[int, ...]
-    positions: tuple[int, ...]
+    classes: tuple[int, ...]
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """Output positions of the classes to forget."""
+        return tuple(self.classes.index(label) for label in self.labels)
 
 
 @dataclass(frozen=True)
@@ -68,13 +73,18 @@ def validate_task(task: TaskConfig, classes: Sequence[int]) -> None:
     Raises:
       HyperForgetError: unknown class, empty or complete forget set, a pivot to forget, a class twice, no request.
     """
-    _validate_classes("pivots", task.pivots, classes)
+    validate_pivots(task.pivots, classes)
     for forget in task.forget_sets:
         validate_request(forget, task.pivots, classes)
     if len({frozenset(forget) for forget in task.forget_sets}) < len(task.forget_sets):
         raise HyperForgetError("task.forget_sets names one set twice: name each once")
     if not task.forget_sets:
         raise HyperForgetError("task.forget_sets is empty: name at least one set of classes, such as {2}")
+
+
+def validate_pivots(pivots: Sequence[int], classes: Sequence[int]) -> None:
+    """Refuses pivots [labels] that are not classes of the dataset, or one twice."""
+    _validate_classes("pivots", pivots, classes)
 
 
 def validate_request(forget: Sequence[int], pivots: Sequence[int], classes: Sequence[int]) -> None:
