@@ -4,13 +4,11 @@ A family of DiHyFo-2 starts from no model; it gets the grid of the random model 
 `gpt_grid/` in the workdir.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import jax
 import numpy as np
 
-from hyperforget_jax.evaluate.results import to_json
 from hyperforget_jax.pipeline import alignment, cache, training
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.alignment import Grid
@@ -40,7 +38,7 @@ def _measured(run: Run) -> list[dict[str, Any]]:
         for label, (column, shared) in alignment.by_position(run, alignment.grids(run, known)).items()
     }
     found = alignment.alignment_rows(run, alignment.followed(run, asked, generate))
-    return [to_json(replace(row, metric=f"{row.metric}_gpt_grid")) for row in found]
+    return [row | {"metric": f"{row['metric']}_gpt_grid"} for row in found]
 
 
 def of_starts(shared: Grid, column: int, losses: Floats) -> Floats:

@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from hyperforget_jax.classifier import Params
-from hyperforget_jax.evaluate.results import Row, to_json
-from hyperforget_jax.pipeline import cache, evaluation, results, training, unlearning
+from hyperforget_jax.evaluate.results import REFERENCE, Row
+from hyperforget_jax.pipeline import cache, evaluation, training, unlearning
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.pipeline.workdir import identity
 from hyperforget_jax.report.paper_figures import Subset
-from hyperforget_jax.report.tables import REFERENCE, select
+from hyperforget_jax.report.tables import select
 from hyperforget_jax.runtime import artifacts, prng
 from hyperforget_jax.runtime.progress import track
 from hyperforget_jax.unlearn.reference import retrain
@@ -41,7 +41,7 @@ def rows(run: Run) -> list[dict[str, Any]]:
     """Tidy rows of every forget set, strict, made once: `subsets/` in the workdir."""
     task = replace(run.config.task, forget_sets=tuple(every(run)))
     asking = replace(run, config=replace(run.config, task=task), folder=run.folder / FOLDER)
-    return cache.rows(run, FOLDER, lambda: map(to_json, _measured(run, asking)), forget_sets=task.forget_sets)
+    return cache.rows(run, FOLDER, lambda: _measured(run, asking), forget_sets=task.forget_sets)
 
 
 def of_rows(rows: Sequence[Mapping[str, Any]], method: str) -> dict[tuple[int, ...], Subset]:
@@ -69,7 +69,7 @@ def _measured(run: Run, asking: Run) -> list[Row]:
     candidates = unlearning.candidate_prompts(asking, known)
     hypernetwork = training.train_hypernetwork(run, known, held_out)
     answers = unlearning.unlearn_all(asking, candidates, training.generator_of(run, hypernetwork))
-    return results.unlearning_rows(asking, evaluation.evaluate(asking, answers, references(asking)))
+    return evaluation.rows(asking, evaluation.evaluate(asking, answers, references(asking)))
 
 
 def references(run: Run) -> Params:

@@ -9,7 +9,7 @@ from typing import Any
 from experiments import all_forget_sets
 from experiments.leaf import Leaf
 from experiments.made import Made, Runs
-from hyperforget_jax.evaluate.results import Row, to_json
+from hyperforget_jax.evaluate.results import Row
 from hyperforget_jax.pipeline import alignment as align
 from hyperforget_jax.pipeline import cache, training
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
@@ -74,9 +74,7 @@ def _table(lines: Sequence[Mapping[str, Any]]) -> str:
 
 def _on_grid_of(usual: Run, run: Run) -> list[dict[str, Any]]:
     """Tidy rows of the run's prompt alignment on the grids of the usual one, made once: `usual_grid/` in its workdir."""
-    return cache.rows(
-        run, FOLDER, lambda: map(to_json, _measured(usual, run)), grid_of=identity(usual.config)
-    )
+    return cache.rows(run, FOLDER, lambda: _measured(usual, run), grid_of=identity(usual.config))
 
 
 def _measured(usual: Run, run: Run) -> Iterable[Row]:

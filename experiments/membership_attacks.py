@@ -16,12 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.made import Made
-from hyperforget_jax.evaluate import membership, membership_attacks
-from hyperforget_jax.evaluate.results import Row, Selection, to_json
-from hyperforget_jax.pipeline import cache, evaluation, results
-from hyperforget_jax.pipeline.evaluation import Floats, Outputs
+from hyperforget_jax.evaluate import comparison, membership, membership_attacks
+from hyperforget_jax.evaluate.results import REFERENCE, Row, Selection
+from hyperforget_jax.pipeline import cache, evaluation
+from hyperforget_jax.pipeline.evaluation import Floats
 from hyperforget_jax.pipeline.run import Run
-from hyperforget_jax.report.tables import REFERENCE
 from hyperforget_jax.runtime.progress import track
 
 FOLDER = "attacks"
@@ -40,26 +39,28 @@ NAMES = {
 
 def rows(made: Made) -> list[dict[str, Any]]:
     """Tidy rows of every attacker, made once: `attacks/` in the workdir."""
-    return cache.rows(made.run, FOLDER, lambda: map(to_json, _measured(made)), models=MODELS, images=IMAGES)
+    return cache.rows(made.run, FOLDER, lambda: _measured(made), models=MODELS, images=IMAGES)
 
 
 def _measured(made: Made) -> list[Row]:
     run, found = made.run, list[Row]()
     with track(run.console, "attackers", len(made.answers), "requests") as advance:
         for index, answer in enumerate(made.answers):
-            about = results.context(run, run.config.hypernetwork.kind, run.config.task.forget_sets[index])
+            about = evaluation.context(run, run.config.hypernetwork.kind, run.config.task.forget_sets[index])
             parts: dict[Selection, Any] = {"all": slice(MODELS), "selected": jnp.asarray(answer.selected)}
             for selection, kept in parts.items():
                 models = jax.tree.map(lambda leaf, kept=kept: leaf[kept], answer.models)
-                ours = evaluation.outputs(models, run.dataset.test, run.dataset.train)
-                found += results.expand(run, replace(about, selection=selection), scores(run, index, ours))
-            theirs = evaluation.outputs(made.reference_of(index), run.dataset.test, run.dataset.train)
-            found += results.expand(run, replace(about, method=REFERENCE), scores(run, index, theirs))
+                ours = comparison.outputs(models, run.dataset.test, run.dataset.train)
+                found += evaluation.metric_rows(
+                    run, replace(about, selection=selection), scores(run, index, ours)
+                )
+            theirs = comparison.outputs(made.reference_of(index), run.dataset.test, run.dataset.train)
+            found += evaluation.metric_rows(run, replace(about, method=REFERENCE), scores(run, index, theirs))
             advance(1)
     return found
 
 
-def scores(run: Run, index: int, models: Outputs) -> Mapping[str, Floats]:
+def scores(run: Run, index: int, models: comparison.Outputs) -> Mapping[str, Floats]:
     """What every attacker finds in N models that answer one request: [N] each."""
     forget = run.forget_sets[index]
     seen, test = models.train_entropy, membership.entropy(models.probabilities)  # [N, n'], [N, n]

@@ -1,13 +1,13 @@
 """The Python interface: data, zoo, hypernetwork, unlearned models, and their comparison with retrained ones.
 
-    import hyperforget_jax as hf
+import hyperforget_jax as hf
 
-    data = hf.load_dataset("digits", classes=range(4))
-    zoo = hf.build_zoo(data, hidden=(3,), pivots=(0, 1), num_runs=2048, seed=0, path="runs/zoo")
-    model = hf.HyperForget(method="dihyfo2", steps=800, seed=0).fit(zoo, data)
-    result = model.unlearn(forget=(2, 3), data=data.validation, num_samples=64, seed=1)
-    reference = hf.retrain(data, forget=(2, 3), num_models=32)
-    print(hf.evaluate(result, reference, data.test))
+data = hf.load_dataset("digits", classes=range(4))
+zoo = hf.build_zoo(data, hidden=(3,), pivots=(0, 1), num_runs=2048, seed=0, path="runs/zoo")
+model = hf.HyperForget(method="dihyfo2", steps=800, seed=0).fit(zoo, data)
+result = model.unlearn(forget=(2, 3), data=data.validation, num_samples=64, seed=1)
+reference = hf.retrain(data, forget=(2, 3), num_models=32)
+print(hf.evaluate(result, reference, data.test))
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ import difflib
 import math
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,7 @@ from hyperforget_jax.classifier import Params
 from hyperforget_jax.config import (
     ClassifierConfig,
     Config,
+    DataConfig,
     ReferenceConfig,
     TaskConfig,
     ZooConfig,
@@ -43,10 +44,11 @@ from hyperforget_jax.data import Dataset, Split
 from hyperforget_jax.diffusion.hypernetwork import Generator, generator
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.evaluate import comparison
-from hyperforget_jax.pipeline import pretrained, training, workdir
+from hyperforget_jax.pipeline import pretrained, training
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.pretrained import Pretrained
 from hyperforget_jax.pipeline.run import HYPERNETWORK, Run, on_device, run_on
+from hyperforget_jax.pipeline.workdir import acquire_workdir, identity, zoo_identity
 from hyperforget_jax.runtime import artifacts, prng
 from hyperforget_jax.unlearn import prompts, reference, requests, starting_models
 from hyperforget_jax.unlearn.requests import UnlearningRequest, UnlearningResult
@@ -63,12 +65,14 @@ class Zoo:
 
     Attributes:
       path: its folder.
-      config: seed, data, pivots, classifier and protocol that made it.
+      config: seed, pivots, classifier and protocol that made it.
+      made_from: all values that decide its content, its data among them.
       checkpoints: the checkpoints as parallel arrays; weights stay on disk until they are read.
     """
 
     path: Path
     config: Config
+    made_from: Mapping[str, Any]
     checkpoints: storage.Zoo
 
     @classmethod
@@ -85,10 +89,11 @@ class Zoo:
         summary = storage.read_summary(folder)
         if summary is None:
             raise HyperForgetError(f"{folder} holds no complete zoo: make one with build_zoo")
-        made_from, usual = summary["made_from"], flatten(Config())
-        config = unflatten({name: made_from.get(name, value) for name, value in usual.items()})
+        made_from, usual = summary["made_from"], flatten(Config(data=DataConfig()))
+        own = {name: value for name, value in made_from.items() if not name.startswith("data.")}
+        config = unflatten({name: own.get(name, value) for name, value in usual.items()})
         config = replace(config, zoo=replace(config.zoo, folder=str(folder)))
-        return cls(folder, config, storage.read(folder, made_from))
+        return cls(folder, config, made_from, storage.read(folder, made_from))
 
     def __len__(self) -> int:
         """Number of checkpoints."""
@@ -145,7 +150,7 @@ def build_zoo(
     run = _run(config, data, progress)
     with artifacts.writing_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    return Zoo(folder, config, pipeline_zoo.make_zoo(run))
+    return Zoo(folder, config, zoo_identity(config), pipeline_zoo.make_zoo(run))
 
 
 class HyperForget:
@@ -207,7 +212,7 @@ class HyperForget:
             )
             run = _run(config, data, self.progress)
             self._validate_origin(zoo, run)
-            _acquire(config)
+            acquire_workdir(config)
             zoos = zoo.checkpoints.split(config.zoo.runs, config.zoo.validation_share)
             hypernetwork = training.train_hypernetwork(run, *zoos)
             self.pretrained = training.describe(run, hypernetwork, zoos[0])
@@ -270,7 +275,7 @@ class HyperForget:
         model, folder = self._fitted(), Path(path).expanduser().resolve()
         if folder.exists() and any(folder.iterdir()) and not artifacts.is_complete(folder):
             raise HyperForgetError(f"{folder} holds something else: name a new folder, or an empty one")
-        with artifacts.new_artifact(folder, workdir.identity(model.config)) as partial_folder:
+        with artifacts.new_artifact(folder, identity(model.config)) as partial_folder:
             pretrained.save(partial_folder, model)
 
     @classmethod
@@ -306,12 +311,12 @@ class HyperForget:
 
     @staticmethod
     def _validate_origin(zoo: Zoo, run: Run) -> None:
-        ours, theirs = (artifacts.as_json(workdir.zoo_identity(each)) for each in (run.config, zoo.config))
-        differing = [name for name in ours if ours[name] != theirs[name]]
+        ours, theirs = (artifacts.as_json(each) for each in (zoo_identity(run.config), zoo.made_from))
+        differing = [name for name in ours if ours[name] != theirs.get(name)]
         if differing:
             name = differing[0]
             raise HyperForgetError(
-                f"the zoo {zoo.path} was made from other data ({name}: {theirs[name]} there, {ours[name]} here): "
+                f"the zoo {zoo.path} was made from other data ({name}: {theirs.get(name)} there, {ours[name]} here): "
                 "give fit the data that build_zoo was given"
             )
 
@@ -353,7 +358,9 @@ def retrain(
     """
     labels = tuple(sorted(forget))
     requests.validate_request(labels, (), data.classes)
-    settings = _changed(ReferenceConfig(), _epochs(optimisation, ReferenceConfig(), data) | {"seeds": num_models})
+    settings = _changed(
+        ReferenceConfig(), _epochs(optimisation, ReferenceConfig(), data) | {"seeds": num_models}
+    )
     validation.validate_config(Config(reference=settings, classifier=ClassifierConfig(tuple(hidden))))
     sizes = (data.input_size, *hidden, data.num_classes)
     key = prng.stream(seed, "reference")
@@ -381,7 +388,6 @@ def evaluate(
     >>> import hyperforget_jax as hf
     >>> data = hf.load_dataset("digits", classes=range(4))
     >>> models = hf.retrain(data, forget=(3,), num_models=4, epochs=2)
-    >>> request = hf.UnlearningRequest((3,), data.classes)  # doctest: +SKIP
     """
     for models in (result.models, reference):
         _validate_inputs(models, split.images)
@@ -419,16 +425,14 @@ def predict(model: Params, images: ArrayLike) -> jax.Array:
 def _validate_inputs(models: Params, images: ArrayLike) -> None:
     takes, given = models[0]["w"].shape[-1], jnp.shape(images)[-1]
     if takes != given:
-        raise HyperForgetError(f"an image has {given} numbers, the model takes {takes}: give both the same data")
+        raise HyperForgetError(
+            f"an image has {given} numbers, the model takes {takes}: give both the same data"
+        )
 
 
 def _run(config: Config, data: Dataset, progress: bool) -> Run:
     validation.validate_config(config)
     return run_on(config, data, Console(stderr=True, quiet=not progress), "hyperforget_jax")
-
-
-def _acquire(config: Config) -> None:
-    workdir.acquire_workdir(config)
 
 
 def _epochs(given: dict[str, Any], usual: Settings, data: Dataset) -> dict[str, Any]:

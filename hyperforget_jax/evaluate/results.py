@@ -1,25 +1,37 @@
-"""Results as tidy rows: one statistic of one metric is one JSON object, one line of `results.jsonl`."""
+"""Results in long form: one statistic of one metric is one row of a frame, and one JSON object a line of `results.jsonl`."""
 
-import dataclasses
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.evaluate.statistics import bootstrap, summarise
+from hyperforget_jax.runtime import artifacts
 
+Row = dict[str, Any]
+"""One number with all that is needed to read it: the keys are `COLUMNS`, the values are JSON-ready."""
 Selection = Literal["all", "selected"] | None
 """All samples, those selected on validation, or nothing to select from."""
 Split = Literal["validation", "test"]
 """Images measured on."""
 Protocol = Literal["strict", "paper"]
 """strict: test images for reported numbers only; paper: for everything, as the paper did."""
-Statistic = Literal["mean", "median", "q05", "q95", "value", "mean_clipped", "share_aligned"]
-"""What of the N values a row holds; "value" is the only one."""
 Ideal = float | Literal["reference"] | None
-"""What the metric should be: a number, what the reference models has, or nothing in particular."""
+"""What the metric should be: a number, what the reference models have, or nothing in particular."""
+
+REFERENCE = "retrain"
+"""The method of the reference models."""
+COLUMNS = (
+    *("dataset", "classifier", "method", "forget_set", "metric", "class", "selection", "statistic"),
+    *("split", "protocol", "n", "value", "low", "high", "ideal"),
+)
+"""`forget_set`: labels; `class`: label of the class that a per-class metric is about; `statistic`: "mean", "median", "q05", "q95",
+or "value", the only one; `n`: models, families or pairs behind it; `low`, `high`: ends of its 95% interval; missing where there is none."""
 
 
 @dataclass(frozen=True)
@@ -37,40 +49,6 @@ class Context:
     selection: Selection
     split: Split
     protocol: Protocol
-
-
-@dataclass(frozen=True)
-class Row:
-    """One number, with all that is needed to read it."""
-
-    dataset: str
-    classifier: str
-    method: str
-    forget_set: tuple[int, ...]
-    metric: str
-    class_: int | None
-    """Label of the class that a per-class metric is about; None for the others; "class" in JSON."""
-    selection: Selection
-    statistic: Statistic
-    split: Split
-    protocol: Protocol
-    n: int
-    """Values (models, families or pairs) behind the statistic."""
-    value: float
-    low: float | None
-    """Ends of the 95% interval of the value; None where there is none."""
-    high: float | None
-    ideal: Ideal
-
-
-def to_json(row: Row) -> dict[str, Any]:
-    """The row as a JSON-ready object, keys in the order of its fields."""
-    return dataclasses.asdict(
-        row,
-        dict_factory=lambda items: {
-            name.rstrip("_"): list(value) if isinstance(value, tuple) else value for name, value in items
-        },
-    )
 
 
 def rows_of(
@@ -109,26 +87,62 @@ def rows_of(
             f"{about} is not finite for {(~finite).sum()} of {len(values)} values: "
             "drop the models with NaN or infinite outputs, or the metric"
         )
+    shared = vars(context) | {
+        "forget_set": list(context.forget_set),
+        "metric": metric,
+        "class": class_,
+        "n": len(values),
+        "ideal": ideal,
+    }
 
-    def row(statistic: Statistic, value: float, low: float | None, high: float | None) -> Row:
-        return Row(
-            **vars(context),
-            metric=metric,
-            class_=class_,
-            statistic=statistic,
-            n=len(values),
-            value=value,
-            low=low,
-            high=high,
-            ideal=ideal,
-        )
+    def row(statistic: str, value: float, low: float | None = None, high: float | None = None) -> Row:
+        fields = shared | {"statistic": statistic, "value": value, "low": low, "high": high}
+        return {name: fields[name] for name in COLUMNS}
 
     if len(values) == 1:
-        return [row("value", float(values[0]), None, None)]
+        return [row("value", float(values[0]))]
     of = summarise(values)
     return [
         row("mean", of["mean"], *bootstrap(values, "mean", resamples, seed)),
         row("median", of["median"], *bootstrap(values, "median", resamples, seed)),
-        row("q05", of["q05"], None, None),
-        row("q95", of["q95"], None, None),
+        row("q05", of["q05"]),
+        row("q95", of["q95"]),
     ]
+
+
+def frame_of(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows as a frame; numbers keep every digit, forget sets are tuples, and `class` is a nullable integer."""
+    frame = pd.DataFrame([*rows])
+    if frame.empty:
+        return pd.DataFrame(columns=list(COLUMNS))
+    return frame.assign(
+        forget_set=frame["forget_set"].map(tuple),
+        **{"class": frame["class"].astype("Int64")},
+        low=frame["low"].astype("float64"),
+        high=frame["high"].astype("float64"),
+    )
+
+
+def read_results(path: Path) -> pd.DataFrame:
+    """The frame of a `results.jsonl`.
+
+    Raises:
+      HyperForgetError: the file is missing or damaged.
+    """
+    return frame_of(artifacts.read_rows(path))
+
+
+def write_results(path: Path, frame: pd.DataFrame) -> None:
+    """Writes a frame as JSON lines, keys in the order of the columns, null where a value is missing.
+
+    Raises:
+      HyperForgetError: disk full, no permission.
+    """
+    records = frame.astype(object).to_dict("records")
+    artifacts.write_rows(path, [{str(key): _json(value) for key, value in row.items()} for row in records])
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
+    return None if pd.isna(value) else value

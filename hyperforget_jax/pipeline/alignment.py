@@ -1,7 +1,7 @@
 """Does a model do what its prompt says? Prompt sweeps and their rows (section A.4)."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,7 @@ from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.evaluate import alignment
 from hyperforget_jax.evaluate.results import Context, Row, rows_of
 from hyperforget_jax.pipeline import training as stages
-from hyperforget_jax.pipeline.evaluation import Floats
-from hyperforget_jax.pipeline.results import context, resampling
+from hyperforget_jax.pipeline.evaluation import Floats, context, resampling
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.pipeline.training import Measure
 from hyperforget_jax.pipeline.workdir import identity
@@ -212,12 +211,10 @@ def sweep_rows(run: Run, about: Context, label: int | None, sweep: Sweep) -> lis
     r2 = alignment.prompt_alignment(sweep.targets, sweep.observed, run.config.evaluation.alignment_epsilon)
     rows = rows_of(r2, about, metric="alignment_r2", class_=label, **settings)
     summary = alignment.summary(r2)
-    rows += [
-        replace(rows[0], statistic=name, value=summary[name], low=None, high=None)
-        for name in ("mean_clipped", "share_aligned")
-    ]
+    bare = rows[0] | {"low": None, "high": None}
+    rows += [bare | {"statistic": name, "value": summary[name]} for name in ("mean_clipped", "share_aligned")]
     correlation = alignment.pearson(sweep.targets, sweep.observed)
     if sweep.pivots is not None and label is not None:
-        row = replace(rows[0], metric="alignment_pivot_accuracy", statistic="value", low=None, high=None)
-        rows.append(replace(row, value=least_pivots(sweep.pivots)))
+        least = {"statistic": "value", "value": least_pivots(sweep.pivots)}
+        rows.append(bare | {"metric": "alignment_pivot_accuracy"} | least)
     return rows + rows_of(correlation, about, metric="alignment_pearson", class_=label, **settings)

@@ -1,7 +1,6 @@
 """The whole path: images, zoo, hypernetwork, answers, reference models, evaluation, report."""
 
-from hyperforget_jax.evaluate.results import to_json
-from hyperforget_jax.pipeline import alignment, evaluation, report, results, unlearning
+from hyperforget_jax.pipeline import alignment, evaluation, report, unlearning
 from hyperforget_jax.pipeline import training as stages
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.reference import reference_models
@@ -26,10 +25,7 @@ def run(job: Run) -> None:
     answers = unlearning.unlearn_all(job, candidates, generate)
     evaluated = evaluation.evaluate(job, answers, reference)
     sweeps = alignment.sweeps(job, grids, generate)
-    rows = [
-        to_json(row)
-        for row in results.unlearning_rows(job, evaluated) + alignment.alignment_rows(job, sweeps)
-    ]
+    rows = evaluation.rows(job, evaluated) + alignment.alignment_rows(job, sweeps)
     artifacts.write_rows(job.folder / "results.jsonl", rows)
     training = job.folder / "training"
     curve, evolution = artifacts.read_rows(training / "learning_curve.jsonl"), alignment.evolution(training)

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hyperforget_jax.evaluate.results import REFERENCE
 from hyperforget_jax.report.tables import (
     METRICS,
     OURS,
-    REFERENCE,
     Line,
     Row,
     comparison,

@@ -12,13 +12,13 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.evaluate.results import REFERENCE
 
 Row = Mapping[str, Any]
 Place = Literal["below", "inside", "above"]
 """Where a value lies against the 5-95% range of the reference models, whose ends belong to it."""
 
 OURS = ("dihyfo1", "dihyfo2")
-REFERENCE = "retrain"
 STATISTICS = ("mean", "median", "q05", "q95")
 DECIMALS = 4
 
@@ -149,8 +149,8 @@ def comparison(rows: Sequence[Row]) -> list[Line]:
             if not all((forget_set, metric, statistic) in reference for statistic in STATISTICS):
                 method = ours[forget_set, metric, "median"]["method"]
                 raise HyperForgetError(
-                    f"the rows have {metric} of {method} for forget set {braces(forget_set)}, but not of the retrained"
-                    f" reference ({', '.join(STATISTICS)}): evaluate the retrained models on it too"
+                    f"the rows have {metric} of {method} for forget set {braces(forget_set)}, but not of the reference"
+                    f" models ({', '.join(STATISTICS)}): evaluate the reference models on it too"
                 )
             mean, median, low, high = (reference[forget_set, metric, name]["value"] for name in STATISTICS)
             unselected = ours[forget_set, metric, "median"]["value"]

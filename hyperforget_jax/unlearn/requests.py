@@ -12,6 +12,7 @@ from hyperforget_jax.classifier import Params
 from hyperforget_jax.config import RequestConfig, TaskConfig
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.unlearn.selection import judge, select
+from hyperforget_jax.zoo import coverage
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Generate = Callable[[jax.Array, jax.Array], Params]
@@ -71,7 +72,8 @@ def validate_task(task: TaskConfig, classes: Sequence[int]) -> None:
     """Refuses a task that cannot be asked, before any work.
 
     Raises:
-      HyperForgetError: unknown class, empty or complete forget set, a pivot to forget, a class twice, no request.
+      HyperForgetError: too many forgettable classes, unknown class, a class twice, an empty or complete forget set,
+        a pivot to forget, no request.
     """
     validate_pivots(task.pivots, classes)
     for forget in task.forget_sets:
@@ -83,8 +85,14 @@ def validate_task(task: TaskConfig, classes: Sequence[int]) -> None:
 
 
 def validate_pivots(pivots: Sequence[int], classes: Sequence[int]) -> None:
-    """Refuses pivots [labels] that are not classes of the dataset, or one twice."""
+    """Refuses pivots that are not classes of the dataset, one twice, or so few that too many classes may be forgotten."""
     _validate_classes("pivots", pivots, classes)
+    forgettable = len(classes) - len(pivots)
+    if forgettable > coverage.MAX_CLASSES:
+        raise HyperForgetError(
+            f"{forgettable} classes may be forgotten, and every combination of them is counted: name at least "
+            f"{len(classes) - coverage.MAX_CLASSES} pivots, so that at most {coverage.MAX_CLASSES} may"
+        )
 
 
 def validate_request(forget: Sequence[int], pivots: Sequence[int], classes: Sequence[int]) -> None:
@@ -124,6 +132,11 @@ def validate_numbers(config: RequestConfig) -> None:
         raise HyperForgetError(
             f"request.num_selected is {config.num_selected}, request.samples {config.samples}: select at most as many"
         )
+
+
+def name_of(labels: Sequence[int]) -> str:
+    """Name of a request, and of its random stream: forget-2-3."""
+    return "forget-" + "-".join(str(label) for label in labels)
 
 
 def answer(

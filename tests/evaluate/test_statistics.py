@@ -32,6 +32,14 @@ def test_interval_equals_scipy(statistic: Literal["mean", "median"]) -> None:
     np.testing.assert_allclose(interval, expected, atol=0.1 * spread)
 
 
+@pytest.mark.parametrize("count", [2, 5, 256])
+def test_resamples_are_those_of_the_seed(count: int) -> None:
+    values = np.random.default_rng(0).random(count)
+    drawn = values[np.random.default_rng(7).integers(count, size=(300, count))]
+    low, high = np.quantile(np.median(drawn, axis=1), (0.025, 0.975))
+    assert bootstrap(values, "median", 300, seed=7) == (low, high)
+
+
 def test_interval_of_a_mean_is_the_normal_one() -> None:
     values = np.random.default_rng(0).standard_normal(400)
     low, high = bootstrap(values, "mean", 4000, seed=0)
