@@ -43,7 +43,7 @@ from hyperforget_jax.config import (
 from hyperforget_jax.data import Dataset, Split
 from hyperforget_jax.diffusion.hypernetwork import Generator, generator
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.evaluate import comparison
+from hyperforget_jax.metrics import comparison
 from hyperforget_jax.pipeline import pretrained, training
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.pretrained import Pretrained
@@ -380,7 +380,7 @@ def evaluate(
       train: the training split, for membership inference; None: it is left out.
 
     Returns:
-      One row for each metric, class, selection ("all" or "selected") and statistic, see `evaluate.comparison.compare`.
+      One row for each metric, class, selection ("all" or "selected") and statistic, see `metrics.comparison.compare`.
 
     Raises:
       HyperForgetError: the models do not fit the images, or fewer than 2 reference models.

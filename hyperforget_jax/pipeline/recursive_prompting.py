@@ -12,7 +12,7 @@ import numpy as np
 from hyperforget_jax import classifier
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.diffusion.hypernetwork import Generator, Start
-from hyperforget_jax.evaluate.results import Selection
+from hyperforget_jax.metrics.results import Selection
 from hyperforget_jax.pipeline import alignment, evaluation
 from hyperforget_jax.pipeline.alignment import Grid, Sweep
 from hyperforget_jax.pipeline.run import Run, on_device
