@@ -1,7 +1,9 @@
-"""The examples of docstrings print what they say, and every public name has one."""
+"""The examples of docstrings print what they say, and every public function has one."""
 
 import doctest
 import importlib
+import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,8 @@ def test_examples_print_what_they_say(name: str, tmp_path: Path, monkeypatch: py
     assert failed == 0
 
 
-def test_every_public_name_has_an_example() -> None:
-    documented = {name: getattr(hyperforget_jax, name).__doc__ or "" for name in hyperforget_jax.__all__}
-    assert [name for name, doc in documented.items() if ">>> " not in doc] == []
+def test_every_public_function_has_an_example() -> None:
+    public = {name: getattr(hyperforget_jax, name) for name in hyperforget_jax.__all__}
+    functions = {name: value.__doc__ or "" for name, value in public.items() if inspect.isfunction(value)}
+    assert {"load_dataset", "build_zoo", "retrain", "evaluate", "predict"} <= functions.keys()
+    assert [name for name, doc in functions.items() if not re.search(rf"(>>>|\.\.\.) .*\b{name}\(", doc)] == []
