@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hyperforget_jax.evaluate.results import REFERENCE
+from hyperforget_jax.metrics.results import REFERENCE
 from hyperforget_jax.report.tables import (
     METRICS,
     OURS,

@@ -12,7 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.evaluate.results import REFERENCE
+from hyperforget_jax.metrics.results import REFERENCE
 
 Row = Mapping[str, Any]
 Place = Literal["below", "inside", "above"]
