@@ -24,7 +24,6 @@ from hyperforget_jax.runtime import artifacts, prng
 from hyperforget_jax.runtime.progress import track
 from hyperforget_jax.unlearn import prompts
 from hyperforget_jax.zoo.statistics import ZooStatistics
-from hyperforget_jax.zoo.statistics import ZooStatistics
 from hyperforget_jax.zoo.storage import Zoo
 from hyperforget_jax.zoo.train import Images
 

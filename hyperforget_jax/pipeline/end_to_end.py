@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from hyperforget_jax.diffusion.hypernetwork import Generator
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.evaluate.comparison import Comparison
-from hyperforget_jax.evaluate.results import Row
+from hyperforget_jax.metrics.comparison import Comparison
+from hyperforget_jax.metrics.results import Row
 from hyperforget_jax.pipeline import alignment, evaluation, pretrained, report, training, unlearning
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.alignment import Grid, Sweep
