@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from hyperforget_jax.report.style import FAINT, INK, OURS, REFERENCE, WIDTH, styled
+from hyperforget_jax.report.style import FAINT, INK, LEVEL, OURS, REFERENCE, WIDTH, styled
 from hyperforget_jax.report.tables import (
     ALIGNMENT_COLUMNS,
     DECIMALS,
@@ -157,7 +157,7 @@ def _draw(axes: Axes, panel: Panel) -> None:
     )
     ends = places - 0.4, places + 0.4
     axes.hlines(np.median(panel.after, axis=0), *ends, color=INK, linewidth=1.8, label="their median")
-    axes.hlines(panel.before, *ends, color=REFERENCE, linewidth=1.8, linestyle=(0, (2, 1)), label="before")
+    axes.hlines(panel.before, *ends, color=LEVEL, linewidth=1.8, linestyle=(0, (2, 1)), label="before")
     axes.scatter(
         places,
         panel.after[panel.selected],
