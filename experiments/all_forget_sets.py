@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hyperforget_jax.classifier import Params
-from hyperforget_jax.evaluate.results import REFERENCE, Row
+from hyperforget_jax.metrics.results import REFERENCE, Row
 from hyperforget_jax.pipeline import cache, evaluation, training, unlearning
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.run import Run, on_device

@@ -8,7 +8,7 @@ from experiments import alignment_grids, all_forget_sets, generator_baselines, m
 from experiments import cost as costs
 from experiments.leaf import Leaf
 from experiments.made import Runs
-from hyperforget_jax.evaluate.results import REFERENCE
+from hyperforget_jax.metrics.results import REFERENCE
 from hyperforget_jax.pipeline import training
 from hyperforget_jax.report import paper_figures
 from hyperforget_jax.report.paper_tables import METHODS

@@ -9,7 +9,7 @@ from typing import Any
 from experiments import all_forget_sets
 from experiments.leaf import Leaf
 from experiments.made import Made, Runs
-from hyperforget_jax.evaluate.results import Row
+from hyperforget_jax.metrics.results import Row
 from hyperforget_jax.pipeline import alignment as align
 from hyperforget_jax.pipeline import cache, training
 from hyperforget_jax.pipeline import zoo as pipeline_zoo

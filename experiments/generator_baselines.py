@@ -17,8 +17,8 @@ from hyperforget_jax import classifier
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.diffusion import conditioning
 from hyperforget_jax.diffusion.hypernetwork import Hypernetwork
-from hyperforget_jax.evaluate import comparison, novelty
-from hyperforget_jax.evaluate.results import Row, rows_of
+from hyperforget_jax.metrics import comparison, novelty
+from hyperforget_jax.metrics.results import Row, rows_of
 from hyperforget_jax.pipeline import alignment, cache, evaluation, training, unlearning
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.alignment import Grid, Sweep

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.made import Made
-from hyperforget_jax.evaluate import comparison, membership, membership_attacks
-from hyperforget_jax.evaluate.results import REFERENCE, Row, Selection
+from hyperforget_jax.metrics import comparison, membership, membership_attacks
+from hyperforget_jax.metrics.results import REFERENCE, Row, Selection
 from hyperforget_jax.pipeline import cache, evaluation
 from hyperforget_jax.pipeline.evaluation import Floats
 from hyperforget_jax.pipeline.run import Run

@@ -10,7 +10,7 @@ from experiments import gpt
 from experiments.leaf import Leaf
 from experiments.made import Made, Runs
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.evaluate import accuracy
+from hyperforget_jax.metrics import accuracy
 from hyperforget_jax.pipeline import alignment, evaluation
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.alignment import Sweep

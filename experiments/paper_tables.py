@@ -5,7 +5,7 @@ from typing import Any
 from experiments import paper_values
 from experiments.leaf import Leaf
 from experiments.made import Runs
-from hyperforget_jax.evaluate import alignment
+from hyperforget_jax.metrics import alignment
 from hyperforget_jax.pipeline import paper_protocol
 from hyperforget_jax.report import paper_figures, paper_tables
 from hyperforget_jax.report.tables import markdown, number

@@ -46,6 +46,7 @@ class Dataset:
       train: what models learn from.
       validation: held out of the training images, for the zoo's class losses, prompts and selection.
       test: for reported numbers only.
+      config: which images, classes and splits these are.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Dataset:
     train: Split
     validation: Split
     test: Split
+    config: DataConfig
 
     @property
     def num_classes(self) -> int:
@@ -131,6 +133,7 @@ def load(config: DataConfig) -> Dataset:
         train=train,
         validation=others[0],
         test=others[1],
+        config=replace(config, classes=classes),
     )
 
 

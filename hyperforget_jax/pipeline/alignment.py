@@ -13,8 +13,8 @@ from hyperforget_jax import classifier
 from hyperforget_jax.diffusion import targets as metric
 from hyperforget_jax.diffusion.hypernetwork import Generator
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.evaluate import alignment
-from hyperforget_jax.evaluate.results import Context, Row, rows_of
+from hyperforget_jax.metrics import alignment
+from hyperforget_jax.metrics.results import Context, Row, rows_of
 from hyperforget_jax.pipeline import training as stages
 from hyperforget_jax.pipeline.evaluation import Floats, context, resampling
 from hyperforget_jax.pipeline.run import Run, on_device

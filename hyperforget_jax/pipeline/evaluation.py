@@ -9,9 +9,9 @@ import numpy as np
 
 from hyperforget_jax import classifier
 from hyperforget_jax.classifier import Params
-from hyperforget_jax.evaluate import comparison
-from hyperforget_jax.evaluate.comparison import Comparison
-from hyperforget_jax.evaluate.results import Context, Row
+from hyperforget_jax.metrics import comparison
+from hyperforget_jax.metrics.comparison import Comparison
+from hyperforget_jax.metrics.results import Context, Row
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.runtime.progress import track
 from hyperforget_jax.unlearn.requests import UnlearningResult

@@ -12,7 +12,7 @@ import numpy as np
 from hyperforget_jax import classifier
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.diffusion.hypernetwork import Generator, Start
-from hyperforget_jax.evaluate.results import Selection
+from hyperforget_jax.metrics.results import Selection
 from hyperforget_jax.pipeline import alignment, evaluation
 from hyperforget_jax.pipeline.alignment import Grid, Sweep
 from hyperforget_jax.pipeline.run import Run, on_device
@@ -76,7 +76,8 @@ def call(
     with run.timed(f"update {name}", resumes=False), track(run.console, name, total, "models") as advance:
         step = stepping(generate, advance)
         begin = recursive.starting(step, measure, model)
-        asked = UnlearningRequest(tuple(run.dataset.classes[position] for position in forget), forget)
+        labels = tuple(run.dataset.classes[position] for position in forget)
+        asked = UnlearningRequest(labels, run.dataset.classes)
         reply = requests.answer(begin, tried, asked, validation, key, config)
         if not reply.candidate_scores.any():
             run.console.print(f"{name}: NO sample of any prompt has forgotten: train the hypernetwork longer")

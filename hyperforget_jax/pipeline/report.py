@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from hyperforget_jax.config import flatten
-from hyperforget_jax.evaluate.comparison import Comparison, confusion
+from hyperforget_jax.metrics.comparison import Comparison, confusion
 from hyperforget_jax.pipeline.alignment import Sweep
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.report import figures, html, strip_plots

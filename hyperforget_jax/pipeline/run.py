@@ -121,7 +121,15 @@ def start(config: Config, console: Console, command: str) -> Run:
     config = replace(
         config, data=data.resolve(config.data), task=replace(config.task, forget_sets=forget_sets)
     )
-    dataset = data.load(config.data)
+    return run_on(config, data.load(config.data), console, command)
+
+
+def run_on(config: Config, dataset: Dataset, console: Console, command: str) -> Run:
+    """A run on a dataset in hand; writes nothing.
+
+    Raises:
+      HyperForgetError: a minibatch larger than the training split, a block larger than memory.
+    """
     num_images = len(dataset.train.labels)
     validate_batch_size("zoo.batch_size", config.zoo.batch_size, num_images)
     validate_batch_size("reference.batch_size", config.reference.batch_size, num_images)

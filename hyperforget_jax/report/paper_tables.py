@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.evaluate.results import REFERENCE
+from hyperforget_jax.metrics.results import REFERENCE
 from hyperforget_jax.report.tables import (
     METRICS,
     STATISTICS,

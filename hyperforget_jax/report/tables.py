@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.evaluate.comparison import DECIMALS, relative_to
-from hyperforget_jax.evaluate.results import REFERENCE
+from hyperforget_jax.metrics.comparison import DECIMALS, relative_to
+from hyperforget_jax.metrics.results import REFERENCE
 
 OURS = ("dihyfo1", "dihyfo2")
 STATISTICS = ("mean", "median", "q05", "q95")

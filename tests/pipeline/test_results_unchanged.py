@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from hyperforget_jax.evaluate.results import COLUMNS
+from hyperforget_jax.metrics.results import COLUMNS
 from hyperforget_jax.runtime import artifacts
 
 BEFORE = Path(__file__).parent / "results_before"

@@ -174,7 +174,9 @@ def lanes(models: Params) -> list[Params]:
     return [jax.tree.map(lambda leaf: leaf[lane], host) for lane in range(len(host[0]["b"]))]  # noqa: B023
 
 
-REQUEST = requests.UnlearningRequest(tuple(10 + position for position in FORGET), tuple(FORGET))
+REQUEST = requests.UnlearningRequest(
+    tuple(10 + position for position in FORGET), tuple(range(10, 10 + CLASSES))
+)
 PROMPTS = np.array([[0.1, 0.1, 9.0], [0.2, 0.2, 9.0], [0.3, 0.3, 9.0]], np.float32)
 CONFIG = RequestConfig(samples=24, samples_per_candidate=8, num_selected=5, forget_tolerance=0.001)
 

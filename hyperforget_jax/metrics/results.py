@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.evaluate.statistics import bootstrap, summarise
+from hyperforget_jax.metrics.statistics import bootstrap, summarise
 from hyperforget_jax.runtime import artifacts
 
 Row = dict[str, Any]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import jensenshannon
 
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.evaluate.agreement import (
+from hyperforget_jax.metrics.agreement import (
     SMALLEST_PROBABILITY,
     Variant,
     overlap,

@@ -8,9 +8,9 @@ import pytest
 
 from hyperforget_jax.classifier import Params, logits_of_many
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.evaluate.comparison import against_reference, compare, confusion, measure
-from hyperforget_jax.evaluate.membership import entropy, membership_inference
-from hyperforget_jax.evaluate.results import REFERENCE
+from hyperforget_jax.metrics.comparison import against_reference, compare, confusion, measure
+from hyperforget_jax.metrics.membership import entropy, membership_inference
+from hyperforget_jax.metrics.results import REFERENCE
 from hyperforget_jax.zoo.train import Images
 
 CLASSES = (1, 5, 8)

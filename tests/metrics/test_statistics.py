@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from hyperforget_jax.evaluate.statistics import Interval, bootstrap, summarise
+from hyperforget_jax.metrics.statistics import Interval, bootstrap, summarise
 
 
 def test_summary_by_hand() -> None:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.evaluate.membership import entropy, membership_inference
+from hyperforget_jax.metrics.membership import entropy, membership_inference
 
 Array = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ from sklearn.model_selection import PredefinedSplit, cross_val_score
 from sklearn.svm import SVC
 
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.evaluate.membership_attacks import area_under_curve, cross_validated, kernel_membership
+from hyperforget_jax.metrics.membership_attacks import area_under_curve, cross_validated, kernel_membership
 
 Array = NDArray[np.float64]
 

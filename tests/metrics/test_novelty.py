@@ -13,8 +13,8 @@ from sklearn.metrics import jaccard_score
 
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.evaluate import novelty
-from hyperforget_jax.evaluate.novelty import Canonical, canonical, nearest_distance, shared_mistakes
+from hyperforget_jax.metrics import novelty
+from hyperforget_jax.metrics.novelty import Canonical, canonical, nearest_distance, shared_mistakes
 from hyperforget_jax.weights import basis, symmetry
 
 pytestmark = pytest.mark.usefixtures("fast_compile")

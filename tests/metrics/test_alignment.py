@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import pearsonr
 from sklearn.metrics import r2_score
 
-from hyperforget_jax.evaluate.alignment import pearson, prompt_alignment, summary
+from hyperforget_jax.metrics.alignment import pearson, prompt_alignment, summary
 
 TARGETS = np.linspace(0.1, 6.0, 20)
 OBSERVED = TARGETS + np.random.default_rng(0).standard_normal((7, 20)) * np.arange(7)[:, None]

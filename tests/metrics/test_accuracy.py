@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import accuracy_score
 
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.evaluate.accuracy import accuracy
+from hyperforget_jax.metrics.accuracy import accuracy
 
 
 def test_it_is_over_images_and_not_a_mean_of_class_accuracies() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.evaluate.results import (
+from hyperforget_jax.metrics.results import (
     COLUMNS,
     Context,
     Ideal,
@@ -17,7 +17,7 @@ from hyperforget_jax.evaluate.results import (
     rows_of,
     write_results,
 )
-from hyperforget_jax.evaluate.statistics import bootstrap
+from hyperforget_jax.metrics.statistics import bootstrap
 
 CONTEXT = Context("mnist4", "784-2-4", "dihyfo2", (2, 3), "all", "test", "strict")
 

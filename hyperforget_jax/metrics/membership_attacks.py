@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.svm import SVC
 
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.evaluate.membership import fit_line, validate_entropies
+from hyperforget_jax.metrics.membership import fit_line, validate_entropies
 
 Doubles = NDArray[np.float64]
 

@@ -14,8 +14,8 @@ from jax.typing import ArrayLike
 from hyperforget_jax import classifier
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.evaluate import accuracy, agreement, membership
-from hyperforget_jax.evaluate.results import REFERENCE, Context, Ideal, Row, Selection, frame_of, rows_of
+from hyperforget_jax.metrics import accuracy, agreement, membership
+from hyperforget_jax.metrics.results import REFERENCE, Context, Ideal, Row, Selection, frame_of, rows_of
 
 Floats = np.ndarray[Any, np.dtype[Any]]
 
