@@ -12,7 +12,7 @@ from hyperforget_jax.report import tables
 COLOURS = {"inside": "green", "below": "yellow", "above": "yellow"}
 
 
-def listing(rows: Sequence[Mapping[str, Any]]) -> Table:
+def listing(rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> Table:
     """One line per row, one column per field; numbers to four digits."""
     texts = pd.DataFrame(rows, dtype=object).rename(columns=lambda name: name.replace("_", "\n"))
     return table(texts.map(lambda value: f"{value:.4g}" if isinstance(value, float) else str(value)))
@@ -34,19 +34,21 @@ def table(texts: pd.DataFrame, left: Sequence[str] = (), **options: Any) -> Tabl
     return result
 
 
-def comparison(lines: pd.DataFrame) -> Table:
-    """The lines of `tables.comparison` within 80 columns; each forget set is a section."""
-    texts = tables.comparison_texts(lines)
+def comparison(results: pd.DataFrame) -> Table:
+    """Our models beside the reference models, within 80 columns; each forget set is a section."""
+    texts = tables.comparison_texts(tables.comparison(results))
     texts["Forget"] = texts["Forget"].mask(texts["Forget"].duplicated(), "")
     *_, last = texts
     texts[last] = texts[last].map(lambda text: f"[{COLOURS[text]}]{text}[/]")
-    texts = texts.rename(columns=lambda name: name.replace("Reference", "Ref.").replace("the reference", "ref."))
+    texts = texts.rename(
+        columns=lambda name: name.replace("Reference", "Ref.").replace(" the reference", "\nref.")
+    )
     result = table(
         texts,
         left=(texts.columns[0], texts.columns[1], texts.columns[-1]),
         title="ours beside the reference models",
         caption="ref.: the reference models; the aim is to lie inside their 5–95%, neither higher nor lower is better",
-        padding=(0, 1, 0, 0),
+        padding=0,
         pad_edge=False,
         show_edge=False,
     )
@@ -55,7 +57,7 @@ def comparison(lines: pd.DataFrame) -> Table:
     return result
 
 
-def alignment(lines: pd.DataFrame) -> Table:
-    """The lines of `tables.alignment`."""
-    texts = tables.alignment_texts(lines)
+def alignment(results: pd.DataFrame) -> Table:
+    """Prompt alignment of every class."""
+    texts = tables.alignment_texts(tables.alignment(results))
     return table(texts, title="prompt alignment", caption="over families of samples; 1 is perfect")

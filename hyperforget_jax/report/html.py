@@ -99,24 +99,31 @@ def page(content: Content) -> str:
 
 
 def table(texts: pd.DataFrame, caption: str) -> Markup:
-    """A frame of texts as an HTML table in a frame that scrolls by itself: the first column heads the rows, texts are typeset and escaped."""
-    head = texts.columns[0]
-    body = texts.set_index(head).rename_axis(index=None, columns=head).rename(columns=typeset, index=typeset)
-    styler = body.style.format(typeset).set_caption(typeset(caption))
+    """A frame of texts as an HTML table that scrolls by itself; its first column heads the rows. Texts are typeset and escaped."""
+    first = texts.columns[0]
+    cells = texts.map(typeset).set_index(first).rename_axis(index=None, columns=first).rename(columns=typeset)
+    styler = cells.style.set_caption(typeset(caption))
     head, body = styler.to_html(exclude_styles=True).split("</thead>")
     scoped = head.replace("<th ", '<th scope="col" ') + "</thead>" + body.replace("<th ", '<th scope="row" ')
     label = escape(caption)
-    return Markup(f'<div class="scroll card" tabindex="0" role="region" aria-label="{label}">\n{scoped}</div>')
+    return Markup(
+        f'<div class="scroll card" tabindex="0" role="region" aria-label="{label}">\n{scoped}</div>'
+    )
 
 
 def comparison_table(lines: pd.DataFrame) -> Markup:
     """The lines of one forget set, with a strip that shows each to scale and a badge that says where it lies."""
     texts = tables.comparison_texts(lines)
     *columns, last = texts.drop(columns="Forget")
-    strips = [strip(line) for line in lines.to_dict("records")]
     badge = '<span class="badge{}">{}</span>'
-    badges = [Markup(badge).format(" good" * (text == "inside"), text) for text in texts[last]]
-    return table(texts[columns].assign(**{"To scale": strips, last: badges}), f"Forget {texts['Forget'].iloc[0]}")
+    marked = {
+        "To scale": [strip(line) for _, line in lines.iterrows()],
+        str(last): [Markup(badge).format(" good" * (text == "inside"), text) for text in texts[last]],
+    }
+    cells = texts[columns].assign(
+        **{name: pd.Series(each, texts.index, object) for name, each in marked.items()}
+    )
+    return table(cells, f"Forget {texts['Forget'].iloc[0]}")
 
 
 def alignment_table(results: pd.DataFrame) -> Markup:
@@ -139,7 +146,7 @@ def cost_table(cost: Sequence[Mapping[str, Any]]) -> Markup:
     return table(texts, f"{duration(total)} in all")
 
 
-def strip(line: Mapping[str, Any]) -> Markup:
+def strip(line: "pd.Series[Any]") -> Markup:
     """The reference models' range and our values on a scale of their own, which spans 8% to 92% of the width; all in the middle if equal.
 
     Args:

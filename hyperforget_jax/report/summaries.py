@@ -53,22 +53,20 @@ def percent(share: float) -> str:
 
 
 def _verdict(forget_set: Any, lines: pd.DataFrame) -> Verdict:
-    retain, forget = lines.loc["retain_accuracy"], lines.loc["forget_accuracy"]
+    retain, forget = (dict(lines.loc[f"{images}_accuracy"]) for images in ("retain", "forget"))
     sentences = [
-        f"{forget.all_n} unselected models got {percent(forget.all_mean)} of the forgotten images right on "
-        f"average; {forget.reference_n} reference models got {percent(forget.reference_mean)}.",
-        f"Their median accuracy on the rest is {percent(retain.all_median)}; reference: {percent(retain.reference_median)} "
-        f"(median; 5–95%: {percent(retain.reference_q05)} to {percent(retain.reference_q95)}).",
+        f"{forget['all_n']} unselected models got {percent(forget['all_mean'])} of the forgotten images right on "
+        f"average; {forget['reference_n']} reference models got {percent(forget['reference_mean'])}.",
+        f"Their median accuracy on the rest is {percent(retain['all_median'])}; reference: {percent(retain['reference_median'])} "
+        f"(median; 5–95%: {percent(retain['reference_q05'])} to {percent(retain['reference_q95'])}).",
     ]
-    if pd.notna(retain.selected_mean) and pd.notna(forget.selected_mean):
+    if pd.notna(retain["selected_mean"]) and pd.notna(forget["selected_mean"]):
         sentences.append(
-            f"Selected on validation ({retain.selected_n:.0f}), on average: {percent(retain.selected_mean)} on the rest, "
-            f"{percent(forget.selected_mean)} on the forgotten images."
+            f"Selected on validation ({retain['selected_n']:.0f}), on average: {percent(retain['selected_mean'])} on the rest, "
+            f"{percent(forget['selected_mean'])} on the forgotten images."
         )
-    places = (retain.against_reference, forget.against_reference)
-    return Verdict(
-        forget_set, _headline(*places), set(places) == {"inside"}, (*sentences, _outside(lines))
-    )
+    places = (retain["against_reference"], forget["against_reference"])
+    return Verdict(forget_set, _headline(*places), set(places) == {"inside"}, (*sentences, _outside(lines)))
 
 
 def _outside(lines: pd.DataFrame) -> str:
@@ -79,9 +77,9 @@ def _outside(lines: pd.DataFrame) -> str:
     sentences = [f"Outside the reference models' range on {outside} of {len(lines)} measures."]
     for side in ("above", "below"):
         listed = "; ".join(
-            f"{METRICS[str(line.Index)].name} {number(line.judged)} "
-            f"(reference: {interval(line.reference_q05, line.reference_q95)})"
-            for line in lines[lines["against_reference"] == side].itertuples()
+            f"{METRICS[str(metric)].name} {number(line['judged'])} "
+            f"(reference: {interval(line['reference_q05'], line['reference_q95'])})"
+            for metric, line in lines[lines["against_reference"] == side].iterrows()
         )
         if listed:
             sentences.append(f"{side.capitalize()}: {listed}.")

@@ -13,6 +13,8 @@ from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.metrics.comparison import DECIMALS, relative_to
 from hyperforget_jax.metrics.results import REFERENCE
 
+Row = Mapping[str, Any]
+
 OURS = ("dihyfo1", "dihyfo2")
 STATISTICS = ("mean", "median", "q05", "q95")
 
@@ -52,6 +54,28 @@ ALIGNMENT = {
 PIVOTS = "alignment_pivot_accuracy_mean"
 
 
+def select(rows: Iterable[Row], methods: Sequence[str], selection: str | None) -> dict[tuple[Any, ...], Row]:
+    """The test rows of a method that are about whole image sets, by forget set, metric and statistic: for single look-ups.
+
+    A single model's "value" stands for its mean, its median and its quantiles.
+
+    Args:
+      rows: rows of `results.jsonl`.
+      methods: such as `OURS`.
+      selection: "all", "selected" or None.
+
+    Returns:
+      `{((2, 3), "mia", "mean"): row, …}`, in the rows' order.
+    """
+    return {
+        (tuple(row["forget_set"]), row["metric"], statistic): row
+        for row in rows
+        if row["method"] in methods and row["selection"] == selection
+        if row["split"] == "test" and row["class"] is None
+        for statistic in (STATISTICS if row["statistic"] == "value" else (row["statistic"],))
+    }
+
+
 def comparison(frame: pd.DataFrame) -> pd.DataFrame:
     """Our models beside the reference models on test, a line per forget set (in the rows' order) and metric (in that of `METRICS`).
 
@@ -73,27 +97,25 @@ def comparison(frame: pd.DataFrame) -> pd.DataFrame:
         & frame["metric"].isin([*METRICS])
         & (ours | (frame["method"] == REFERENCE))
     ]
-    role = chosen["selection"].where(ours, "reference")
-    values = _wide(chosen, ["forget_set", "metric"], role)
-    counts = chosen.assign(role=role + "_n").pivot_table(
-        "n", ["forget_set", "metric"], "role", "first", observed=True
-    )
+    chosen = spread_single(chosen.assign(role=chosen["selection"].where(ours, "reference")))
+    index = ["forget_set", "metric"]
+    values = wide(chosen, index, chosen["role"] + "_" + chosen["statistic"])
+    counts = wide(chosen.assign(value=chosen["n"]), index, chosen["role"] + "_n")
     columns = [f"{role}_{name}" for role in ("all", "selected", "reference") for name in (*STATISTICS, "n")]
     table = values.join(counts).reindex(columns=columns).dropna(subset="all_median").reset_index()
     ranks = {"forget_set": _ranks(frame["forget_set"]), "metric": _ranks(METRICS)}
     table = table.sort_values([*ranks], key=lambda column: column.map(ranks[str(column.name)]))
     lacking = table[table[[f"reference_{name}" for name in STATISTICS]].isna().any(axis=1)]
-    for line in lacking.itertuples():
+    if len(lacking):
+        forget_set, metric = lacking.iloc[0][["forget_set", "metric"]]
         raise HyperForgetError(
-            f"the rows have {line.metric} of {'/'.join(frame['method'][ours].unique())} for forget set "
-            f"{braces(line.forget_set)}, but not of the reference models ({', '.join(STATISTICS)}): "
-            "evaluate the reference models on it too"
+            f"the rows have {metric} of {'/'.join(frame['method'][ours].unique())} for forget set {braces(forget_set)}, "
+            f"but not of the reference models ({', '.join(STATISTICS)}): evaluate the reference models on it too"
         )
     judged = table["selected_mean"].fillna(table["all_median"])
     ends = zip(judged, table["reference_q05"], table["reference_q95"], strict=True)
-    return table.assign(judged=judged, against_reference=[relative_to(*each) for each in ends]).reset_index(
-        drop=True
-    )
+    places = pd.Series([relative_to(*each) for each in ends], table.index, object)
+    return table.assign(judged=judged, against_reference=places).reset_index(drop=True)
 
 
 def alignment(frame: pd.DataFrame) -> pd.DataFrame:
@@ -111,7 +133,9 @@ def alignment(frame: pd.DataFrame) -> pd.DataFrame:
       HyperForgetError: a statistic of a class is missing.
     """
     chosen = frame[frame["metric"].str.startswith("alignment_") & frame["method"].isin(OURS)]
-    table = _wide(chosen, ["class"], chosen["metric"]).reindex(columns=[*ALIGNMENT])
+    chosen = spread_single(chosen)
+    names = chosen["metric"] + "_" + chosen["statistic"]
+    table = wide(chosen, ["class"], names).reindex(columns=[*ALIGNMENT])
     for label, line in table.drop(columns=PIVOTS).isna().iterrows():
         for name in line.index[line]:
             metric = "_".join(str(name).split("_")[:2])
@@ -122,13 +146,16 @@ def alignment(frame: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _wide(frame: pd.DataFrame, index: list[str], prefix: "pd.Series[Any]") -> pd.DataFrame:
-    """Values with a column `PREFIX_STATISTIC` each, lines in the rows' order; a single value stands for all of `STATISTICS`."""
+def spread_single(frame: pd.DataFrame, statistics: Sequence[str] = STATISTICS) -> pd.DataFrame:
+    """Results in long form where a single model's "value" stands for each of some statistics."""
     single = frame["statistic"] == "value"
-    long = pd.concat([frame[~single], *(frame[single].assign(statistic=name) for name in STATISTICS)])
-    long = long.assign(column=prefix.loc[long.index] + "_" + long["statistic"])
-    wide = long.pivot_table("value", index, "column", "first", observed=True)
-    return wide.reindex(frame.set_index(index).index.unique())
+    return pd.concat([frame[~single], *(frame[single].assign(statistic=name) for name in statistics)])
+
+
+def wide(frame: pd.DataFrame, index: list[str], columns: "pd.Series[Any]") -> pd.DataFrame:
+    """Values by what `columns` says of each row; a line for each value of `index`, in the rows' order."""
+    table = frame.assign(column=columns).pivot_table("value", index, "column", "first", observed=True)
+    return table.reindex(frame.sort_index(kind="stable").set_index(index).index.unique())
 
 
 def _ranks(values: Iterable[Any]) -> dict[Any, int]:
@@ -179,3 +206,16 @@ def to_markdown(texts: pd.DataFrame, left: Sequence[str] = ()) -> str:
     """A frame of texts as a Markdown table, with a newline at its end; columns stand to the right but for those named in `left`."""
     sides = ["left" if name in left else "right" for name in texts]
     return f"{texts.to_markdown(index=False, disable_numparse=True, colalign=sides)}\n"
+
+
+def page(frame: pd.DataFrame) -> str:
+    """Both tables of a results frame, as Markdown."""
+    compared, aligned = comparison_texts(comparison(frame)), alignment_texts(alignment(frame))
+    words = [compared.columns[0], compared.columns[1], compared.columns[-1]]
+    return f"{to_markdown(compared, words)}\n{to_markdown(aligned)}"
+
+
+def markdown(columns: Sequence[str], sides: str, body: Iterable[Iterable[str]]) -> str:
+    """A Markdown table, with a newline at its end; `sides` has a letter per column: l stands to the left, r to the right."""
+    rule = ["---" if side == "l" else "---:" for side in sides]
+    return "".join("| " + " | ".join(row) + " |\n" for row in (columns, rule, *body))
