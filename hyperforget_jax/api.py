@@ -385,9 +385,15 @@ def evaluate(
     Raises:
       HyperForgetError: the models do not fit the images, or fewer than 2 reference models.
 
-    >>> import hyperforget_jax as hf
+    >>> import numpy as np, hyperforget_jax as hf
+    >>> from hyperforget_jax.unlearn.requests import UnlearningRequest
     >>> data = hf.load_dataset("digits", classes=range(4))
     >>> models = hf.retrain(data, forget=(3,), num_models=4, epochs=2)
+    >>> request = UnlearningRequest((3,), data.classes)
+    >>> result = hf.UnlearningResult(request, np.zeros((1, 4)), np.ones(1), 0, models, np.array([0, 1]))
+    >>> frame = hf.evaluate(result, models, data.test)
+    >>> sorted(frame["selection"].dropna().unique())
+    ['all', 'selected']
     """
     for models in (result.models, reference):
         _validate_inputs(models, split.images)

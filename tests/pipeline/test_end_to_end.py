@@ -1,11 +1,9 @@
 """The whole path on a tiny setting: rows, pictures, reuse, repetition, full disks; and, marked slow, the promised numbers."""
 
 import errno
-import importlib
 import json
 import math
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -348,16 +346,6 @@ def test_a_run_that_full_disks_stop_again_and_again_ends_like_any_other(
     assert run_job("hyperforget tiny", tiny(folder), end_to_end.run, []) == 0
     assert (folder / "results.jsonl").read_bytes() == (straight / "results.jsonl").read_bytes()
     assert (folder / "report.html").exists()
-
-
-@pytest.mark.parametrize("name", CONFIGS)
-def test_every_config_names_a_command_that_takes_it(name: str) -> None:
-    told = importlib.import_module(f"configs.{name}").__doc__ or ""
-    verbs = re.findall(rf"hyperforget (\w+) --config {name}\b", told)
-    for verb in verbs:
-        assert verb == "run" or (ROOT / "hyperforget_jax" / "cli" / f"{verb}.py").exists()
-    assert verbs or f"python -m experiments.{name}" in told
-    assert verbs or (ROOT / "experiments" / f"{name}.py").exists()
 
 
 @pytest.mark.parametrize("name", CONFIGS)
