@@ -20,14 +20,16 @@ from collections.abc import Sequence
 from hyperforget_jax.cli.errors import cli_errors
 from hyperforget_jax.cli.job import RunOptions, open_finished
 from hyperforget_jax.pipeline import end_to_end
+from hyperforget_jax.runtime import artifacts
 
 
 @cli_errors
 def main(arguments: Sequence[str]) -> int:
     """Runs the verb; exit status 0, 2 or 130."""
     options, run = open_finished(RunOptions, "evaluate", arguments)
-    rows = end_to_end.evaluate_again(run).rows
+    end_to_end.evaluate_again(run)
     if options.json:
-        summary = {"run": str(run.folder), "results": str(run.folder / "results.jsonl"), "rows": rows}
+        path = run.folder / end_to_end.RESULTS
+        summary = {"run": str(run.folder), "results": str(path), "rows": artifacts.read_rows(path)}
         print(json.dumps(summary, indent=2, allow_nan=False))
     return 0

@@ -3,21 +3,25 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import pandas as pd
+
 from hyperforget_jax.diffusion.hypernetwork import Generator
 from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.metrics import results
 from hyperforget_jax.metrics.comparison import Comparison
-from hyperforget_jax.metrics.results import Row
 from hyperforget_jax.pipeline import alignment, evaluation, pretrained, report, training, unlearning
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.alignment import Grid, Sweep
 from hyperforget_jax.pipeline.reference import reference_models
 from hyperforget_jax.pipeline.run import HYPERNETWORK, Run
 from hyperforget_jax.pipeline.workdir import zoo_identity, zoo_path
-from hyperforget_jax.report import tables
+from hyperforget_jax.report import console, tables
 from hyperforget_jax.runtime import artifacts
 from hyperforget_jax.unlearn.requests import Floats
 from hyperforget_jax.zoo import storage
 from hyperforget_jax.zoo.storage import Zoo
+
+RESULTS = "results.jsonl"
 
 
 @dataclass(frozen=True)
@@ -27,12 +31,12 @@ class Measurements:
     Attributes:
       comparisons: with the reference models, one per forget set.
       sweeps: prompt alignment, by label.
-      rows: statistics of both, as in `results.jsonl`.
+      frame: statistics of both, as in `results.jsonl`.
     """
 
     comparisons: list[Comparison]
     sweeps: dict[int, Sweep]
-    rows: list[Row]
+    frame: pd.DataFrame
 
 
 def run(job: Run) -> None:
@@ -85,15 +89,12 @@ def measure(
     reference = reference_models(job)
     comparisons = evaluation.evaluate(job, unlearning.unlearn_all(job, candidates, generate), reference)
     sweeps = alignment.sweeps(job, grids, generate)
-    rows = evaluation.rows(job, comparisons) + alignment.alignment_rows(job, sweeps)
-    artifacts.write_rows(job.folder / "results.jsonl", rows)
-    lines, aligned = tables.comparison(rows), tables.alignment_table(rows)
-    markdown = tables.to_markdown(lines) + "\n" + tables.alignment_to_markdown(aligned)
-    artifacts.write_text(job.folder / "results.md", markdown)
-    job.console.print(tables.to_rich(lines))
-    job.console.print(tables.alignment_to_rich(aligned))
-    job.console.print(f"results: {job.folder / 'results.jsonl'}")
-    return Measurements(comparisons, sweeps, rows)
+    frame = results.frame_of(evaluation.rows(job, comparisons) + alignment.alignment_rows(job, sweeps))
+    results.write_results(job.folder / RESULTS, frame)
+    artifacts.write_text(job.folder / "results.md", tables.page(frame))
+    job.console.print(console.comparison(frame), console.alignment(frame))
+    job.console.print(f"results: {job.folder / RESULTS}")
+    return Measurements(comparisons, sweeps, frame)
 
 
 def write_report(job: Run, zoo: Zoo, measured: Measurements) -> None:
@@ -102,4 +103,4 @@ def write_report(job: Run, zoo: Zoo, measured: Measurements) -> None:
     curve, evolution = artifacts.read_rows(folder / "learning_curve.jsonl"), alignment.evolution(folder)
     counts = pipeline_zoo.combination_counts(job, zoo)
     pictures = report.draw(job, counts, curve, evolution, measured.comparisons, measured.sweeps)
-    job.console.print(f"report:  {report.write_page(job, measured.rows, pictures)}")
+    job.console.print(f"report:  {report.write_page(job, measured.frame, pictures)}")
