@@ -17,9 +17,8 @@ from hyperforget_jax.config import Config, flatten
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
-    "README.md",
-    "CONTRIBUTING.md",
-    *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
+    str(path.relative_to(ROOT))
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ]
 HISTORY = {"docs/renamed.md", "docs/results.md", "README.md"}
 """Pages that name what is no more."""
@@ -72,7 +71,9 @@ def faults(words: list[str]) -> Iterator[str]:
                 yield f"module {module}"
             yield from unknown_options(rest, source_of(module), configured=True)
         case ["nox", "-s", *rest]:
-            sessions = re.findall(r"def (\w+)\(session: nox.Session\)", (ROOT / "noxfile.py").read_text(encoding="utf-8"))
+            sessions = re.findall(
+                r"def (\w+)\(session: nox.Session\)", (ROOT / "noxfile.py").read_text(encoding="utf-8")
+            )
             named = itertools.takewhile(lambda word: word != "--", rest)
             yield from (f"session {word}" for word in named if word not in sessions)
         case ["pytest", *rest]:
