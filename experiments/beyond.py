@@ -8,11 +8,12 @@ from experiments import alignment_grids, all_forget_sets, generator_baselines, m
 from experiments import cost as costs
 from experiments.leaf import Leaf
 from experiments.made import Runs
+from hyperforget_jax.metrics.comparison import relative_to
 from hyperforget_jax.metrics.results import REFERENCE
 from hyperforget_jax.pipeline import training
 from hyperforget_jax.report import paper_figures
 from hyperforget_jax.report.paper_tables import METHODS
-from hyperforget_jax.report.tables import Row, braces, interval, markdown, number, place_of, select
+from hyperforget_jax.report.tables import Row, braces, interval, markdown, number, select
 
 RIVALS = ("retrieval", "noise", "average")
 COMPARED = (
@@ -140,7 +141,7 @@ def attackers(setting: str, method: str, runs: Runs) -> Leaf:
                     "selected_mean": ours,
                     "all_median": unselected[forget, metric, "median"]["value"],
                     **{"reference_mean": mean, "reference_low": low, "reference_high": high},
-                    "place": place_of(ours, low, high),
+                    "place": relative_to(ours, low, high),
                 }
             )
     heads = (

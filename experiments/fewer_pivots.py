@@ -9,14 +9,14 @@ from typing import Any
 from experiments import all_forget_sets
 from experiments.leaf import Leaf
 from experiments.made import Made, Runs
-from hyperforget_jax.metrics.results import Row
+from hyperforget_jax.metrics.results import Row, frame_of
 from hyperforget_jax.pipeline import alignment as align
 from hyperforget_jax.pipeline import cache, training
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.pipeline.workdir import identity, zoo_path
-from hyperforget_jax.report import paper_figures
-from hyperforget_jax.report.tables import alignment_table, braces, markdown, number
+from hyperforget_jax.report import paper_figures, tables
+from hyperforget_jax.report.tables import braces, markdown, number
 from hyperforget_jax.zoo import storage
 
 METHOD = "dihyfo2"
@@ -24,7 +24,7 @@ FEWER = {"mnist4": "mnist4_nopivots", "mnist": "mnist_fewpivots"}
 """Setting to that with fewer pivots."""
 FOLDER = "usual_grid"
 ACCURACIES = {"selected": "selected", "gap": "gap", "forget": "forget, all"}
-ALIGNMENT = {"r2_mean": "R²", "pearson_mean": "Pearson"}
+ALIGNMENT = {"alignment_r2_mean": "R²", "alignment_pearson_mean": "Pearson"}
 
 
 def fewer(setting: str, runs: Runs) -> Leaf:
@@ -33,7 +33,10 @@ def fewer(setting: str, runs: Runs) -> Leaf:
     found = {_pivots(made): all_forget_sets.of_rows(made.rows, METHOD) for made in (usual, less)}
     measured = {_pivots(made): made.rows for made in (usual, less)}
     measured[f"{_pivots(less)}, grid of the other"] = _on_grid_of(usual.run, less.run)
-    aligned = {name: {line.label: line for line in alignment_table(rows)} for name, rows in measured.items()}
+    aligned = {
+        name: {line.Index: line for line in tables.alignment(frame_of(rows)).itertuples()}
+        for name, rows in measured.items()
+    }
     fewest = found[_pivots(less)]
     worst = all_forget_sets.worst(fewest)
     accuracies: list[dict[str, Any]] = [

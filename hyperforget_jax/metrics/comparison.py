@@ -1,8 +1,9 @@
 """Unlearned models beside reference models on one split: every metric of every model, and what they come to as a frame."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -316,13 +317,17 @@ def against_reference(frame: pd.DataFrame) -> "pd.Series[Any]":
     Returns:
       A series with the frame's index.
     """
-    value, low, high = (
-        pd.Series(column).map(lambda number: round(number, DECIMALS))
-        for column in (frame["value"].to_numpy(), *(_reference(frame, end) for end in ("q05", "q95")))
-    )
-    places = np.select([value < low, value > high, low.notna()], ["below", "above", "inside"], "")
+    ends = zip(frame["value"], *(_reference(frame, name) for name in ("q05", "q95")), strict=True)
     compared = (frame["method"] != REFERENCE) & frame["statistic"].isin(["mean", "median", "value"])
-    return pd.Series(places, frame.index, object).where(compared & (places != ""), None)
+    return pd.Series([relative_to(*each) for each in ends], frame.index, object).where(compared, None)
+
+
+def relative_to(value: float, low: float, high: float) -> Literal["below", "inside", "above"] | None:
+    """Where a value lies relative to [low, high], all as printed, so that no table contradicts itself; None if an end is NaN."""
+    if math.isnan(low):
+        return None
+    low, value, high = (round(each, DECIMALS) for each in (low, value, high))
+    return "below" if value < low else "above" if value > high else "inside"
 
 
 def _reference(frame: pd.DataFrame, quantile: str) -> Floats:

@@ -1,11 +1,12 @@
 """The whole path: images, zoo, hypernetwork, answers, reference models, evaluation, report."""
 
+from hyperforget_jax.metrics import results
 from hyperforget_jax.pipeline import alignment, evaluation, report, unlearning
 from hyperforget_jax.pipeline import training as stages
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.reference import reference_models
 from hyperforget_jax.pipeline.run import Run
-from hyperforget_jax.report import tables
+from hyperforget_jax.report import console, tables
 from hyperforget_jax.runtime import artifacts
 
 
@@ -26,14 +27,12 @@ def run(job: Run) -> None:
     evaluated = evaluation.evaluate(job, answers, reference)
     sweeps = alignment.sweeps(job, grids, generate)
     rows = evaluation.rows(job, evaluated) + alignment.alignment_rows(job, sweeps)
-    artifacts.write_rows(job.folder / "results.jsonl", rows)
+    frame = results.frame_of(rows)
+    results.write_results(job.folder / "results.jsonl", frame)
     training = job.folder / "training"
     curve, evolution = artifacts.read_rows(training / "learning_curve.jsonl"), alignment.evolution(training)
     drawn = report.draw(job, pipeline_zoo.combination_counts(job, zoo), curve, evolution, evaluated, sweeps)
-    page = report.write_page(job, rows, drawn)
-    lines, aligned = tables.comparison(rows), tables.alignment_table(rows)
-    markdown = tables.to_markdown(lines) + "\n" + tables.alignment_to_markdown(aligned)
-    artifacts.write_text(job.folder / "results.md", markdown)
-    job.console.print(tables.to_rich(lines))
-    job.console.print(tables.alignment_to_rich(aligned))
+    page = report.write_page(job, frame, drawn)
+    artifacts.write_text(job.folder / "results.md", tables.page(frame))
+    job.console.print(console.comparison(frame), console.alignment(frame))
     job.console.print(f"results: {job.folder / 'results.jsonl'}\nreport:  {page}")

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from hyperforget_jax.config import flatten
 from hyperforget_jax.metrics.comparison import Comparison, confusion
 from hyperforget_jax.pipeline.alignment import Sweep
@@ -96,22 +98,22 @@ def draw(
     return list(pictures.values())
 
 
-def write_page(run: Run, rows: list[dict[str, Any]], pictures: list[Picture]) -> Path:
+def write_page(run: Run, results: pd.DataFrame, pictures: list[Picture]) -> Path:
     """Writes `report.html` and returns its path."""
-    config, made = run.config, artifacts.provenance()
+    config, provenance = run.config, artifacts.provenance()
     content = Content(
-        dataset=rows[0]["dataset"],
-        classifier=rows[0]["classifier"],
+        dataset=results["dataset"].iloc[0],
+        classifier=results["classifier"].iloc[0],
         classes=config.data.classes,
         pivots=config.task.pivots,
         forget_sets=config.task.forget_sets,
-        rows=rows,
+        results=results,
         pictures=pictures,
         cost=artifacts.read_rows(run.folder / "costs.jsonl"),
         command=run.command,
         config=flatten(config),
-        versions=made["versions"],
-        git=made["git"],
+        versions=provenance["versions"],
+        git=provenance["git"],
     )
     path = run.folder / "report.html"
     artifacts.write_text(path, html.page(content))

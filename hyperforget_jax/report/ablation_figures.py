@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from hyperforget_jax.report.style import FAINT, INK, OURS, REFERENCE, WIDTH, styled
+from hyperforget_jax.report.style import FAINT, INK, LEVEL, OURS, REFERENCE, WIDTH, styled
 from hyperforget_jax.report.tables import Row, braces, markdown, number
 
 OBJECTIVES = {"x0": "x0, uniform", "v": "v, min-SNR"}
@@ -31,7 +31,7 @@ SUMMED = ("r2", "pearson", "retain", "forget", "seconds")
 PANELS = ("r2", "retain", "forget")
 COLOURS = {
     ("functional", "v"): OURS,
-    ("functional", "x0"): REFERENCE,
+    ("functional", "x0"): LEVEL,
     ("raw", "v"): REFERENCE,
     ("raw", "x0"): FAINT,
 }

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hyperforget_jax.report.figures import alignment_panel
 from hyperforget_jax.report.paper_tables import METHODS, PaperLine
-from hyperforget_jax.report.style import FAINT, INK, OURS, REFERENCE, WIDTH, class_axes, styled
+from hyperforget_jax.report.style import FAINT, INK, LEVEL, OURS, REFERENCE, WIDTH, class_axes, styled
 from hyperforget_jax.report.tables import METRICS, braces, number
 
 Array = NDArray[np.number]
@@ -149,8 +149,8 @@ def families(
         r2, pearson = np.array(values).T
         label = f"{name}: mean R² {r2.mean():.3f}, mean Pearson {pearson.mean():.3f}"
         panel.plot(np.maximum(r2, least), pearson, mark, color=colour, alpha=0.7, label=label, clip_on=False)
-    panel.axhline(1.0, color=REFERENCE, linewidth=0.8)
-    panel.axvline(1.0, color=REFERENCE, linewidth=0.8)
+    panel.axhline(1.0, color=LEVEL, linewidth=0.8)
+    panel.axvline(1.0, color=LEVEL, linewidth=0.8)
     panel.set(
         xlabel=f"prompt alignment R² of a family ({least:g} stands for that or less)",
         ylabel="Pearson's correlation",

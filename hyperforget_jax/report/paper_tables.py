@@ -5,17 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.metrics.comparison import relative_to
 from hyperforget_jax.metrics.results import REFERENCE
 from hyperforget_jax.report.tables import (
     METRICS,
     STATISTICS,
-    Place,
     Row,
     braces,
     interval,
     markdown,
     number,
-    place_of,
     select,
 )
 
@@ -59,7 +58,7 @@ class PaperLine:
     reference_mean: float
     reference_low: float
     reference_high: float
-    place: Place
+    place: str
 
 
 def lines(
@@ -111,7 +110,7 @@ def lines(
                 mean,
                 low,
                 high,
-                place_of(ours, low, high),
+                str(relative_to(ours, low, high)),
             )
         )
     order = list(dict.fromkeys((line.forget_set, line.metric) for line in found))
