@@ -20,7 +20,7 @@ PAGES = [
     str(path.relative_to(ROOT))
     for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ]
-HISTORY = {"docs/renamed.md"}
+HISTORY = {"docs/renamed.md", "docs/results.md"}
 """Pages that name what is no more."""
 HEADERS = [f"configs/{name}.py" for name in configs.config_names()]
 PROGRAMS = ("hyperforget", "python", "pytest", "nox", "pip")
