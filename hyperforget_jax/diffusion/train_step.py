@@ -46,7 +46,7 @@ class State(NamedTuple):
 
     params: Params
     ema: Params
-    optimiser: optax.OptState
+    opt_state: optax.OptState
     step: jax.Array
 
 
@@ -74,7 +74,7 @@ def step(
 
     Args:
       state: before.
-      batch: B examples, taken `accumulate` parts after one another; their gradients are averaged.
+      batch: B examples, taken in `grad_accum_steps` parts after one another; their gradients are averaged.
       key: root key; step s draws from fold_in(key, s), so a restart draws the same.
       task: what is learned.
       config: the optimisation.
@@ -99,12 +99,12 @@ def step(
         total, _ = jax.lax.scan(add, nothing, (keys, parts))
         mean, gradients = jax.tree.map(lambda x: x / config.grad_accum_steps, total)
     with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an integer count
-        updates, moments = rule(config).update(gradients, state.optimiser, state.params)
+        updates, opt_state = rule(config).update(gradients, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     count = state.step.astype(jnp.float32)
     decay = jnp.minimum(config.ema_decay, (1.0 + count) / (10.0 + count))
     ema = optax.incremental_update(params, state.ema, 1.0 - decay)
-    return State(params, ema, moments, state.step + 1), mean
+    return State(params, ema, opt_state, state.step + 1), mean
 
 
 def loss(params: Params, key: jax.Array, batch: Batch, *, task: Task) -> jax.Array:
