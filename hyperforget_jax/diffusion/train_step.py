@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -111,6 +112,7 @@ def loss(params: Params, key: jax.Array, batch: Batch, *, task: Task) -> jax.Arr
     """Denoising error [] of a batch, some classes of whose conditions are dropped."""
     prepare_key, drop_key, noise_key = jax.random.split(key, 3)
     tokens, condition = task.prepare(prepare_key, batch)
+    chex.assert_shape(tokens, (None, task.layout.num_tokens, task.layout.width))
     diffusion = task.diffusion
     if diffusion.class_dropout > 0.0 or diffusion.full_dropout > 0.0:
         condition = conditioning.drop(drop_key, condition, diffusion.class_dropout, diffusion.full_dropout)

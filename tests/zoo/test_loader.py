@@ -16,7 +16,7 @@ from hyperforget_jax.config import Config, LoaderConfig, validation
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import workdir
 from hyperforget_jax.zoo import coverage, loader
-from hyperforget_jax.zoo.loader import CheckpointBatch, Pairs, CheckpointSource
+from hyperforget_jax.zoo.loader import CheckpointBatch, CheckpointSource, Pairs
 from hyperforget_jax.zoo.memmap import Rows
 from hyperforget_jax.zoo.storage import Zoo
 
