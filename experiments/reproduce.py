@@ -23,6 +23,7 @@ from experiments.leaf import Leaf
 from experiments.made import SETTINGS, Configs, Runs
 from experiments.targets import TARGETS
 from hyperforget_jax.cli.errors import cli_errors
+from hyperforget_jax.cli.main import set_up_process
 from hyperforget_jax.cli.options import pop_options
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.report import figures
@@ -91,4 +92,5 @@ def write(leaf: Leaf, folder: Path, name: str) -> None:
 
 
 if __name__ == "__main__":
+    set_up_process()
     sys.exit(main(sys.argv[1:]))

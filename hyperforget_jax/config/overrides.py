@@ -14,13 +14,14 @@ from hyperforget_jax.errors import HyperForgetError
 Options = TypeVar("Options")
 
 
-def parse_overrides(default: Config, arguments: Sequence[str]) -> Config:
+def parse_overrides(default: Config, arguments: Sequence[str], options: Sequence[str] = ()) -> Config:
     """Replaces fields of a config.
 
     Args:
       default: the config.
       arguments: `--FIELD VALUE` words with the field's flat name; dashes and underscores are the same. `--help` among them
         prints every field and exits.
+      options: names that the verb takes beside the fields, for the suggestion.
 
     Returns:
       The config with the named fields replaced.
@@ -30,7 +31,7 @@ def parse_overrides(default: Config, arguments: Sequence[str]) -> Config:
     """
     config, others = parse_known_options(Config, arguments, default)
     if others:
-        refuse_unknown(others[0], list(flatten(config)), "config field")
+        refuse_unknown(others[0], [*options, *flatten(config)], "option" if options else "config field")
     return config
 
 
@@ -62,7 +63,9 @@ def parse_known_options(
     missing: Any = tyro.MISSING_NONPROP if default is None else default
     try:
         with contextlib.redirect_stderr(output), contextlib.redirect_stdout(output):
-            return tyro.cli(options, args=arguments, default=missing, return_unknown_args=True)
+            return tyro.cli(
+                options, args=arguments, default=missing, prog="the arguments", return_unknown_args=True
+            )
     except SystemExit as stop:
         if not stop.code:
             print(output.getvalue())

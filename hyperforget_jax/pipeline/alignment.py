@@ -23,6 +23,7 @@ from hyperforget_jax.pipeline.workdir import identity
 from hyperforget_jax.runtime import artifacts, prng
 from hyperforget_jax.runtime.progress import track
 from hyperforget_jax.unlearn import prompts
+from hyperforget_jax.zoo.statistics import ZooStatistics
 from hyperforget_jax.zoo.storage import Zoo
 from hyperforget_jax.zoo.train import Images
 
@@ -65,14 +66,14 @@ def validate_metric(run: Run) -> None:
         )
 
 
-def grids(run: Run, known: Zoo) -> dict[int, Grid]:
+def grids(run: Run, zoo: Zoo | ZooStatistics) -> dict[int, Grid]:
     """The sweep of every forgettable class, from the zoo's training part; keys are labels."""
     config = run.config.evaluation
-    base = prompts.learned(known.losses, config.learned_share)
+    base = prompts.learned(zoo.losses, config.learned_share)
     count, ends = config.alignment_prompts, config.alignment_quantiles
     return {
         run.dataset.classes[swept]: Grid(
-            prompts.sweep(known.losses, known.accuracies, swept, base, count, ends), float(base[swept])
+            prompts.sweep(zoo.losses, zoo.accuracies, swept, base, count, ends), float(base[swept])
         )
         for swept in run.forgettable
     }

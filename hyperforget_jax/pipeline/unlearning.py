@@ -1,7 +1,7 @@
 """From a hypernetwork to unlearned models: each request is answered once and kept as an artifact."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,21 @@ from hyperforget_jax.zoo.storage import Zoo
 FOLDER = "requests"
 
 
+@dataclass(frozen=True)
+class StoredResult:
+    """An answer and its place.
+
+    Attributes:
+      result: the models.
+      folder: the artifact that holds them.
+      cached: whether it was there before.
+    """
+
+    result: UnlearningResult
+    folder: Path
+    cached: bool
+
+
 def candidate_prompts(run: Run, zoo: Zoo | ZooStatistics) -> list[Floats]:
     """Candidate prompts [C, K] of each forget set of the run, from the zoo's training part.
 
@@ -43,6 +58,17 @@ def unlearn(
     num_selected: int | None = None,
     seed: int | None = None,
 ) -> UnlearningResult:
+    """The models of `answer_request`, which see."""
+    return answer_request(run, forget, num_samples, num_selected, seed).result
+
+
+def answer_request(
+    run: Run,
+    forget: Sequence[int],
+    num_samples: int | None = None,
+    num_selected: int | None = None,
+    seed: int | None = None,
+) -> StoredResult:
     """Answers one request from a finished run, whether or not its config names the forget set; the zoo is not needed.
 
     The answer equals that of a run whose config named the set from the start. It is kept, and read back when asked again.
@@ -73,12 +99,13 @@ def unlearn(
     variant = "" if usual else f"_samples-{request.samples}_selected-{request.num_selected}_seed-{seed}"
     folder = run.folder / FOLDER / f"{requests.name_of(labels)}{variant}"
     made_from = _made_from(asking, labels, seed)
-    if not run.reuses(requests.name_of(labels), folder, made_from):
+    cached = run.reuses(requests.name_of(labels), folder, made_from)
+    if not cached:
         model = pretrained.load(run.folder / HYPERNETWORK)
         (candidates,) = candidate_prompts(asking, model.statistics)
         generate = training.generator_of(run, model.hypernetwork)
         _answer(asking, labels, candidates, generate, folder, made_from, seed)
-    return read(folder, run.sizes)
+    return StoredResult(read(folder, run.sizes), folder, cached)
 
 
 def unlearn_all(run: Run, candidates: list[Floats], generate: Generator) -> list[UnlearningResult]:
