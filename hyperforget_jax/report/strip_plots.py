@@ -18,7 +18,7 @@ FLOOR = 1e-3
 RETAIN_TICKS = np.array((0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 1.0))
 FORGET_TICKS = np.array((0.0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0))
 CLOSEST = 0.15
-NAMES = ("generated", "selected", "retrained")
+NAMES = ("all", "selected", "reference")
 HEIGHTS = (2.0, 1.0, 0.0)
 GOLDEN = (5.0**0.5 - 1.0) / 2.0
 
@@ -85,7 +85,7 @@ def _strips(
     panel: Axes, generated: Array, selected: NDArray[np.integer], reference: Array, *, pile: float
 ) -> None:
     low, high = np.quantile(reference, (0.05, 0.95))
-    name = "5–95% of the retrained"
+    name = "5–95% of the reference models"
     panel.axvspan(low, high, facecolor=REFERENCE, edgecolor=REFERENCE, alpha=0.16, linewidth=1.5, label=name)
     rows = (
         (generated, OURS, "o", 0.45),

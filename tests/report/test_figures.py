@@ -119,9 +119,9 @@ def test_accuracies_show_every_model() -> None:
         assert low <= values.min()
         assert values.max() <= high
     assert [text.get_text() for text in retain.get_yticklabels()] == [
-        "generated (11)",
+        "all (11)",
         "selected (2)",
-        "retrained (4)",
+        "reference (4)",
     ]
 
 
@@ -180,8 +180,8 @@ def test_confusion_is_in_percent_of_the_true_class_and_marks_what_is_forgotten()
 
 def test_confusion_titles_say_which_models() -> None:
     generated, retrained = confusion().axes
-    assert generated.get_title(loc="left") == "forget {7}: selected"
-    assert retrained.get_title(loc="left") == "forget {7}: retrained"
+    assert generated.get_title(loc="left") == "forget {7}: selected models"
+    assert retrained.get_title(loc="left") == "forget {7}: reference models"
 
 
 def test_confusion_never_prints_zero_for_a_few_images() -> None:
