@@ -20,6 +20,7 @@ from experiments.benchmarks import machine
 from hyperforget_jax.cli import arguments as command
 from hyperforget_jax.config import Config
 from hyperforget_jax.pipeline import alignment, training, unlearning, workdir
+from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.pipeline.sample_quality import measure
 from hyperforget_jax.report import ablation_figures, figures
@@ -66,8 +67,8 @@ class Axes:
 
 def run(job: Run, axes: Axes) -> None:
     """Trains what is not trained, makes the cells that have no row yet; then the table and the figure."""
-    known, held_out = training.split_zoo(job)
-    grids, candidates = alignment.grids(job, known), unlearning.candidates(job, known)
+    known, held_out = pipeline_zoo.split_zoo(job)
+    grids, candidates = alignment.grids(job, known), unlearning.candidate_prompts(job, known)
     prompts = np.stack(
         [tried[len(tried) // 2] for tried in candidates]
     )  # [S, K], the middle ones: no selection
@@ -86,7 +87,9 @@ def run(job: Run, axes: Axes) -> None:
                 continue
             asking = replace(each, config=sampled(job.config, cell))
             with job.timed(str(cell), resumes=False):
-                found = measure(asking, str(cell), training.sampling(asking, hypernetwork), grids, prompts)
+                found = measure(
+                    asking, str(cell), training.generator_of(asking, hypernetwork), grids, prompts
+                )
             rows[cell] = {**cell._asdict(), **found, "device": machine.name()}
             artifacts.write_rows(path, rows.values())
     table, pictures = [rows[cell] for cell in axes.cells()], job.folder / "figures"

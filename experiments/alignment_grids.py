@@ -12,6 +12,7 @@ import numpy as np
 
 from hyperforget_jax.evaluate.results import to_json
 from hyperforget_jax.pipeline import alignment, cache, training
+from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.alignment import Grid
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.runtime import prng
@@ -28,8 +29,8 @@ def rows(run: Run) -> list[dict[str, Any]]:
 
 
 def _measured(run: Run) -> list[dict[str, Any]]:
-    known, held_out = training.split_zoo(run)
-    generate = training.sampling(run, training.train_hypernetwork(run, known, held_out))
+    known, held_out = pipeline_zoo.split_zoo(run)
+    generate = training.generator_of(run, training.train_hypernetwork(run, known, held_out))
     families = jax.random.split(
         prng.stream(run.config.seed, "alignment"), run.config.evaluation.alignment_families
     )

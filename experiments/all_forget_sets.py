@@ -13,6 +13,7 @@ import numpy as np
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.evaluate.results import Row, to_json
 from hyperforget_jax.pipeline import cache, evaluation, results, training, unlearning
+from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.pipeline.workdir import identity
 from hyperforget_jax.report.paper_figures import Subset
@@ -64,10 +65,10 @@ def worst(found: Mapping[tuple[int, ...], Subset]) -> tuple[int, ...]:
 
 
 def _measured(run: Run, asking: Run) -> list[Row]:
-    known, held_out = training.split_zoo(run)
-    candidates = unlearning.candidates(asking, known)
+    known, held_out = pipeline_zoo.split_zoo(run)
+    candidates = unlearning.candidate_prompts(asking, known)
     hypernetwork = training.train_hypernetwork(run, known, held_out)
-    answers = unlearning.answers(asking, candidates, training.sampling(run, hypernetwork))
+    answers = unlearning.unlearn_all(asking, candidates, training.generator_of(run, hypernetwork))
     return results.unlearning_rows(asking, evaluation.evaluate(asking, answers, references(asking)))
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from configs import mnist4_base
 from hyperforget_jax.cli import arguments
 from hyperforget_jax.pipeline import training, zoo_report
+from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.report.console import listing
 from hyperforget_jax.runtime import artifacts
@@ -26,7 +27,7 @@ CHECKPOINTS = 2000
 def run(job: Run) -> None:
     """Measures |Δ log(loss + c)| per class and the loss of accuracy over held-out checkpoints."""
     config = job.config
-    known, held_out = training.make_zoo(job).split(config.zoo.runs, config.zoo.validation_share)
+    known, held_out = pipeline_zoo.make_zoo(job).split(config.zoo.runs, config.zoo.validation_share)
     some = held_out.spaced(CHECKPOINTS)
     models = unflatten_many(np.asarray(some.weights), job.sizes)
     rows = []

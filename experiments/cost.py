@@ -13,6 +13,7 @@ import numpy as np
 
 from hyperforget_jax.pipeline import training as stages
 from hyperforget_jax.pipeline import unlearning
+from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.pipeline.workdir import zoo_path
 from hyperforget_jax.runtime import artifacts, prng
@@ -51,12 +52,12 @@ def _alone(run: Run) -> tuple[float, float]:
     """Seconds to sample one model and to retrain one, for the first request."""
     path = run.folder / FILE
     if not path.exists():
-        known, held_out = stages.split_zoo(run)
+        known, held_out = pipeline_zoo.split_zoo(run)
         single = replace(run.config, sampling=replace(run.config.sampling, batch_size=1))
         hypernetwork = stages.train_hypernetwork(run, known, held_out)
-        generate = stages.sampling(replace(run, config=single), hypernetwork)
+        generate = stages.generator_of(replace(run, config=single), hypernetwork)
         answer = unlearning.stored(run, run.config.task.forget_sets[0])
-        prompt = jnp.asarray(answer.candidates[answer.chosen])[None]  # [1, K]
+        prompt = jnp.asarray(answer.prompt)[None]  # [1, K]
         training, alone = on_device(run.dataset.train), replace(run.config.reference, seeds=1)
 
         def sample(key: jax.Array) -> Any:

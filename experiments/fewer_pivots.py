@@ -12,6 +12,7 @@ from experiments.made import Made, Runs
 from hyperforget_jax.evaluate.results import Row, to_json
 from hyperforget_jax.pipeline import alignment as align
 from hyperforget_jax.pipeline import cache, training
+from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.pipeline.workdir import identity, zoo_path
 from hyperforget_jax.report import paper_figures
@@ -79,8 +80,8 @@ def _on_grid_of(usual: Run, run: Run) -> list[dict[str, Any]]:
 
 
 def _measured(usual: Run, run: Run) -> Iterable[Row]:
-    generate = training.sampling(run, training.train_hypernetwork(run, *training.split_zoo(run)))
-    grids = align.grids(usual, training.split_zoo(usual)[0])
+    generate = training.generator_of(run, training.train_hypernetwork(run, *pipeline_zoo.split_zoo(run)))
+    grids = align.grids(usual, pipeline_zoo.split_zoo(usual)[0])
     return align.alignment_rows(run, align.followed(run, grids, generate))
 
 

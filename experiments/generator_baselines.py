@@ -20,12 +20,14 @@ from hyperforget_jax.diffusion.hypernetwork import Hypernetwork
 from hyperforget_jax.evaluate import novelty
 from hyperforget_jax.evaluate.results import Row, rows_of, to_json
 from hyperforget_jax.pipeline import alignment, cache, evaluation, results, training, unlearning
+from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.alignment import Grid, Sweep
+from hyperforget_jax.pipeline.reference import reference_models
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.runtime import prng
 from hyperforget_jax.runtime.progress import track
-from hyperforget_jax.unlearn import requests, retrieval
-from hyperforget_jax.unlearn.requests import Answer, Floats
+from hyperforget_jax.unlearn import retrieval, selection
+from hyperforget_jax.unlearn.requests import Floats, UnlearningResult
 from hyperforget_jax.weights.codec import Functional
 from hyperforget_jax.weights.layout import unflatten_many
 from hyperforget_jax.zoo.storage import Zoo
@@ -56,16 +58,16 @@ def rows(run: Run) -> list[dict[str, Any]]:
 
 
 def _measured(run: Run) -> list[Row]:
-    known, held_out = training.split_zoo(run)
+    known, held_out = pipeline_zoo.split_zoo(run)
     hypernetwork = training.train_hypernetwork(run, known, held_out)
-    generate = training.sampling(run, hypernetwork)
-    answers = unlearning.answers(run, unlearning.candidates(run, known), generate)
-    reference = unlearning.reference_models(run)
+    generate = training.generator_of(run, hypernetwork)
+    answers = unlearning.unlearn_all(run, unlearning.candidate_prompts(run, known), generate)
+    reference = reference_models(run)
     found = list[Row]()
     with track(run.console, "rivals", len(answers), "requests") as advance:
         for index, answer in enumerate(answers):
             labels, forget = run.config.task.forget_sets[index], run.forget_sets[index]
-            prompt = answer.candidates[answer.chosen]
+            prompt = answer.prompt
             theirs = jax.tree.map(lambda leaf, i=index: leaf[i], reference)
             seen_reference = evaluation.outputs(theirs, run.dataset.test, run.dataset.train)
             seen = {
@@ -103,7 +105,7 @@ def failed(run: Run, forget: tuple[int, ...], models: Floats, reference: Floats)
       models: [N, K], class accuracies on test.
       reference: [M, K], those of the retrained models.
     """
-    retained, forgotten = requests.shares(run.dataset.test.labels, forget, run.sizes[-1])
+    retained, forgotten = selection.class_weights(run.dataset.test.labels, forget, run.sizes[-1])
     bad = models @ retained < np.median(reference @ retained) - FAILED
     return float(np.mean(bad | (models @ forgotten > run.config.request.forget_tolerance)))
 
@@ -145,7 +147,7 @@ def _novelty(
     held_out: Zoo,
     labels: tuple[int, ...],
     prompt: Floats,
-    answer: Answer,
+    answer: UnlearningResult,
 ) -> list[Row]:
     """Distances and shared mistakes of samples and of held-out checkpoints, from and with the `CHECKPOINTS` closest to the prompt."""
     encode = hypernetwork.codec.first.encode if isinstance(hypernetwork.codec, Functional) else None

@@ -22,6 +22,7 @@ from hyperforget_jax.diffusion.hypernetwork import Generator
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.evaluate.results import to_json
 from hyperforget_jax.pipeline import alignment, training, workdir
+from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.alignment import Grid, Sweep
 from hyperforget_jax.pipeline.results import context
 from hyperforget_jax.pipeline.run import Run, on_device
@@ -39,7 +40,7 @@ DRAWN = 64  # batches behind Figure 29
 
 def run(job: Run) -> None:
     """Trains, sweeps and observes every hypernetwork, reusing what is done; then the table and the figures."""
-    known, held_out = training.split_zoo(job)
+    known, held_out = pipeline_zoo.split_zoo(job)
     found, rows, pictures = dict[str, Followed](), list[dict[str, Any]](), job.folder / "figures"
     for folder in variants(job.config):
         found[folder], each = one(job, folder, known, held_out)
@@ -104,7 +105,7 @@ def check(job: Run) -> None:
 
 def grid_of(run: Run, known: Zoo) -> Grid:
     """A regular grid [P, 1] of what is asked for, between quantiles of the zoo's training part."""
-    config, stored = run.config.evaluation, training.asked_of(run, known).losses
+    config, stored = run.config.evaluation, training.with_targets(run, known).losses
     low, high = np.quantile(stored.astype(np.float64), config.alignment_quantiles)
     targets = np.linspace(low, high, config.alignment_prompts, dtype=np.float32)[:, None]  # [P, 1]
     return Grid(targets, float(prompts.learned(stored, config.learned_share)[0]))
@@ -124,14 +125,14 @@ def observe(run: Run, grid: Grid, known: Zoo, held_out: Zoo) -> Sweep:
             run, follow(generate, "alignment during training", count, run.dataset.validation)
         )
 
-    generate = training.sampling(run, training.train_hypernetwork(run, known, held_out, measure))
+    generate = training.generator_of(run, training.train_hypernetwork(run, known, held_out, measure))
     with run.timed("alignment", resumes=False):
         return follow(generate, "alignment", config.evaluation.alignment_families, run.dataset.test)
 
 
 def followed(run: Run, name: tuple[str, str], label: int | None, sweep: Sweep, known: Zoo) -> Followed:
     """A sweep beside what the training drew first and its curves."""
-    config, asked, curves = run.config, training.asked_of(run, known), run.folder / "training"
+    config, asked, curves = run.config, training.with_targets(run, known), run.folder / "training"
     size = config.training.batch_size
     source = loader.pairs(asked, run.forgettable, size, training.training_seed(config), config.loader)
     pairs = [(pair.current.losses, pair.target.losses) for pair in (source[step] for step in range(DRAWN))]

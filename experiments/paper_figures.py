@@ -11,7 +11,8 @@ from experiments.leaf import Leaf
 from experiments.made import Made, Runs
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.evaluate import accuracy
-from hyperforget_jax.pipeline import alignment, evaluation, training
+from hyperforget_jax.pipeline import alignment, evaluation
+from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.alignment import Sweep
 from hyperforget_jax.report import figures, gpt_figures, paper_figures, paper_tables, strip_plots
 from hyperforget_jax.report.paper_figures import Agreement
@@ -82,7 +83,7 @@ def evolution(number: int, setting: str, method: str, runs: Runs) -> Leaf:
 def fig31(runs: Runs) -> Leaf:
     """Figure 31: G.pt asked for the loss of one class, on digits; `experiments.gpt` draws the others of it."""
     job = runs.other("gpt", configs.gpt.get_config(), gpt.check)
-    known, held_out = training.split_zoo(job)
+    known, held_out = pipeline_zoo.split_zoo(job)
     drawn = gpt_figures.one_class(gpt.one(job, "one_loss", known, held_out).followed)
     return _picture(31, "G.pt asked for the loss of one class, digits", {"": drawn})
 

@@ -18,6 +18,7 @@ import numpy as np
 from experiments.benchmarks import machine
 from hyperforget_jax.cli import arguments
 from hyperforget_jax.pipeline import alignment, training, unlearning
+from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.pipeline.sample_quality import measure
 from hyperforget_jax.report import figures, samplers
@@ -38,13 +39,13 @@ SAMPLERS: tuple[Sampler, ...] = (
 
 def run(job: Run, tried: tuple[Sampler, ...]) -> None:
     """Samples with every sampler that has no row yet; then the table and the figure."""
-    known, held_out = training.split_zoo(job)
-    candidates = unlearning.candidates(job, known)
+    known, held_out = pipeline_zoo.split_zoo(job)
+    candidates = unlearning.candidate_prompts(job, known)
     hypernetwork = training.train_hypernetwork(
         job, known, held_out, alignment.watch(job, alignment.grids(job, known))
     )
-    answers = unlearning.answers(job, candidates, training.sampling(job, hypernetwork))
-    prompts = np.stack([answer.candidates[answer.chosen] for answer in answers])  # [S, K]
+    answers = unlearning.unlearn_all(job, candidates, training.generator_of(job, hypernetwork))
+    prompts = np.stack([answer.prompt for answer in answers])  # [S, K]
     path = job.folder / "samplers.jsonl"
     rows = {
         (row["sampler"], row["steps"]): row for row in (artifacts.read_rows(path) if path.exists() else [])
@@ -54,7 +55,9 @@ def run(job: Run, tried: tuple[Sampler, ...]) -> None:
             job.console.print(f"{sampler} {steps}: reused from {path}", highlight=False)
             continue
         asking = _asking(job, sampler, steps)
-        found = measure(asking, f"{sampler} {steps}", training.sampling(asking, hypernetwork), {}, prompts)
+        found = measure(
+            asking, f"{sampler} {steps}", training.generator_of(asking, hypernetwork), {}, prompts
+        )
         rows[sampler, steps] = {"sampler": sampler, "steps": steps, **found, "device": machine.name()}
         artifacts.write_rows(path, rows.values())
     table = [rows[sampler] for sampler in tried]

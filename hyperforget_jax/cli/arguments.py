@@ -1,6 +1,6 @@
 """Former names of what `job`, `options` and `configs` hold."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from hyperforget_jax.cli import job as jobs
 from hyperforget_jax.cli.configs import load_config as setting

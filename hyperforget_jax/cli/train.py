@@ -27,6 +27,7 @@ from hyperforget_jax.cli.job import run_job
 from hyperforget_jax.cli.options import command_line, pop_options
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import alignment, training
+from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.pipeline.workdir import zoo_path
 from hyperforget_jax.runtime import sharding
@@ -38,7 +39,7 @@ TIMEOUT_S = 300
 
 def train(run: Run) -> None:
     """Trains the hypernetwork, in every process of a cluster alike."""
-    train_zoo, val_zoo = training.split_zoo(run)
+    train_zoo, val_zoo = pipeline_zoo.split_zoo(run)
     measure = alignment.watch(run, alignment.grids(run, train_zoo))
     training.train_hypernetwork(run, train_zoo, val_zoo, measure)
     run.console.print(f"hypernetwork: {run.folder / 'hypernetwork'}")

@@ -29,6 +29,7 @@ from hyperforget_jax.cli.job import run_job
 from hyperforget_jax.cli.options import command_line, pop_options
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import alignment, recursive_prompting, training, unlearning
+from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.recursive_prompting import Round
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.pipeline.workdir import identity
@@ -44,10 +45,10 @@ from hyperforget_jax.unlearn.reference import retrain
 def work(run: Run, model: str | None) -> None:
     """Lets the model forget every forget set and learn it back."""
     given = None if model is None else recursive.read(Path(model), run.sizes)
-    known, held_out = training.split_zoo(run)
-    asked, grids = unlearning.candidates(run, known), alignment.grids(run, known)
+    known, held_out = pipeline_zoo.split_zoo(run)
+    asked, grids = unlearning.candidate_prompts(run, known), alignment.grids(run, known)
     hypernetwork = training.train_hypernetwork(run, known, held_out, alignment.watch(run, grids))
-    generate = training.sampling(run, hypernetwork)
+    generate = training.generator_of(run, hypernetwork)
     before = recursive_prompting.scored(run, recursive.repeated(given or trained(run), 1), 0)
     shares = run.config.request.retain_quantiles
     everything = np.stack([prompts.learned(known.losses, share) for share in shares])  # [C, K]

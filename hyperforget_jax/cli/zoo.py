@@ -26,7 +26,8 @@ from hyperforget_jax.cli.errors import cli_errors
 from hyperforget_jax.cli.job import run_job
 from hyperforget_jax.cli.options import command_line, pop_options
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.pipeline import training, zoo_report
+from hyperforget_jax.pipeline import zoo as pipeline_zoo
+from hyperforget_jax.pipeline import zoo_report
 from hyperforget_jax.pipeline.run import Run
 
 TIMEOUT_S = 30 * 24 * 3600
@@ -35,14 +36,14 @@ TIMEOUT_S = 30 * 24 * 3600
 
 def make(run: Run, shard: tuple[int, int], cluster: bool) -> None:
     """Makes one part of the zoo, or all of it; the last to finish completes it and reports what it covers."""
-    complete = training.build_zoo(run, shard)
+    complete = pipeline_zoo.build_zoo(run, shard)
     if cluster:
         jax.distributed.shutdown()  # returns once every process has made its part, or given up
         if shard[0] > 0:
             return
-        complete = training.build_zoo(run, (0, 1))
+        complete = pipeline_zoo.build_zoo(run, (0, 1))
     if complete:
-        zoo_report.report(run, training.make_zoo(run))
+        zoo_report.report(run, pipeline_zoo.make_zoo(run))
     else:
         run.console.print(
             f"zoo: part {shard[0] + 1} of {shard[1]} is done, blocks of other parts are missing: "

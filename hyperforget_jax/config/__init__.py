@@ -5,6 +5,7 @@ resolved value is saved beside every artifact. All dataclasses are frozen: a con
 """
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ from hyperforget_jax.config.hypernetwork import (
     SamplingConfig,
     TrainingConfig,
 )
+from hyperforget_jax.errors import HyperForgetError
 
 __all__ = [
     "ClassifierConfig",
@@ -34,6 +36,7 @@ __all__ = [
     "TrainingConfig",
     "ZooConfig",
     "flatten",
+    "unflatten",
 ]
 
 ForgetSet = Annotated[
@@ -260,3 +263,36 @@ def flatten(config: Any) -> dict[str, Any]:
         else:
             flat[item.name] = plain(value)
     return flat
+
+
+def unflatten(flat: Mapping[str, Any]) -> Config:
+    """The config of a flat one: the inverse of `flatten`, also after a round trip through JSON.
+
+    Raises:
+      HyperForgetError: a field is missing or unknown; names it.
+    """
+
+    def build(default: Any, prefix: str) -> Any:
+        values = {}
+        for item in dataclasses.fields(default):
+            name, old = f"{prefix}{item.name}", getattr(default, item.name)
+            if dataclasses.is_dataclass(old):
+                values[item.name] = build(old, f"{name}.")
+            elif name in rest:
+                values[item.name] = frozen(rest.pop(name))
+            else:
+                raise HyperForgetError(
+                    f"the config lacks {name}: it was written by another version of hyperforget_jax"
+                )
+        return dataclasses.replace(default, **values)
+
+    def frozen(value: Any) -> Any:
+        return tuple(frozen(item) for item in value) if isinstance(value, list) else value
+
+    rest = dict(flat)
+    config: Config = build(Config(), "")
+    if rest:
+        raise HyperForgetError(
+            f"the config has an unknown field {next(iter(rest))}: it was written by another version of hyperforget_jax"
+        )
+    return config

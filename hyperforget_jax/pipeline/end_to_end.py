@@ -3,6 +3,8 @@
 from hyperforget_jax.evaluate.results import to_json
 from hyperforget_jax.pipeline import alignment, evaluation, report, results, unlearning
 from hyperforget_jax.pipeline import training as stages
+from hyperforget_jax.pipeline import zoo as pipeline_zoo
+from hyperforget_jax.pipeline.reference import reference_models
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.report import tables
 from hyperforget_jax.runtime import artifacts
@@ -14,14 +16,14 @@ def run(job: Run) -> None:
     Leaves in the workdir: `zoo/`, `hypernetwork/`, `reference/`, `requests/` (artifacts with manifests), `results.jsonl` (tidy rows),
     `results.md` (the tables), `costs.jsonl` (seconds per stage), `figures/` and `report.html`.
     """
-    zoo = stages.make_zoo(job)
+    zoo = pipeline_zoo.make_zoo(job)
     known, held_out = zoo.split(job.config.zoo.runs, job.config.zoo.validation_share)
-    candidates = unlearning.candidates(job, known)
+    candidates = unlearning.candidate_prompts(job, known)
     grids = alignment.grids(job, known)
     hypernetwork = stages.train_hypernetwork(job, known, held_out, alignment.watch(job, grids))
-    generate = stages.sampling(job, hypernetwork)
-    reference = unlearning.reference_models(job)
-    answers = unlearning.answers(job, candidates, generate)
+    generate = stages.generator_of(job, hypernetwork)
+    reference = reference_models(job)
+    answers = unlearning.unlearn_all(job, candidates, generate)
     evaluated = evaluation.evaluate(job, answers, reference)
     sweeps = alignment.sweeps(job, grids, generate)
     rows = [
@@ -31,7 +33,7 @@ def run(job: Run) -> None:
     artifacts.write_rows(job.folder / "results.jsonl", rows)
     training = job.folder / "training"
     curve, evolution = artifacts.read_rows(training / "learning_curve.jsonl"), alignment.evolution(training)
-    drawn = report.draw(job, stages.covered(job, zoo), curve, evolution, evaluated, sweeps)
+    drawn = report.draw(job, pipeline_zoo.combination_counts(job, zoo), curve, evolution, evaluated, sweeps)
     page = report.write_page(job, rows, drawn)
     lines, aligned = tables.comparison(rows), tables.alignment_table(rows)
     markdown = tables.to_markdown(lines) + "\n" + tables.alignment_to_markdown(aligned)

@@ -14,7 +14,7 @@ from hyperforget_jax.data import Split
 from hyperforget_jax.evaluate import accuracy, agreement, membership
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.runtime.progress import track
-from hyperforget_jax.unlearn.requests import Answer
+from hyperforget_jax.unlearn.requests import UnlearningResult
 
 Floats = np.ndarray[Any, np.dtype[Any]]
 IMAGES_AT_ONCE = 8192
@@ -85,7 +85,7 @@ class Evaluated:
     confusion_retrained: Floats
 
 
-def evaluate(run: Run, answers: list[Answer], reference: Params) -> list[Evaluated]:
+def evaluate(run: Run, answers: list[UnlearningResult], reference: Params) -> list[Evaluated]:
     """Accuracy, overlap, unlearning score and MIA of the answers and of the reference models, for every request."""
     found: list[Evaluated] = []
     test, train = run.dataset.test, run.dataset.train

@@ -9,6 +9,8 @@ from typing import Any
 
 from hyperforget_jax.evaluate.results import to_json
 from hyperforget_jax.pipeline import cache, evaluation, results, training, unlearning
+from hyperforget_jax.pipeline import zoo as pipeline_zoo
+from hyperforget_jax.pipeline.reference import reference_models
 from hyperforget_jax.pipeline.run import Run
 
 FOLDER = "paper_protocol"
@@ -20,14 +22,12 @@ def rows(run: Run) -> list[dict[str, Any]]:
 
 
 def _measured(run: Run) -> list[Any]:
-    known, held_out = training.split_zoo(run)
+    known, held_out = pipeline_zoo.split_zoo(run)
     hypernetwork = training.train_hypernetwork(run, known, held_out)
     seen = replace(run.dataset, validation=run.dataset.test)
     selecting = replace(run, dataset=seen, folder=run.folder / FOLDER)
-    answers = unlearning.answers(
-        selecting, unlearning.candidates(run, known), training.sampling(run, hypernetwork)
+    answers = unlearning.unlearn_all(
+        selecting, unlearning.candidate_prompts(run, known), training.generator_of(run, hypernetwork)
     )
-    found = results.unlearning_rows(
-        run, evaluation.evaluate(selecting, answers, unlearning.reference_models(run))
-    )
+    found = results.unlearning_rows(run, evaluation.evaluate(selecting, answers, reference_models(run)))
     return [replace(row, protocol="paper") for row in found]

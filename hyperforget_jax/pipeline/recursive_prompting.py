@@ -13,14 +13,16 @@ from hyperforget_jax import classifier
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.diffusion.hypernetwork import Generator, Start
 from hyperforget_jax.evaluate.results import Selection, to_json
-from hyperforget_jax.pipeline import alignment, results, training
+from hyperforget_jax.pipeline import alignment, results
 from hyperforget_jax.pipeline.alignment import Grid, Sweep
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.runtime import prng
 from hyperforget_jax.runtime.progress import track
 from hyperforget_jax.unlearn import recursive, requests
 from hyperforget_jax.unlearn.recursive import Update
-from hyperforget_jax.unlearn.requests import Floats
+from hyperforget_jax.unlearn.requests import Floats, UnlearningRequest
+from hyperforget_jax.unlearn.selection import class_weights, select
+from hyperforget_jax.unlearn.starting_models import metric_of
 
 Row = dict[str, Any]
 
@@ -67,21 +69,27 @@ def call(
       tried: [C, K], candidate prompts.
       forget: output positions; () asks for everything.
     """
-    config, measure = run.config.request, partial(training.observed, run)
+    config, measure = run.config.request, metric_on_validation(run)
     key, again = jax.random.split(prng.stream(run.config.seed, f"update {name}"))
     total = len(tried) * config.samples_per_candidate + config.rounds * config.samples
     validation = on_device(run.dataset.validation)
     with run.timed(f"update {name}", resumes=False), track(run.console, name, total, "models") as advance:
         step = stepping(generate, advance)
         begin = recursive.starting(step, measure, model)
-        reply = requests.answer(begin, tried, forget, validation, key, config)
+        asked = UnlearningRequest(tuple(run.dataset.classes[position] for position in forget), forget)
+        reply = requests.answer(begin, tried, asked, validation, key, config)
         if not reply.candidate_scores.any():
             run.console.print(f"{name}: NO sample of any prompt has forgotten: train the hypernetwork longer")
         draws = jax.random.split(again, config.samples)
         prompt = jnp.tile(jnp.asarray(tried[reply.chosen])[None], (config.samples, 1))  # [N, K]
         later = recursive.recursively(step, measure, draws, prompt, reply.models, config.rounds - 1)
-    best = [reply.selected, *(requests.select(each, forget, validation, config) for each in later)]
+    best = [reply.selected, *(select(each, forget, validation, config) for each in later)]
     return [scored(run, each, int(rows[0])) for each, rows in zip([reply.models, *later], best, strict=True)]
+
+
+def metric_on_validation(run: Run) -> recursive.Measure:
+    """What DiHyFo-1 is told of the models that it starts from."""
+    return partial(metric_of, run.config.hypernetwork, split=on_device(run.dataset.validation))
 
 
 def stepping(generate: Generator, advance: Callable[[int], None]) -> Update:
@@ -108,7 +116,7 @@ def told(run: Run, labels: tuple[int, ...], found: Mapping[str, list[Round]]) ->
 def _rows_of(run: Run, labels: tuple[int, ...], direction: str, found: Round) -> list[Row]:
     """All samples, their worst, and the selected one; a single model has its values only."""
     of_samples: dict[Selection, Any] = {"all": slice(None), "selected": [found.selected]}
-    shares = requests.shares(run.dataset.test.labels, run.dataset.positions(labels), run.sizes[-1])
+    shares = class_weights(run.dataset.test.labels, run.dataset.positions(labels), run.sizes[-1])
     retained, forgotten = (found.accuracies @ share for share in shares)  # [N] each
     sets = {"retain_accuracy": retained, "forget_accuracy": forgotten}
     classes = {"class_accuracy": found.accuracies, "class_loss": found.losses}
@@ -141,7 +149,7 @@ def sweeps(run: Run, asked: Mapping[int, Grid], generate: Generator, model: Para
         for label, (column, grid) in alignment.by_position(run, asked).items():
             each = jnp.repeat(jax.random.clone(families), len(grid.prompts))  # [F * P]
             tiled = jnp.tile(jnp.asarray(grid.prompts), (len(families), 1))  # [F * P, K]
-            start, measure = recursive.repeated(model, count), partial(training.observed, run)
+            start, measure = recursive.repeated(model, count), metric_on_validation(run)
             made = recursive.recursively(stepping(generate, advance), measure, each, tiled, start, rounds)
             for number, models in enumerate(made, 1):
                 losses = scored(run, models, 0).losses[:, column].astype(np.float64)  # [F * P]

@@ -2,9 +2,10 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 from rich.console import Console
@@ -13,11 +14,15 @@ from hyperforget_jax import data
 from hyperforget_jax.config import Config, validation
 from hyperforget_jax.data import Dataset, Split, splits
 from hyperforget_jax.diffusion import samplers
+from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import workdir
 from hyperforget_jax.runtime import artifacts, metric_writer
 from hyperforget_jax.unlearn import requests
 from hyperforget_jax.zoo.build import validate_memory
 from hyperforget_jax.zoo.train import Images, validate_batch_size
+
+HYPERNETWORK = "hypernetwork"
+"""The trained hypernetwork's folder in a workdir."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +63,18 @@ class Run:
         pivots = self.dataset.positions(self.config.task.pivots)
         return tuple(place for place in range(self.dataset.num_classes) if place not in pivots)
 
-    def reuses(self, stage: str, folder: Path) -> bool:
-        """Whether a finished artifact stands there; if so, verifies it and says so."""
+    def reuses(self, stage: str, folder: Path, made_from: Mapping[str, Any] | None = None) -> bool:
+        """Whether a finished artifact can be used; if so, verifies it and says so.
+
+        Args:
+          stage: its name.
+          folder: its place.
+          made_from: what it must have been made from; None: the workdir's config alone decides it.
+        """
         if not artifacts.is_complete(folder):
+            return False
+        if made_from is not None and artifacts.manifest(folder)["made_from"] != artifacts.as_json(made_from):
+            self.console.print(f"{stage}: {folder} was made from something else, made anew")
             return False
         artifacts.verify(folder)
         self.console.print(f"{stage}: reused from {folder}")
@@ -109,6 +123,8 @@ def start(config: Config, console: Console, command: str) -> Run:
     Raises:
       HyperForgetError: images missing or damaged, a minibatch larger than the training split, a block larger than memory.
     """
+    forget_sets = tuple(tuple(sorted(forget)) for forget in config.task.forget_sets)
+    config = replace(config, task=replace(config.task, forget_sets=forget_sets))  # one set, one name
     dataset = data.load(config.data)
     num_images = len(dataset.train.labels)
     validate_batch_size("zoo.batch_size", config.zoo.batch_size, num_images)
@@ -116,3 +132,26 @@ def start(config: Config, console: Console, command: str) -> Run:
     run = Run(config, dataset, workdir.workdir_path(config), console, command)
     validate_memory(config.zoo, run.sizes)
     return run
+
+
+def open_run(
+    folder: Path, console: Console, command: str, change: Callable[[Config], Config] = lambda config: config
+) -> Run:
+    """A finished run, from its folder alone.
+
+    Args:
+      folder: its workdir.
+      console: where to report.
+      command: what opened it.
+      change: of the config, such as other forget sets or another place of the data; what decides the zoo or the hypernetwork must stay.
+
+    Raises:
+      HyperForgetError: no run, an unfinished one, one of an older format; its data are missing or others.
+    """
+    config = change(replace(workdir.read_config(folder), workdir=str(folder)))
+    if not artifacts.is_complete(folder / HYPERNETWORK):
+        raise HyperForgetError(
+            f"{folder} has no finished hypernetwork: run the command that made it again, to its end"
+        )
+    workdir.validate_origin(config)
+    return start(config, console, command)

@@ -22,10 +22,11 @@ from hyperforget_jax.cli import arguments
 from hyperforget_jax.config import Config
 from hyperforget_jax.pipeline import alignment, end_to_end, unlearning
 from hyperforget_jax.pipeline.alignment import Sweep
+from hyperforget_jax.pipeline.reference import reference_models
 from hyperforget_jax.pipeline.run import Run, start
 from hyperforget_jax.pipeline.workdir import acquire_workdir
 from hyperforget_jax.runtime import artifacts
-from hyperforget_jax.unlearn.requests import Answer
+from hyperforget_jax.unlearn.requests import UnlearningResult
 from hyperforget_jax.zoo import storage
 
 Configs = Mapping[str, Mapping[str, Callable[[], Config]]]
@@ -55,14 +56,14 @@ class Made:
         return self.run.folder / "training"
 
     @cached_property
-    def answers(self) -> list[Answer]:
+    def answers(self) -> list[UnlearningResult]:
         """Its models, per request."""
         return [unlearning.stored(self.run, labels) for labels in self.run.config.task.forget_sets]
 
     @cached_property
     def reference(self) -> Params:
         """Its retrained models: leaves [F, M, …]."""
-        return unlearning.reference_models(self.run)
+        return reference_models(self.run)
 
     def reference_of(self, index: int) -> Params:
         """The retrained models of one request: leaves [M, …]."""

@@ -17,7 +17,7 @@ from hyperforget_jax.pipeline.alignment import Grid
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.runtime import prng
 from hyperforget_jax.runtime.progress import track
-from hyperforget_jax.unlearn import requests
+from hyperforget_jax.unlearn import selection
 from hyperforget_jax.unlearn.requests import Floats
 
 
@@ -61,7 +61,7 @@ def measure(
     accuracies = scores[1].reshape(len(prompts), samples, -1)  # [S, N, K]
     for labels, forget, each in zip(config.task.forget_sets, run.forget_sets, accuracies, strict=True):
         about = "-".join(map(str, labels))
-        retained, forgotten = requests.shares(run.dataset.test.labels, forget, each.shape[1])
+        retained, forgotten = selection.class_weights(run.dataset.test.labels, forget, each.shape[1])
         values |= {
             f"retain_{about}": np.median(each @ retained),
             f"forget_{about}": np.median(each @ forgotten),

@@ -1,6 +1,7 @@
-"""From a hypernetwork to answers, and the retrained models they are held against; artifacts, as in `stages`."""
+"""From a hypernetwork to unlearned models: each request is answered once and kept as an artifact."""
 
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,95 +9,161 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hyperforget_jax.classifier import Params
 from hyperforget_jax.diffusion.hypernetwork import Generator
-from hyperforget_jax.pipeline.run import Run, on_device
+from hyperforget_jax.pipeline import pretrained, training
+from hyperforget_jax.pipeline.run import HYPERNETWORK, Run, on_device
 from hyperforget_jax.pipeline.workdir import identity
 from hyperforget_jax.runtime import artifacts, prng
 from hyperforget_jax.runtime.progress import track
 from hyperforget_jax.unlearn import prompts, requests
-from hyperforget_jax.unlearn.reference import retrain
-from hyperforget_jax.unlearn.requests import Answer, Floats
+from hyperforget_jax.unlearn.requests import Floats, UnlearningRequest, UnlearningResult
 from hyperforget_jax.weights.layout import flatten, unflatten_many
+from hyperforget_jax.zoo.statistics import ZooStatistics
 from hyperforget_jax.zoo.storage import Zoo
 
+FOLDER = "requests"
 
-def candidates(run: Run, known: Zoo) -> list[Floats]:
-    """Candidate prompts [C, K] of every request, from the zoo's training part; or one line: which it cannot answer."""
+
+def candidate_prompts(run: Run, zoo: Zoo | ZooStatistics) -> list[Floats]:
+    """Candidate prompts [C, K] of each forget set of the run, from the zoo's training part.
+
+    Raises:
+      HyperForgetError: the zoo cannot serve a request; names it.
+    """
     return [
-        prompts.candidates(known.losses, known.accuracies, forget, run.config.request)
+        prompts.candidates(zoo.losses, zoo.accuracies, forget, run.config.request)
         for forget in run.forget_sets
     ]
 
 
-def reference_models(run: Run) -> Params:
-    """The reference models: leaves [F, M, …]."""
-    config, folder = run.config, run.folder / "reference"
-    shape = (len(run.forget_sets), config.reference.seeds)
-    if not run.reuses("reference models", folder):
-        run.console.print(f"reference models: {shape[0]} forget sets x {shape[1]} seeds, one program")
-        with run.timed("reference models", resumes=False):
-            key = prng.stream(config.seed, "reference")
-            training = on_device(run.dataset.train)
-            reference = retrain(key, training, run.forget_sets, run.sizes, config.reference)
-            weights = np.asarray(jax.vmap(jax.vmap(flatten))(reference))  # [F, M, P]
-        with artifacts.new_artifact(folder, identity(config)) as place:
-            np.save(place / "weights.npy", weights)
-    stored = jnp.asarray(np.load(folder / "weights.npy", allow_pickle=False))  # [F, M, P]
-    return jax.vmap(partial(unflatten_many, sizes=run.sizes))(stored)
+def unlearn(
+    run: Run,
+    forget: Sequence[int],
+    num_samples: int | None = None,
+    num_selected: int | None = None,
+    seed: int | None = None,
+) -> UnlearningResult:
+    """Answers one request from a finished run, whether or not its config names the forget set; the zoo is not needed.
+
+    The answer equals that of a run whose config named the set from the start. It is kept, and read back when asked again.
+
+    Args:
+      run: a finished one.
+      forget: labels of the classes to forget, in any order.
+      num_samples: models to sample; None: as the run's config says.
+      num_selected: of these, how many to select on validation; None: as the run's config says.
+      seed: of the samples; None: the run's.
+
+    Raises:
+      HyperForgetError: a pivot, an unknown class, an empty or complete forget set; a damaged or unfinished run.
+    """
+    labels = tuple(sorted(forget))
+    requests.validate_request(labels, run.config.task.pivots, run.dataset.classes)
+    task = replace(run.config.task, forget_sets=(labels,))
+    default = run.config.request
+    request = replace(
+        default,
+        samples=default.samples if num_samples is None else num_samples,
+        num_selected=default.num_selected if num_selected is None else num_selected,
+    )
+    requests.validate_numbers(request)
+    asking = replace(run, config=replace(run.config, task=task, request=request))
+    seed = run.config.seed if seed is None else seed
+    usual = request == default and seed == run.config.seed
+    variant = "" if usual else f"_samples-{request.samples}_selected-{request.num_selected}_seed-{seed}"
+    folder = run.folder / FOLDER / f"{name_of(labels)}{variant}"
+    made_from = _made_from(asking, labels, seed)
+    if not run.reuses(name_of(labels), folder, made_from):
+        model = pretrained.load(run.folder / HYPERNETWORK)
+        (candidates,) = candidate_prompts(asking, model.statistics)
+        generate = training.generator_of(run, model.hypernetwork)
+        _answer(asking, labels, candidates, generate, folder, made_from, seed)
+    return read(folder, run.sizes)
 
 
-def answers(run: Run, asked: list[Floats], generate: Generator) -> list[Answer]:
-    """Samples and selection for every request, from its candidate prompts."""
-    found = []
-    for labels, forget, tried in zip(run.config.task.forget_sets, run.forget_sets, asked, strict=True):
-        name, folder = _named(labels), _place(run, labels)
-        if not run.reuses(name, folder):
-            with run.timed(name, resumes=False):
-                reply = _ask(run, name, tried, generate, forget)
-            with artifacts.new_artifact(folder, identity(run.config)) as place:
-                _write_answer(place, reply)
-        answer = stored(run, labels)
-        if not answer.candidate_scores.any():
-            run.console.print(f"{name}: NO sample of any prompt has forgotten: train the hypernetwork longer")
-        found.append(answer)
-    return found
+def unlearn_all(run: Run, candidates: list[Floats], generate: Generator) -> list[UnlearningResult]:
+    """Answers every forget set of the run's config, from its candidate prompts."""
+    results = []
+    for labels, prompts_of_set in zip(run.config.task.forget_sets, candidates, strict=True):
+        folder, made_from = _folder(run, labels), _made_from(run, labels, run.config.seed)
+        if not run.reuses(name_of(labels), folder, made_from):
+            _answer(run, labels, prompts_of_set, generate, folder, made_from, run.config.seed)
+        results.append(read(folder, run.sizes))
+    return results
 
 
-def _ask(run: Run, name: str, tried: Floats, generate: Generator, forget: tuple[int, ...]) -> Answer:
-    config = run.config.request
-    total = len(tried) * config.samples_per_candidate + config.samples
-    with track(run.console, name, total, "models") as advance:
-
-        def generate_and_count(draws: jax.Array, losses: jax.Array) -> Params:
-            return generate(draws, losses, advance)
-
-        validation = on_device(run.dataset.validation)
-        key = prng.stream(run.config.seed, name)
-        return requests.answer(generate_and_count, tried, forget, validation, key, config)
+def stored(run: Run, labels: tuple[int, ...]) -> UnlearningResult:
+    """What a finished run answered to one of its forget sets."""
+    return read(_folder(run, labels), run.sizes)
 
 
-def _write_answer(place: Path, answer: Answer) -> None:
-    arrays: dict[str, Any] = {
-        name: np.asarray(value) for name, value in vars(answer).items() if name != "models"
-    }
-    np.savez(place / "answer.npz", **arrays)
-    np.save(place / "weights.npy", np.asarray(jax.vmap(flatten)(answer.models)))
-
-
-def stored(run: Run, labels: tuple[int, ...]) -> Answer:
-    """The answer of a finished run to one request, by the labels to forget."""
-    folder = _place(run, labels)
-    weights = jnp.asarray(np.load(folder / "weights.npy", allow_pickle=False))  # [N, P]
-    with np.load(folder / "answer.npz", allow_pickle=False) as arrays:
-        others = {name: arrays[name] for name in arrays.files}
-    others["chosen"] = int(others["chosen"])
-    return Answer(models=unflatten_many(weights, run.sizes), **others)
-
-
-def _named(labels: tuple[int, ...]) -> str:
+def name_of(labels: Sequence[int]) -> str:
+    """Name of a request, and of its random stream: forget-2-3."""
     return "forget-" + "-".join(str(label) for label in labels)
 
 
-def _place(run: Run, labels: tuple[int, ...]) -> Path:
-    return run.folder / "requests" / _named(labels)
+def _folder(run: Run, labels: tuple[int, ...]) -> Path:
+    return run.folder / FOLDER / name_of(labels)
+
+
+def _made_from(run: Run, labels: tuple[int, ...], seed: int) -> dict[str, object]:
+    return identity(run.config) | {"forget_set": labels, "request_seed": seed}
+
+
+def _answer(
+    run: Run,
+    labels: tuple[int, ...],
+    candidates: Floats,
+    generate: Generator,
+    folder: Path,
+    made_from: dict[str, object],
+    seed: int,
+) -> None:
+    """Samples, selects and stores."""
+    name, config = name_of(labels), run.config.request
+    with run.timed(name, resumes=False):
+        total = len(candidates) * config.samples_per_candidate + config.samples
+        with track(run.console, name, total, "models") as advance:
+            result = requests.answer(
+                lambda draws, losses: generate(draws, losses, advance),
+                candidates,
+                UnlearningRequest(labels, run.dataset.positions(labels)),
+                on_device(run.dataset.validation),
+                prng.stream(seed, name),
+                config,
+            )
+    with artifacts.new_artifact(folder, made_from) as partial_folder:
+        write(partial_folder, result)
+    if not result.candidate_scores.any():
+        run.console.print(f"{name}: NO sample of any prompt has forgotten: train the hypernetwork longer")
+
+
+def write(folder: Path, result: UnlearningResult) -> None:
+    """Writes `answer.npz` and `weights.npy` into a folder."""
+    arrays: dict[str, Any] = {
+        "forget_labels": np.array(result.request.labels),
+        "forget_positions": np.array(result.request.positions),
+        "candidate_prompts": result.candidate_prompts,
+        "candidate_scores": result.candidate_scores,
+        "chosen": np.array(result.chosen),
+        "selected": result.selected,
+    }
+    np.savez(folder / "answer.npz", **arrays)
+    np.save(folder / "weights.npy", np.asarray(jax.vmap(flatten)(result.models)))
+
+
+def read(folder: Path, sizes: Sequence[int]) -> UnlearningResult:
+    """Reads what `write` wrote, of classifiers with these widths."""
+    weights = jnp.asarray(np.load(folder / "weights.npy", allow_pickle=False))  # [N, P]
+    with np.load(folder / "answer.npz", allow_pickle=False) as arrays:
+        labels, positions = (
+            tuple(int(number) for number in arrays[f"forget_{name}"]) for name in ("labels", "positions")
+        )
+        return UnlearningResult(
+            request=UnlearningRequest(labels, positions),
+            candidate_prompts=arrays["candidate_prompts"],
+            candidate_scores=arrays["candidate_scores"],
+            chosen=int(arrays["chosen"]),
+            models=unflatten_many(weights, tuple(sizes)),
+            selected=arrays["selected"],
+        )

@@ -5,20 +5,26 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
-from hyperforget_jax.config import Config, flatten
+from hyperforget_jax.config import Config, flatten, unflatten
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.runtime import artifacts
 from hyperforget_jax.weights.layout import num_weights
 
 CONFIG = "config.json"
+FORMAT = 2
+FORMAT_1 = {"seed", "data.name", "zoo.runs"}
+"""Fields by which a record of format 1 is known: it was the identity alone."""
+OF_THIS_CALL = ("workdir", "overwrite")
+"""Fields that are not recorded."""
 INPUTS = {"digits": 64}
 MOST_INPUTS = 784
 """Pixels of an image, for the estimate of disk space."""
 WEIGHT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 WHERE_NOT_WHAT = (
-    "workdir",
-    "overwrite",
+    *OF_THIS_CALL,
+    "task.forget_sets",
     "zoo.folder",
     "zoo.memory_gib",
     "loader.memory_gib",
@@ -27,7 +33,7 @@ WHERE_NOT_WHAT = (
     "loader.threads",
     "loader.prefetch",
 )
-"""Fields that say where and how, not what: they may differ between runs in one workdir."""
+"""Fields that say where and how, or what a report covers: they may differ between runs in one workdir."""
 
 
 def identity(config: Config) -> dict[str, object]:
@@ -61,10 +67,10 @@ def workdir_path(config: Config) -> Path:
 
 
 def acquire_workdir(config: Config) -> None:
-    """Takes the workdir for a config, or goes on in one that the same config has taken.
+    """Takes the workdir for a config, or goes on in one that the same config has taken; forget sets may differ.
 
     Raises:
-      HyperForgetError: another config's workdir (names the fields that differ), a folder that is no run,
+      HyperForgetError: another config's workdir (names the fields that differ), one of an older format, a folder that is no run,
         no permission to write, too little space for what the run will store.
     """
     folder = workdir_path(config)
@@ -76,13 +82,11 @@ def acquire_workdir(config: Config) -> None:
         # another part of the same zoo may be writing its config at this moment
         if theirs is None and any(path.name != f"{CONFIG}.partial" for path in folder.iterdir()):
             raise HyperForgetError(f"{folder} is not empty and not a run: choose another workdir")
-        differing = _differing(theirs, identity(config)) if theirs else ""
-        if differing and not config.overwrite:
-            raise HyperForgetError(
-                f"{folder} was made by another config ({differing}): choose another workdir, "
-                "or set overwrite to delete what is there"
-            )
-        if differing:
+        if theirs is not None and (refusal := _refusal(folder, theirs, config)):
+            if not config.overwrite:
+                raise HyperForgetError(
+                    f"{refusal}: choose another workdir, or set overwrite to delete what is there"
+                )
             shutil.rmtree(folder)
             folder.mkdir()
             theirs = None
@@ -94,21 +98,67 @@ def acquire_workdir(config: Config) -> None:
                 f"{disk} has {free / 1e9:.1f} GB free, this zoo may need {needed / 1e9:.1f} GB: "
                 "free some space, choose another workdir or zoo.folder, or lower zoo.runs"
             )
-        artifacts.write_text(folder / CONFIG, json.dumps(identity(config), indent=2))
+        flat = {name: value for name, value in flatten(config).items() if name not in OF_THIS_CALL}
+        record = {"format": FORMAT, "identity": identity(config), "config": flat}
+        artifacts.write_text(folder / CONFIG, json.dumps(record, indent=2))
 
 
-def _recorded(folder: Path) -> dict[str, object] | None:
-    """The config that has taken a folder; None if no run of this project has."""
+def read_config(folder: Path) -> Config:
+    """The config of the run in a folder, which need not be where the run was made.
+
+    Raises:
+      HyperForgetError: no run, one of an older format, or a damaged record.
+    """
+    record = _recorded(folder)
+    if record is None:
+        raise HyperForgetError(f"{folder} is no run: name the workdir of one, made by `hyperforget run`")
+    if refusal := _old_format(folder, record):
+        raise HyperForgetError(refusal)
+    return unflatten({**record["config"], "workdir": str(folder), "overwrite": False})
+
+
+def validate_origin(config: Config) -> None:
+    """Refuses a config that is not that of the run in its workdir.
+
+    Raises:
+      HyperForgetError: names the fields that differ.
+    """
+    folder = workdir_path(config)
+    record = _recorded(folder)
+    if record is not None and (refusal := _refusal(folder, record, config)):
+        raise HyperForgetError(f"{refusal}: leave them as they were")
+
+
+def _recorded(folder: Path) -> dict[str, Any] | None:
+    """What a run has recorded in a folder; None if no run of this project has."""
     try:
-        theirs = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        record = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
-    return theirs if isinstance(theirs, dict) and {"seed", "data.name", "zoo.runs"} <= theirs.keys() else None
+    if not isinstance(record, dict):
+        return None
+    parts = (record.get("identity"), record.get("config"))
+    is_run = all(isinstance(part, dict) for part in parts) and isinstance(record.get("format"), int)
+    return record if is_run or record.keys() >= FORMAT_1 else None
 
 
-def _differing(theirs: dict[str, object], ours: dict[str, object]) -> str:
+def _refusal(folder: Path, record: dict[str, Any], config: Config) -> str:
+    """Why the run in a folder is not that of a config; "" if it is."""
+    if old := _old_format(folder, record):
+        return old
+    theirs, ours = record["identity"], artifacts.as_json(identity(config))
     names = [name for name in {**theirs, **ours} if theirs.get(name) != ours.get(name)]
-    return ", ".join(f"{name}: {theirs.get(name)} there, {ours.get(name)} here" for name in names)
+    differing = ", ".join(f"{name}: {theirs.get(name)} there, {ours.get(name)} here" for name in names)
+    return f"{folder} was made by another config ({differing})" if differing else ""
+
+
+def _old_format(folder: Path, record: dict[str, Any]) -> str:
+    if record.get("format") == FORMAT:
+        return ""
+    return (
+        f"{folder} is a run of format {record.get('format', 1)}, this version reads {FORMAT}: "
+        "make it again with `hyperforget run --config NAME` in another workdir"
+    )
 
 
 def _zoo_bytes(config: Config) -> int:

@@ -17,6 +17,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+import numpy as np
+import safetensors.numpy
+
 from hyperforget_jax.errors import HyperForgetError
 
 MANIFEST = "manifest.json"
@@ -92,6 +95,23 @@ def _stands_at(path: Path, file: TextIO) -> bool:
         return os.path.samestat(path.stat(), os.fstat(file.fileno()))
     except FileNotFoundError:
         return False
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Writes arrays by their names as one `.safetensors` file, with the permissions of any other file."""
+    path.write_bytes(safetensors.numpy.save({name: np.asarray(a, order="C") for name, a in arrays.items()}))
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """The arrays of a `.safetensors` file by their names.
+
+    Raises:
+      HyperForgetError: no such file, or it is damaged.
+    """
+    try:
+        return safetensors.numpy.load_file(path)
+    except (OSError, ValueError, safetensors.SafetensorError) as error:
+        raise HyperForgetError(f"cannot read {path} ({error}): restore it, or make it again") from error
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -170,6 +190,12 @@ def new_artifact(folder: Path, made_from: Mapping[str, Any]) -> Iterator[Path]:
             os.fsync(manifest.fileno())
             shutil.rmtree(folder, ignore_errors=True)
             partial.rename(folder)
+
+
+def as_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as a manifest tells them: tuples become lists."""
+    told: dict[str, Any] = json.loads(json.dumps(dict(values)))
+    return told
 
 
 def is_complete(folder: Path) -> bool:

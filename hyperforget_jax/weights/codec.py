@@ -15,6 +15,7 @@ import numpy as np
 
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.config import CodecConfig
+from hyperforget_jax.runtime import artifacts
 from hyperforget_jax.weights import basis, symmetry
 from hyperforget_jax.weights.layout import TokenLayout, flatten, pad, shapes, unflatten
 
@@ -205,24 +206,22 @@ def fit(config: CodecConfig, sizes: Sequence[int], models: Params, images: Array
 
 
 def save(codec: Codec, folder: Path) -> None:
-    """Writes the codec's arrays as `codec.npz` into a folder; its kind is told by the names in it."""
+    """Writes the codec's arrays as `codec.safetensors` into a folder; its kind is told by the names in it."""
     arrays: dict[str, Any] = {"sizes": np.array(codec.sizes), "scale": codec.scale}
     if isinstance(codec, Raw):
         arrays["chunk_size"] = np.array(codec.chunk_size)
     else:
         arrays |= {"mean": codec.mean, "encode": codec.first.encode, "decode": codec.first.decode}
-    np.savez(folder / "codec.npz", **arrays)
+    artifacts.write_arrays(folder / "codec.safetensors", arrays)
 
 
 def load(folder: Path) -> Codec:
     """Reads what `save` wrote."""
-    with np.load(folder / "codec.npz", allow_pickle=False) as arrays:
-        sizes = tuple(int(size) for size in arrays["sizes"])
-        if "chunk_size" in arrays:
-            return Raw(sizes, int(arrays["chunk_size"]), arrays["scale"])
-        return Functional(
-            sizes, basis.Basis(arrays["encode"], arrays["decode"]), arrays["mean"], arrays["scale"]
-        )
+    arrays = artifacts.read_arrays(folder / "codec.safetensors")
+    sizes = tuple(int(size) for size in arrays["sizes"])
+    if "chunk_size" in arrays:
+        return Raw(sizes, int(arrays["chunk_size"]), arrays["scale"])
+    return Functional(sizes, basis.Basis(arrays["encode"], arrays["decode"]), arrays["mean"], arrays["scale"])
 
 
 def _chunks(sizes: Sequence[int], chunk_size: int) -> list[tuple[int, int]]:

@@ -25,7 +25,7 @@ from hyperforget_jax.pipeline import recursive_prompting
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.report import updates
 from hyperforget_jax.runtime import artifacts
-from hyperforget_jax.unlearn import recursive, requests
+from hyperforget_jax.unlearn import recursive, selection
 from hyperforget_jax.weights import codec
 from tests.small_run import on_paper, tiny
 
@@ -273,7 +273,7 @@ def test_rows_tell_the_worst_sample_of_each_direction(job: Run, model: Params) -
         line = by_line[f"{direction} 1"]
         assert line["forget set_worst"] == pytest.approx(worst, abs=1e-4)
         assert line["forget set_median"] == line["forget set_chosen"] == 0.0
-    share, _ = requests.shares(job.dataset.test.labels, (2,), 4)
+    share, _ = selection.class_weights(job.dataset.test.labels, (2,), 4)
     retained = forgot[0].accuracies.astype(np.float64) @ share
     assert by_line["forget 1"]["retain set_worst"] == pytest.approx(retained.min(), abs=1e-4)
     assert by_line["forget 1"]["retain set_median"] == pytest.approx(np.median(retained), abs=1e-4)
@@ -285,10 +285,10 @@ def test_rows_tell_the_worst_sample_of_each_direction(job: Run, model: Params) -
 
 
 def test_shares_weigh_classes_by_their_images() -> None:
-    retained, forgotten = requests.shares(np.repeat([0, 1, 2], [6, 2, 4]), (1,), 4)
+    retained, forgotten = selection.class_weights(np.repeat([0, 1, 2], [6, 2, 4]), (1,), 4)
     np.testing.assert_allclose(retained, [0.6, 0.0, 0.4, 0.0])
     np.testing.assert_allclose(forgotten, [0.0, 1.0, 0.0, 0.0])
-    everything, nothing = requests.shares(np.repeat([0, 1], 5), (), 2)
+    everything, nothing = selection.class_weights(np.repeat([0, 1], 5), (), 2)
     np.testing.assert_allclose(everything, [0.5, 0.5])
     np.testing.assert_array_equal(nothing, 0.0)
 

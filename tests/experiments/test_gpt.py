@@ -20,7 +20,8 @@ from experiments import gpt
 from hyperforget_jax import classifier
 from hyperforget_jax.config import Config, flatten
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.pipeline import alignment, training
+from hyperforget_jax.pipeline import alignment
+from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.report import figures, gpt_figures, gpt_tables
 from hyperforget_jax.report.gpt_figures import Followed
@@ -55,7 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def known(folder: Path) -> Zoo:
     """The training part of its zoo."""
     job = on_paper(tiny(folder))
-    return training.make_zoo(job).split(job.config.zoo.runs, job.config.zoo.validation_share)[0]
+    return pipeline_zoo.make_zoo(job).split(job.config.zoo.runs, job.config.zoo.validation_share)[0]
 
 
 def variant(folder: Path, name: str) -> Run:

@@ -40,6 +40,7 @@ from hyperforget_jax.diffusion.hypernetwork import Hypernetwork
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import cache, paper_protocol, report, unlearning, workdir
 from hyperforget_jax.pipeline import training as stages
+from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.report import paper_tables
 from hyperforget_jax.runtime import artifacts
@@ -589,7 +590,7 @@ class Known(NamedTuple):
 def known(made: dict[str, Made]) -> Known:
     """Of DiHyFo-2."""
     run = made["dihyfo2"].run
-    zoo, held_out = stages.split_zoo(run)
+    zoo, held_out = pipeline_zoo.split_zoo(run)
     return Known(run, stages.train_hypernetwork(run, zoo, held_out), zoo)
 
 

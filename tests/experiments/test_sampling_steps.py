@@ -113,7 +113,7 @@ def test_a_missing_row_is_measured_again_alone_and_tells_the_same(
     assert (name, sampler, steps) == ("ddpm 4", "ddpm", 4)
     run = on_paper(setting(finished))
     answers = [unlearning.stored(run, labels) for labels in run.config.task.forget_sets]
-    np.testing.assert_array_equal(prompts, [answer.candidates[answer.chosen] for answer in answers])
+    np.testing.assert_array_equal(prompts, [answer.prompt for answer in answers])
     assert found[0] == rows[1]
     for each in MEASURED:
         assert found[1][each] == pytest.approx(rows[0][each], abs=1e-6)
@@ -130,8 +130,8 @@ def test_a_row_holds_medians_of_what_the_sampler_makes(finished: Path) -> None:
     answers = [unlearning.stored(run, labels) for labels in run.config.task.forget_sets]
     count, test = run.config.request.samples, run.dataset.test
     draws = jax.random.split(prng.stream(run.config.seed, "ablation"), 2 * count)
-    prompts = np.repeat([answer.candidates[answer.chosen] for answer in answers], count, axis=0)
-    models = training.sampling(asking, hypernetwork)(draws, jnp.asarray(prompts), lambda made: None)
+    prompts = np.repeat([answer.prompt for answer in answers], count, axis=0)
+    models = training.generator_of(asking, hypernetwork)(draws, jnp.asarray(prompts), lambda made: None)
     first, last = jax.tree.map(np.asarray, models)
     hidden = np.maximum(np.einsum("nd,Nhd->Nnh", test.images, first["w"]) + first["b"][:, None], 0.0)
     logits = np.einsum("Nnh,Nkh->Nnk", hidden, last["w"]) + last["b"][:, None]

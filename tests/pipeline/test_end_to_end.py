@@ -30,6 +30,7 @@ from hyperforget_jax.config import (
     LoaderConfig,
 )
 from hyperforget_jax.pipeline import end_to_end, training, workdir
+from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.runtime import artifacts
 from hyperforget_jax.weights import codec
 from hyperforget_jax.weights.layout import flatten
@@ -226,7 +227,7 @@ def test_dihyfo1_answers_the_same_requests_from_the_same_zoo(
 
 def test_another_seed_gives_other_models(straight: Path, tmp_path: Path) -> None:
     config = tiny(tmp_path, seed=1)
-    zoo = training.make_zoo(on_paper(config))
+    zoo = pipeline_zoo.make_zoo(on_paper(config))
     block = np.load(straight / "zoo" / "block-00000" / "weights.npy", allow_pickle=False)
     assert not np.isin(np.asarray(zoo.weights)[:, 0], block[:, 0]).any()
 
@@ -238,7 +239,7 @@ def test_a_zoo_larger_than_memory_gives_the_same_hypernetwork(
     shutil.copytree(straight / "zoo", tmp_path / "zoo")
     config = replace(tiny(tmp_path), loader=LoaderConfig(memory_gib=0.0))
     job = on_paper(config)
-    known, held_out = training.make_zoo(job).split(config.zoo.runs, config.zoo.validation_share)
+    known, held_out = pipeline_zoo.make_zoo(job).split(config.zoo.runs, config.zoo.validation_share)
     reads, read = [], Rows.read
 
     def counted(rows: Rows, places: Any) -> Any:
@@ -261,7 +262,7 @@ def test_a_codec_is_fitted_on_checkpoints_from_the_whole_training_part(
     straight: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = on_paper(tiny(straight))
-    zoo = training.make_zoo(job)
+    zoo = pipeline_zoo.make_zoo(job)
     seen = []
     monkeypatch.setattr(codec, "FITTED_ON", 4)
     monkeypatch.setattr(codec, "fit", lambda _, sizes, models, images: seen.append(models))

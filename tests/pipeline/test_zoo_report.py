@@ -13,7 +13,8 @@ from rich.console import Console
 
 from hyperforget_jax.config import ClassifierConfig, Config, DataConfig, TaskConfig, ZooConfig
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.pipeline import training, workdir, zoo_report
+from hyperforget_jax.pipeline import workdir, zoo_report
+from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.report import zoo_tables
 from hyperforget_jax.weights.layout import num_weights
@@ -65,7 +66,7 @@ def begin(config: Config) -> Run:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Census:
     """The report on a zoo of digits that was trained and selected."""
     run = begin(Config(workdir=str(tmp_path_factory.mktemp("built")), zoo=PROTOCOL))
-    return take(run, training.make_zoo(run))
+    return take(run, pipeline_zoo.make_zoo(run))
 
 
 def invented(

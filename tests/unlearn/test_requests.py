@@ -178,7 +178,9 @@ PROMPTS = np.array([[0.1, 0.1, 9.0], [0.2, 0.2, 9.0], [0.3, 0.3, 9.0]], np.float
 CONFIG = RequestConfig(samples=24, samples_per_candidate=8, num_selected=5, forget_tolerance=0.001)
 
 
-def ask(sample: Callable[[jax.Array, jax.Array], Params], config: RequestConfig = CONFIG) -> requests.Answer:
+def ask(
+    sample: Callable[[jax.Array, jax.Array], Params], config: RequestConfig = CONFIG
+) -> requests.UnlearningResult:
     return requests.answer(generator_of(sample), PROMPTS, FORGET, DATA, jax.random.key(0), config)
 
 
