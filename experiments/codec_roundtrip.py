@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from configs import mnist4_base
-from hyperforget_jax.cli import arguments
+from hyperforget_jax.cli.job import run_experiment
 from hyperforget_jax.pipeline import training, zoo_report
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.run import Run
@@ -27,12 +27,12 @@ CHECKPOINTS = 2000
 def run(job: Run) -> None:
     """Measures |Δ log(loss + c)| per class and the loss of accuracy over held-out checkpoints."""
     config = job.config
-    known, held_out = pipeline_zoo.make_zoo(job).split(config.zoo.runs, config.zoo.validation_share)
-    some = held_out.spaced(CHECKPOINTS)
+    train_zoo, val_zoo = pipeline_zoo.make_zoo(job).split(config.zoo.runs, config.zoo.validation_share)
+    some = val_zoo.spaced(CHECKPOINTS)
     models = unflatten_many(np.asarray(some.weights), job.sizes)
     rows = []
     for size in BASIS_SIZES:
-        coder = training.fit_codec(job, known, replace(config.codec, kind="functional", basis_size=size))
+        coder = training.fit_codec(job, train_zoo, replace(config.codec, kind="functional", basis_size=size))
         back = jax.jit(jax.vmap(lambda params, coder=coder: coder.decode(coder.encode(params))))(models)
         change, lost = zoo_report.changes(job, some, back)
         rows.append(
@@ -49,4 +49,4 @@ def run(job: Run) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(arguments.main("roundtrip", mnist4_base.get_config(), run, sys.argv[1:]))
+    sys.exit(run_experiment("codec_roundtrip", mnist4_base.get_config(), run, sys.argv[1:]))

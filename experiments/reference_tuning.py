@@ -15,7 +15,7 @@ import numpy as np
 
 from configs import mnist4_base
 from hyperforget_jax import classifier
-from hyperforget_jax.cli import arguments
+from hyperforget_jax.cli.job import run_experiment
 from hyperforget_jax.evaluate.accuracy import accuracy
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.report.console import listing
@@ -52,4 +52,4 @@ def run(job: Run) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(arguments.main("tune_reference", mnist4_base.get_config(), run, sys.argv[1:]))
+    sys.exit(run_experiment("reference_tuning", mnist4_base.get_config(), run, sys.argv[1:]))

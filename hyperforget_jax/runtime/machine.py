@@ -1,4 +1,4 @@
-"""The device: its name, and the fastest matrix product on it."""
+"""What computes: its name, its cores, and the versions behind a measurement."""
 
 import datetime
 import os
@@ -7,10 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
-from experiments.benchmarks.clock import Piece
-from experiments.benchmarks.pieces import Timed
 from hyperforget_jax.runtime import artifacts
 
 CPUINFO = Path("/proc/cpuinfo")
@@ -19,18 +16,6 @@ CPUINFO = Path("/proc/cpuinfo")
 def is_cpu() -> bool:
     """Whether there is no accelerator."""
     return jax.default_backend() == "cpu"
-
-
-def product(side: int, dtype: str) -> Piece:
-    """A square product at JAX's default precision, as in training: float32 is float32 on a CPU, perhaps TF32 on a GPU."""
-    left, right = jax.random.normal(jax.random.key(0), (2, side, side), dtype)
-    multiply = jax.jit(jnp.matmul)
-    return lambda: multiply(left, right)
-
-
-def product_sides(pieces: Timed) -> tuple[int, ...]:
-    """Sides of the products that this device is measured by."""
-    return pieces.cpu_products if is_cpu() else pieces.accelerator_products
 
 
 def cores() -> int:

@@ -1,7 +1,6 @@
-"""The paper's tables and figures beside ours, from hand-made values: what stands where, and what is drawn."""
+"""The paper's tables beside ours, from hand-made values: what stands where, and what is drawn."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,11 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
+from experiments import paper_tables
+from experiments.paper_tables import PaperLine
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.report import figures, paper_figures, paper_tables
-from hyperforget_jax.report.paper_figures import Agreement, Subset
-from hyperforget_jax.report.paper_tables import PaperLine
+from hyperforget_jax.report import figures
 from hyperforget_jax.report.style import INK, OURS, REFERENCE
 
 Row = dict[str, Any]
@@ -60,7 +58,11 @@ PRINTED = [
     told("dihyfo2", [2], "mia", 0.4457),
 ]
 """As a table prints them: by method, then by forget set."""
+
+
 NARROW, WIDE, INFERRED = (0.95, 0.94, 0.96), (0.9, 0.8, 0.97), (0.5, 0.4, 0.6)
+
+
 STRICT = {
     "dihyfo1": [
         *measured("dihyfo1", [2], "retain_accuracy", 0.96004, 0.91, NARROW),
@@ -73,6 +75,8 @@ STRICT = {
         *measured("dihyfo2", [2], "mia", 0.4, 0.2, INFERRED),
     ],
 }
+
+
 PAPER = {
     method: [each | {"value": each["value"] + 0.001} for each in rows if each["method"] == method]
     for method, rows in STRICT.items()
@@ -82,9 +86,6 @@ PAPER = {
 @pytest.fixture
 def lines() -> list[PaperLine]:
     return paper_tables.lines(PRINTED, STRICT, PAPER)
-
-
-# Tables.
 
 
 def test_a_line_stands_for_every_value_of_a_hypernetwork_by_set_measure_and_method(
@@ -152,46 +153,15 @@ def test_a_forget_set_that_was_not_asked_for_is_refused() -> None:
         paper_tables.lines(PRINTED, fewer, PAPER)
 
 
-# Figures.
-
-COUNTS = np.array([[8, 1], [0, 6]])
-MATRICES = [
-    Agreement((5,), (0, 5), COUNTS, np.array([[9, 1], [0, 0]])),
-    Agreement((0,), (0, 5), np.array([[0, 0], [2000, 2000]]), np.zeros((2, 2), np.int64)),
-]
-SWEEPS = {
-    "left, class 2": (np.array([0.0, 1.0, 2.0]), np.array([[0.5, 1.0, 1.5], [0.7, 1.2, 1.9]]), 0.25),
-    "right, class 2": (np.array([0.0, 1.0]), np.array([[0.1, 0.9]]), 0.125),
-}
-FOUND = {
-    (3, 4): Subset(0.5, 0.90, 0.93, 0.0),
-    (4,): Subset(0.5, 0.98, 0.97, 0.0012),
-    (3,): Subset(0.5, 0.95, 0.96, 0.0),
-}
-WORST = (3, 4)
-
-
 def table() -> Figure:
-    return paper_figures.table(paper_tables.lines(PRINTED, STRICT, PAPER))
-
-
-def sides() -> Figure:
-    return paper_figures.sides(SWEEPS)
-
-
-def agreement() -> Figure:
-    return paper_figures.agreement(MATRICES)
+    return paper_tables.picture(paper_tables.lines(PRINTED, STRICT, PAPER))
 
 
 def families() -> Figure:
-    return paper_figures.families([(-6.0, 0.5), (1.0, 0.9)], [(0.5, 0.7), (-1.5, -0.1)], least=-1.0)
+    return paper_tables.scatter([(-6.0, 0.5), (1.0, 0.9)], [(0.5, 0.7), (-1.5, -0.1)], least=-1.0)
 
 
-def subsets() -> Figure:
-    return paper_figures.subsets(FOUND, WORST)
-
-
-@pytest.mark.parametrize("build", [table, sides, agreement, families, subsets])
+@pytest.mark.parametrize("build", [table, families])
 def test_the_same_figure_twice_is_the_same_bytes(build: Callable[[], Figure], tmp_path: Path) -> None:
     for name in ("first", "anew"):
         figures.save(build(), tmp_path, name)
@@ -241,46 +211,6 @@ def test_the_legend_of_a_table_names_every_mark_once() -> None:
     assert [text.get_text() for text in legend.get_texts()] == names
 
 
-def test_two_sweeps_stand_side_by_side() -> None:
-    figure = sides()
-    assert [panel.get_title(loc="left") for panel in figure.axes] == list(SWEEPS)
-    for panel, (targets, observed, learned) in zip(figure.axes, SWEEPS.values(), strict=True):
-        found = {line.get_label(): np.asarray(line.get_xydata()) for line in panel.lines}
-        np.testing.assert_allclose(
-            found["median of the families"], np.stack([targets, np.median(observed, 0)], 1)
-        )
-        np.testing.assert_allclose(found["learned class (bound)"][:, 1], learned)
-        drawn = [np.asarray(line.get_ydata()) for line in panel.lines if line.get_marker() == "."]
-        np.testing.assert_allclose(drawn, observed)
-        assert panel.get_xlabel() == "target loss (nats)"
-    assert [panel.get_ylabel() for panel in figure.axes] == ["observed loss (nats)", ""]
-
-
-def texts(panel: Axes) -> list[str]:
-    return [text.get_text() for text in panel.texts]
-
-
-def test_agreement_shows_every_count_and_the_share_that_is_equal() -> None:
-    figure = agreement()
-    assert [panel.get_title(loc="left") for panel in figure.axes] == [
-        "forget {5}, test set: 93.3% equal",
-        "forget {5}, $D_r$: 90.0% equal",
-        "forget {0}, test set: 50.0% equal",
-        "forget {0}, $D_r$: 0.0% equal",
-    ]
-    assert [texts(panel) for panel in figure.axes] == [
-        *(["8", "1", "0", "6"], ["9", "1", "0", "0"], ["0", "0", "2000", "2000"], ["0", "0", "0", "0"]),
-    ]
-    first = figure.axes[0]
-    places = [(int(text.get_position()[1]), int(text.get_position()[0])) for text in first.texts]
-    assert places == list(np.ndindex(2, 2))  # row: the retrained model's answer
-    assert [label.get_text() for label in first.get_yticklabels()] == ["0", "5"]
-    assert first.get_ylabel() == "retrained model’s answer"
-    assert [panel.get_xlabel() for panel in figure.axes] == ["", "", *["unlearned model’s answer"] * 2]
-    shades = np.asarray(first.images[0].get_array())
-    np.testing.assert_allclose(shades, np.log1p(COUNTS))
-
-
 def test_families_below_the_least_stay_on_it_and_means_are_of_all() -> None:
     (panel,) = families().axes
     theirs, ours = panel.lines[:2]
@@ -296,48 +226,3 @@ def test_families_below_the_least_stay_on_it_and_means_are_of_all() -> None:
     low, high = panel.get_xlim()
     assert low < -1.0 < 1.0 < high
     assert "-1 stands for that or less" in panel.get_xlabel()
-
-
-def test_forget_sets_are_ordered_by_size_and_show_their_members() -> None:
-    left, right = subsets().axes
-    assert [label.get_text() for label in left.get_yticklabels()] == ["{3}", "{4}", "{3, 4}"]
-    assert [label.get_text() for label in left.get_xticklabels()] == ["3", "4"]
-    np.testing.assert_array_equal(np.asarray(left.images[0].get_array()), [[1, 0], [0, 1], [1, 1]])
-    assert texts(right) == [
-        *("0.9500", "0.9600", "0.0100", "0.0000"),
-        *("0.9800", "0.9700", "-0.0100", "0.0012"),
-        *("0.9000", "0.9300", "0.0300", "0.0000"),
-    ]
-    assert [label.get_text() for label in right.get_xticklabels()] == list(paper_figures.COLUMNS)
-
-
-def frames(panel: Axes) -> list[Rectangle]:
-    return [patch for patch in panel.patches if isinstance(patch, Rectangle) and not patch.get_fill()]
-
-
-@pytest.mark.parametrize(("worst", "place"), [((3,), 0), ((4,), 1), ((3, 4), 2)])
-def test_the_worst_forget_set_is_framed_and_named(worst: tuple[int, ...], place: int) -> None:
-    _, right = paper_figures.subsets(FOUND, worst).axes
-    (frame,) = frames(right)
-    assert frame.get_y() < place < frame.get_y() + frame.get_height() < place + 0.5
-    assert right.get_title(loc="left").startswith(f"worst gap: {FOUND[worst].gap:.4f} for {{{worst[0]}")
-
-
-def test_shades_grow_with_the_distance_from_the_retrained_models() -> None:
-    """Accuracies are shaded on one scale, gap and forget accuracy up to five points; better than the reference models is as good as equal."""
-    _, right = subsets().axes
-    shade = np.asarray(right.images[0].get_array())
-    np.testing.assert_allclose(shade[:, 0], [0.5, 0.2, 1.0])  # of the 0.1 that the lowest lacks
-    np.testing.assert_allclose(shade[:, 1], [0.4, 0.3, 0.7])
-    np.testing.assert_allclose(shade[:, 2], [0.2, 0.0, 0.6], atol=1e-12)
-    np.testing.assert_allclose(shade[:, 3], [0.0, 0.024, 0.0])
-
-
-def test_a_perfect_hypernetwork_has_no_shade_at_all() -> None:
-    _, right = paper_figures.subsets({(2,): Subset(0.5, 1.0, 1.0, 0.0)}, (2,)).axes
-    np.testing.assert_array_equal(np.asarray(right.images[0].get_array()), np.zeros((1, 4)))
-
-
-def test_a_gap_is_what_the_selected_lack() -> None:
-    assert Subset(0.5, 0.90, 0.93, 0.0).gap == pytest.approx(0.03)
-    assert replace(FOUND[4,], selected=0.99).gap == pytest.approx(-0.02)
