@@ -31,7 +31,7 @@ from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.run import Run, validate_run_config
 from hyperforget_jax.report import figures
 from hyperforget_jax.report.console import listing
-from hyperforget_jax.report.style import FAINT, INK, OURS, REFERENCE, WIDTH, styled
+from hyperforget_jax.report.style import FAINT, INK, LEVEL, OURS, REFERENCE, WIDTH, styled
 from hyperforget_jax.report.tables import Row, braces, markdown, number
 from hyperforget_jax.runtime import artifacts, machine
 
@@ -53,7 +53,7 @@ SUMMED = ("r2", "pearson", "retain", "forget", "seconds")
 PANELS = ("r2", "retain", "forget")
 COLOURS = {
     ("functional", "v"): OURS,
-    ("functional", "x0"): REFERENCE,
+    ("functional", "x0"): LEVEL,
     ("raw", "v"): REFERENCE,
     ("raw", "x0"): FAINT,
 }

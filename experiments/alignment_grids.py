@@ -4,13 +4,11 @@ On G.pt's grid every family is asked for losses from that of learned models to 0
 from no model; it gets the grid of the random model that DiHyFo-1 would start from with its key. Kept in `gpt_grid/` of the run's workdir.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import jax
 import numpy as np
 
-from hyperforget_jax.evaluate.results import to_json
 from hyperforget_jax.pipeline import alignment, cache, training
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.alignment import Grid
@@ -60,7 +58,7 @@ def _measured(run: Run) -> list[dict[str, Any]]:
         for label, (column, shared) in alignment.by_position(run, alignment.grids(run, train_zoo)).items()
     }
     measured = alignment.alignment_rows(run, alignment.followed(run, grids, generate))
-    return [to_json(replace(row, metric=f"{row.metric}_gpt_grid")) for row in measured]
+    return [row | {"metric": f"{row['metric']}_gpt_grid"} for row in measured]
 
 
 def of_starts(shared: Grid, column: int, losses: Floats) -> Floats:

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from hyperforget_jax.classifier import Params
-from hyperforget_jax.evaluate.results import Row, to_json
-from hyperforget_jax.pipeline import cache, evaluation, results, training, unlearning
+from hyperforget_jax.metrics.results import Row
+from hyperforget_jax.pipeline import cache, evaluation, training, unlearning
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.pipeline.run_folder import RunFolder
@@ -46,7 +46,7 @@ def rows(run: Run) -> list[dict[str, Any]]:
     """Results of every forget set, strict, measured once."""
     task = replace(run.config.task, forget_sets=tuple(all_sets(run)))
     asking = replace(run, config=replace(run.config, task=task), folder=run.folder / FOLDER)
-    return cache.rows(run, FOLDER, lambda: map(to_json, _measured(run, asking)), forget_sets=task.forget_sets)
+    return cache.rows(run, FOLDER, lambda: _measured(run, asking), forget_sets=task.forget_sets)
 
 
 def every_forget_set(setting: str, method: str, runs: RunFolder) -> Result:
@@ -89,7 +89,7 @@ def _measured(run: Run, asking: Run) -> list[Row]:
     candidates = unlearning.candidate_prompts(asking, train_zoo)
     hypernetwork = training.train_hypernetwork(run, train_zoo, val_zoo)
     answers = unlearning.unlearn_all(asking, candidates, training.generator_of(run, hypernetwork))
-    return results.unlearning_rows(asking, evaluation.evaluate(asking, answers, references(asking)))
+    return evaluation.rows(asking, evaluation.evaluate(asking, answers, references(asking)))
 
 
 def references(run: Run) -> Params:

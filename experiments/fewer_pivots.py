@@ -7,15 +7,15 @@ Both runs are DiHyFo-2; what one cannot be asked, since a pivot is never forgott
 from collections.abc import Iterable
 from typing import Any
 
-from hyperforget_jax.evaluate.results import Row, to_json
+from hyperforget_jax.metrics.results import Row, frame_of
 from hyperforget_jax.pipeline import alignment, cache, training
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.pipeline.run_folder import FinishedRun, RunFolder
 from hyperforget_jax.pipeline.workdir import identity, zoo_path
-from hyperforget_jax.report import forget_set_heatmap
+from hyperforget_jax.report import forget_set_heatmap, tables
 from hyperforget_jax.report.result import Result, number_table
-from hyperforget_jax.report.tables import alignment_table, braces, number
+from hyperforget_jax.report.tables import braces, number
 from hyperforget_jax.zoo import storage
 
 METHOD = "dihyfo2"
@@ -23,7 +23,7 @@ FEWER = {"mnist4": "mnist4_nopivots", "mnist": "mnist_fewpivots"}
 """Setting to that with fewer pivots."""
 FOLDER = "usual_grid"
 ACCURACIES = {"selected": "selected", "gap": "gap", "forget": "forget, all"}
-ALIGNMENT = {"r2_mean": "R²", "pearson_mean": "Pearson"}
+ALIGNMENT = {"alignment_r2_mean": "R²", "alignment_pearson_mean": "Pearson"}
 
 
 def fewer(setting: str, runs: RunFolder) -> Result:
@@ -32,7 +32,10 @@ def fewer(setting: str, runs: RunFolder) -> Result:
     found = {_pivots(one): forget_set_heatmap.accuracies(one.rows, METHOD) for one in (usual, less)}
     measured = {_pivots(one): one.rows for one in (usual, less)}
     measured[f"{_pivots(less)}, grid of the other"] = _on_grid_of(usual.run, less.run)
-    aligned = {name: {line.label: line for line in alignment_table(rows)} for name, rows in measured.items()}
+    aligned = {
+        name: {line.Index: line for line in tables.alignment(frame_of(rows)).itertuples()}
+        for name, rows in measured.items()
+    }
     fewest = found[_pivots(less)]
     worst = forget_set_heatmap.worst(fewest)
     accuracies: list[dict[str, Any]] = [
@@ -69,9 +72,7 @@ def fewer(setting: str, runs: RunFolder) -> Result:
 
 def _on_grid_of(usual: Run, run: Run) -> list[dict[str, Any]]:
     """Results of the run's prompt alignment on the grids of the usual one, measured once: `usual_grid/` in its workdir."""
-    return cache.rows(
-        run, FOLDER, lambda: map(to_json, _measured(usual, run)), grid_of=identity(usual.config)
-    )
+    return cache.rows(run, FOLDER, lambda: _measured(usual, run), grid_of=identity(usual.config))
 
 
 def _measured(usual: Run, run: Run) -> Iterable[Row]:

@@ -19,16 +19,16 @@ from hyperforget_jax import classifier
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.diffusion import conditioning
 from hyperforget_jax.diffusion.hypernetwork import Hypernetwork
-from hyperforget_jax.evaluate import novelty
-from hyperforget_jax.evaluate.results import Row, rows_of, to_json
-from hyperforget_jax.pipeline import alignment, cache, evaluation, results, training, unlearning
+from hyperforget_jax.metrics import comparison, novelty
+from hyperforget_jax.metrics.results import REFERENCE, Row, rows_of
+from hyperforget_jax.pipeline import alignment, cache, evaluation, training, unlearning
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.alignment import Grid, Sweep
 from hyperforget_jax.pipeline.reference import reference_models
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.pipeline.run_folder import RunFolder
 from hyperforget_jax.report.result import METHODS, Result, alignment_means, number_table
-from hyperforget_jax.report.tables import REFERENCE, select
+from hyperforget_jax.report.tables import select
 from hyperforget_jax.runtime import prng
 from hyperforget_jax.runtime.progress import track
 from hyperforget_jax.unlearn import retrieval, selection
@@ -120,7 +120,7 @@ def rows(run: Run) -> list[dict[str, Any]]:
         "failed": FAILED,
         "checkpoints": CHECKPOINTS,
     }
-    return cache.rows(run, FOLDER, lambda: map(to_json, _measured(run)), **settings)
+    return cache.rows(run, FOLDER, lambda: _measured(run), **settings)
 
 
 def _measured(run: Run) -> list[Row]:
@@ -135,30 +135,32 @@ def _measured(run: Run) -> list[Row]:
             labels, forget = run.config.task.forget_sets[index], run.forget_sets[index]
             prompt = answer.prompt
             theirs = jax.tree.map(lambda leaf, i=index: leaf[i], reference)
-            seen_reference = evaluation.outputs(theirs, run.dataset.test, run.dataset.train)
+            seen_reference = comparison.outputs(theirs, run.dataset.test, run.dataset.train)
             seen = {
-                name: evaluation.outputs(models, run.dataset.test, run.dataset.train)
+                name: comparison.outputs(models, run.dataset.test, run.dataset.train)
                 for name, models in of_prompt(run, hypernetwork, known, prompt).items()
             }
             ours = classifier.class_scores_of_many(answer.models, *on_device(run.dataset.test))[1]  # [N, K]
             accuracies: dict[str, Floats] = {run.config.hypernetwork.kind: np.asarray(ours)}
-            accuracies |= {name: each.of_classes["class_accuracy"] for name, each in seen.items()}
+            accuracies |= {name: each.class_metrics["class_accuracy"] for name, each in seen.items()}
             for name, table in accuracies.items():
-                about = replace(results.context(run, name, labels), selection="all")
-                share = np.array([failed(run, forget, table, seen_reference.of_classes["class_accuracy"])])
-                settings: dict[str, Any] = {"ideal": 0.0, **results.resampling(run)}
+                about = replace(evaluation.context(run, name, labels), selection="all")
+                share = np.array([failed(run, forget, table, seen_reference.class_metrics["class_accuracy"])])
+                settings: dict[str, Any] = {"ideal": 0.0, **evaluation.resampling(run)}
                 found += rows_of(share, about, metric="failed_models", class_=None, **settings)
             for name, each in seen.items():
-                about = replace(results.context(run, name, labels), selection="all")
-                found += results.expand(
-                    run, about, evaluation.measures(run, forget, each, seen_reference, same=False)
+                about = replace(evaluation.context(run, name, labels), selection="all")
+                found += evaluation.metric_rows(
+                    run,
+                    about,
+                    comparison.metrics(each, seen_reference, run.dataset.test, forget, run.dataset.train),
                 )
             found += _novelty(run, hypernetwork, known, held_out, labels, prompt, answer)
             advance(1)
     for label, sweep in _sweeps(run, hypernetwork, known, alignment.grids(run, known)).items():
         first = replace(sweep, observed=sweep.observed[:1])
         for name, families in (("nearest", first), ("retrieval", sweep)):
-            found += alignment.sweep_rows(run, results.context(run, name, ()), label, families)
+            found += alignment.sweep_rows(run, evaluation.context(run, name, ()), label, families)
     return found
 
 
@@ -232,8 +234,8 @@ def _novelty(
             "novelty_distance": novelty.nearest_distance(novelty.canonical(models, encode), learned),
             "novelty_shared_mistakes": shared.max(1),
         }
-        about = replace(results.context(run, name, labels), selection="all")
-        settings: dict[str, Any] = {"class_": None, "ideal": None, **results.resampling(run)}
+        about = replace(evaluation.context(run, name, labels), selection="all")
+        settings: dict[str, Any] = {"class_": None, "ideal": None, **evaluation.resampling(run)}
         for metric, column in values.items():
             found += rows_of(column, about, metric=metric, **settings)
     return found

@@ -24,11 +24,10 @@ from hyperforget_jax.config import Config, flatten
 from hyperforget_jax.data import Split
 from hyperforget_jax.diffusion.hypernetwork import Generator
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.evaluate.results import to_json
 from hyperforget_jax.pipeline import alignment, training, workdir
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.alignment import Grid, Sweep
-from hyperforget_jax.pipeline.results import context
+from hyperforget_jax.pipeline.evaluation import context
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.pipeline.run_folder import RunFolder
 from hyperforget_jax.report import figures
@@ -116,7 +115,7 @@ def one(job: Run, folder: str, train_zoo: Zoo, val_zoo: Zoo) -> One:
     each = replace(job, config=config, folder=workdir.workdir_path(config))
     sweep = observe(each, grid_of(each, train_zoo), train_zoo, val_zoo)
     label = job.dataset.classes[config.hypernetwork.metric_class] if folder == "one_loss" else None
-    rows = [to_json(row) for row in alignment.sweep_rows(each, context(each, folder, ()), label, sweep)]
+    rows = alignment.sweep_rows(each, context(each, folder, ()), label, sweep)
     return One(followed(each, NAMES[folder], label, sweep, train_zoo), rows)
 
 

@@ -17,14 +17,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hyperforget_jax.evaluate import membership, membership_attacks
-from hyperforget_jax.evaluate.results import Row, Selection, to_json
-from hyperforget_jax.pipeline import cache, evaluation, results
-from hyperforget_jax.pipeline.evaluation import Floats, Outputs
+from hyperforget_jax.metrics import comparison, membership, membership_attacks
+from hyperforget_jax.metrics.comparison import relative_to
+from hyperforget_jax.metrics.results import REFERENCE, Row, Selection
+from hyperforget_jax.pipeline import cache, evaluation
+from hyperforget_jax.pipeline.evaluation import Floats
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.pipeline.run_folder import FinishedRun, RunFolder
 from hyperforget_jax.report.result import METHODS, Result, number_table
-from hyperforget_jax.report.tables import REFERENCE, interval, place_of, select
+from hyperforget_jax.report.tables import interval, select
 from hyperforget_jax.runtime.progress import track
 
 FOLDER = "attacks"
@@ -61,7 +62,7 @@ def attackers(setting: str, method: str, runs: RunFolder) -> Result:
                     "selected_mean": ours,
                     "all_median": unselected[forget, metric, "median"]["value"],
                     **{"reference_mean": mean, "reference_low": low, "reference_high": high},
-                    "place": place_of(ours, low, high),
+                    "place": relative_to(ours, low, high),
                 }
             )
     heads = (
@@ -86,28 +87,30 @@ def attackers(setting: str, method: str, runs: RunFolder) -> Result:
 
 def rows(finished: FinishedRun) -> list[dict[str, Any]]:
     """Results of every attacker, measured once."""
-    return cache.rows(
-        finished.run, FOLDER, lambda: map(to_json, _measured(finished)), models=MODELS, images=IMAGES
-    )
+    return cache.rows(finished.run, FOLDER, lambda: _measured(finished), models=MODELS, images=IMAGES)
 
 
 def _measured(finished: FinishedRun) -> list[Row]:
     run, measured = finished.run, list[Row]()
     with track(run.console, "attackers", len(finished.results), "requests") as advance:
         for index, result in enumerate(finished.results):
-            about = results.context(run, run.config.hypernetwork.kind, run.config.task.forget_sets[index])
+            about = evaluation.context(run, run.config.hypernetwork.kind, run.config.task.forget_sets[index])
             parts: dict[Selection, Any] = {"all": slice(MODELS), "selected": jnp.asarray(result.selected)}
             for selection, kept in parts.items():
                 models = jax.tree.map(lambda leaf, kept=kept: leaf[kept], result.models)
-                ours = evaluation.outputs(models, run.dataset.test, run.dataset.train)
-                measured += results.expand(run, replace(about, selection=selection), scores(run, index, ours))
-            theirs = evaluation.outputs(finished.reference_of(index), run.dataset.test, run.dataset.train)
-            measured += results.expand(run, replace(about, method=REFERENCE), scores(run, index, theirs))
+                ours = comparison.outputs(models, run.dataset.test, run.dataset.train)
+                measured += evaluation.metric_rows(
+                    run, replace(about, selection=selection), scores(run, index, ours)
+                )
+            theirs = comparison.outputs(finished.reference_of(index), run.dataset.test, run.dataset.train)
+            measured += evaluation.metric_rows(
+                run, replace(about, method=REFERENCE), scores(run, index, theirs)
+            )
             advance(1)
     return measured
 
 
-def scores(run: Run, index: int, models: Outputs) -> Mapping[str, Floats]:
+def scores(run: Run, index: int, models: comparison.Outputs) -> Mapping[str, Floats]:
     """What every attacker finds in N models that answer one request: [N] each."""
     forget = run.forget_sets[index]
     seen, test = models.train_entropy, membership.entropy(models.probabilities)  # [N, n'], [N, n]

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.evaluate import accuracy
+from hyperforget_jax.metrics import accuracy
 from hyperforget_jax.pipeline import alignment, evaluation
 from hyperforget_jax.pipeline.alignment import Sweep
 from hyperforget_jax.pipeline.run_folder import FinishedRun, RunFolder

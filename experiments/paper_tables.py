@@ -16,24 +16,23 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.evaluate import alignment
+from hyperforget_jax.metrics import alignment
+from hyperforget_jax.metrics.comparison import relative_to
+from hyperforget_jax.metrics.results import REFERENCE as RETRAINED
 from hyperforget_jax.pipeline import paper_protocol
 from hyperforget_jax.pipeline.run_folder import RunFolder
 from hyperforget_jax.report.result import METHODS, Result, number_table
-from hyperforget_jax.report.style import INK, OURS, REFERENCE, WIDTH, styled
+from hyperforget_jax.report.style import INK, LEVEL, OURS, REFERENCE, WIDTH, styled
 from hyperforget_jax.report.tables import (
     METRICS,
     STATISTICS,
-    Place,
     Row,
     braces,
     interval,
     markdown,
     number,
-    place_of,
     select,
 )
-from hyperforget_jax.report.tables import REFERENCE as RETRAINED
 from hyperforget_jax.runtime import artifacts
 
 PAPER_VALUES = Path(__file__).with_name("paper_values.jsonl")
@@ -156,7 +155,7 @@ class PaperLine:
     reference_mean: float
     reference_low: float
     reference_high: float
-    place: Place
+    place: str
 
 
 def lines(
@@ -198,7 +197,7 @@ def lines(
         ours = best[method][*about, "mean"]["value"]
         values: list[Any] = [*about, method, value, ours]
         values += [selected[method][*about, "mean"]["value"], unselected[method][*about, "median"]["value"]]
-        values += [theirs.get((RETRAINED, *about)), mean, low, high, place_of(ours, low, high)]
+        values += [theirs.get((RETRAINED, *about)), mean, low, high, str(relative_to(ours, low, high))]
         found.append(PaperLine(*values))
     order = list(dict.fromkeys((line.forget_set, line.metric) for line in found))
     return sorted(found, key=lambda line: order.index((line.forget_set, line.metric)))
@@ -286,8 +285,8 @@ def scatter(
         r2, pearson = np.array(values).T
         label = f"{name}: mean R² {r2.mean():.3f}, mean Pearson {pearson.mean():.3f}"
         panel.plot(np.maximum(r2, least), pearson, mark, color=colour, alpha=0.7, label=label, clip_on=False)
-    panel.axhline(1.0, color=REFERENCE, linewidth=0.8)
-    panel.axvline(1.0, color=REFERENCE, linewidth=0.8)
+    panel.axhline(1.0, color=LEVEL, linewidth=0.8)
+    panel.axvline(1.0, color=LEVEL, linewidth=0.8)
     panel.set(
         xlabel=f"prompt alignment R² of a family ({least:g} stands for that or less)",
         ylabel="Pearson's correlation",

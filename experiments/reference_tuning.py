@@ -16,7 +16,7 @@ import numpy as np
 from configs import mnist4_base
 from hyperforget_jax import classifier
 from hyperforget_jax.cli.job import run_experiment
-from hyperforget_jax.evaluate.accuracy import accuracy
+from hyperforget_jax.metrics.accuracy import accuracy
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.report.console import listing
 from hyperforget_jax.runtime import artifacts, prng

@@ -2,19 +2,37 @@
 
 import shlex
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, TypeVar
 
 from rich.console import Console
+from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from hyperforget_jax.cli import main
 from hyperforget_jax.cli.configs import load_config
 from hyperforget_jax.cli.errors import cli_errors
 from hyperforget_jax.cli.options import command_line, pop_options
 from hyperforget_jax.config import Config
-from hyperforget_jax.config.overrides import parse_overrides
-from hyperforget_jax.pipeline.run import Run, start, validate_run_config
+from hyperforget_jax.config.overrides import parse_known_options, parse_overrides
+from hyperforget_jax.pipeline import alignment
+from hyperforget_jax.pipeline.run import Run, open_run, start, validate_run_config
 from hyperforget_jax.pipeline.workdir import acquire_workdir
 
 Job = Callable[[Run], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Arguments of a verb that asks something of a finished run."""
+
+    run: Positional[Annotated[Path, arg(metavar="RUN")]]
+    """workdir of a finished run"""
+    json: FlagCreatePairsOff[bool] = False
+    """whether to print one JSON object; progress goes to stderr then"""
+
+
+Options = TypeVar("Options", bound=RunOptions)
 
 
 @cli_errors
@@ -68,3 +86,29 @@ def run_experiment(
     if default is None:
         return run_config_job(program, job, arguments, validate)
     return run_job(program, default, job, arguments, validate)
+
+
+def open_finished(options: type[Options], verb: str, arguments: Sequence[str]) -> tuple[Options, Run]:
+    """Parses the arguments of a verb that asks something of a finished run, and opens the run.
+
+    Args:
+      options: of the verb; what they do not take overrides fields of the run's config, such as the place of its data.
+      verb: its name.
+      arguments: of the verb.
+
+    Raises:
+      HyperForgetError: no run or an unfinished one, one whose condition tells no class from another, an override that cannot be.
+    """
+    parsed, overrides = parse_known_options(options, arguments)
+
+    def change(config: Config) -> Config:
+        config = parse_overrides(config, overrides, [item.name for item in fields(options)])
+        validate_run_config(config)
+        return config
+
+    console = Console(soft_wrap=True, stderr=parsed.json)
+    run = open_run(
+        parsed.run.expanduser().resolve(), console, f"hyperforget {verb} {shlex.join(arguments)}", change
+    )
+    alignment.validate_metric(run)
+    return parsed, run

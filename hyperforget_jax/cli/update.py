@@ -28,6 +28,7 @@ from hyperforget_jax.cli.errors import cli_errors
 from hyperforget_jax.cli.job import run_job
 from hyperforget_jax.cli.options import command_line, pop_options
 from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.metrics import results
 from hyperforget_jax.pipeline import alignment, recursive_prompting, training, unlearning
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.recursive_prompting import Round
@@ -64,10 +65,11 @@ def work(run: Run, model: str | None) -> None:
     with artifacts.new_artifact(run.folder / "update", identity(run.config) | {"model": model}) as place:
         for name, params in chosen.items():
             recursive.write(place / f"{name}.npz", params)
-    artifacts.write_rows(run.folder / "update.jsonl", rows)
-    artifacts.write_text(run.folder / "update.md", updates.page(rows, model or "trained on all classes"))
+    frame = results.frame_of(rows)
+    results.write_results(run.folder / "update.jsonl", frame)
+    artifacts.write_text(run.folder / "update.md", updates.page(frame, model or "trained on all classes"))
     figures.save(updates.accuracies(calls), run.folder / "figures", "update")
-    run.console.print(listing(updates.summary(rows)))
+    run.console.print(listing(updates.summary(frame)))
     run.console.print(f"tables: {run.folder / 'update.md'}\nmodels: {run.folder / 'update'}")
 
 

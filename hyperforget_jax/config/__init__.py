@@ -57,13 +57,17 @@ class DataConfig:
     """Which images, which classes, and how they are split."""
 
     name: str = "digits"
-    """Dataset: digits (embedded), mnist or fashion_mnist."""
+    """Dataset: digits (embedded), mnist, fashion_mnist, arrays (your own file), or tfds:NAME (such as tfds:kmnist)."""
     dir: str | None = None
-    """Folder with the four IDX files; None: the copy that tensorflow-datasets has prepared."""
+    """Folder with the four IDX files of mnist or fashion_mnist; None: the copy that tensorflow-datasets has prepared."""
+    file: str | None = None
+    """arrays: a .npz or .safetensors file with x_train, y_train, x_test, y_test and optional class_names."""
     classes: tuple[int, ...] = (0, 1, 2, 3)
-    """Labels that take part, in the order of the classifier's outputs."""
+    """Labels that take part, in the order of the classifier's outputs; none: all labels of the dataset, in rising order."""
     validation_size: int = 360
     """Images held out of the training images (before the choice of classes) for labels and selection."""
+    standardise: bool = False
+    """Shift and scale every input to mean 0 and variance 1 on the training images."""
 
 
 @dataclass(frozen=True)

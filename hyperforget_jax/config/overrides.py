@@ -1,11 +1,10 @@
 """Typed values from words: `--zoo.runs 12` replaces a field of a config; a word that fits no field is an error with a suggestion."""
 
 import contextlib
-import dataclasses
 import difflib
 import io
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import tyro
 
@@ -15,13 +14,14 @@ from hyperforget_jax.errors import HyperForgetError
 Options = TypeVar("Options")
 
 
-def parse_overrides(default: Config, arguments: Sequence[str]) -> Config:
+def parse_overrides(default: Config, arguments: Sequence[str], options: Sequence[str] = ()) -> Config:
     """Replaces fields of a config.
 
     Args:
       default: the config.
       arguments: `--FIELD VALUE` words with the field's flat name; dashes and underscores are the same. `--help` among them
         prints every field and exits.
+      options: names that the verb takes beside the fields, for the suggestion.
 
     Returns:
       The config with the named fields replaced.
@@ -31,7 +31,7 @@ def parse_overrides(default: Config, arguments: Sequence[str]) -> Config:
     """
     config, others = parse_known_options(Config, arguments, default)
     if others:
-        refuse_unknown(others[0], list(flatten(config)), "config field")
+        refuse_unknown(others[0], [*options, *flatten(config)], "option" if options else "config field")
     return config
 
 
@@ -39,8 +39,7 @@ def parse_options(options: type[Options], arguments: Sequence[str]) -> Options:
     """Parses words that are all meant for one dataclass; raises as `parse_known_options`, and for a word that fits no field."""
     parsed, others = parse_known_options(options, arguments)
     if others:
-        fields: Any = options
-        refuse_unknown(others[0], [field.name for field in dataclasses.fields(fields)], "option")
+        refuse_unknown(others[0], list(flatten(parsed)), "option")
     return parsed
 
 
@@ -64,7 +63,9 @@ def parse_known_options(
     missing: Any = tyro.MISSING_NONPROP if default is None else default
     try:
         with contextlib.redirect_stderr(output), contextlib.redirect_stdout(output):
-            return tyro.cli(options, args=arguments, default=missing, return_unknown_args=True)
+            return tyro.cli(
+                options, args=arguments, default=missing, prog="the arguments", return_unknown_args=True
+            )
     except SystemExit as stop:
         if not stop.code:
             print(output.getvalue())
@@ -80,7 +81,7 @@ def describe_fields(default: Config) -> str:
     return output.getvalue()
 
 
-def refuse_unknown(word: str, names: Sequence[str], kind: str) -> None:
+def refuse_unknown(word: str, names: Sequence[str], kind: str) -> NoReturn:
     """Raises the error for a word that fits no field."""
     options = ["--" + name.replace("_", "-") for name in names]
     near = difflib.get_close_matches(word.replace("_", "-"), options, n=1)

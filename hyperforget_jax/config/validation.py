@@ -1,9 +1,12 @@
-"""Which numbers a config may hold; what a field protects elsewhere is checked there."""
+"""Which numbers a config may hold, as tables; what depends on images or on other modules is validated there."""
+
+from collections.abc import Iterator
+from typing import Any
 
 from hyperforget_jax.config import Config, flatten
 from hyperforget_jax.errors import HyperForgetError
 
-SHARES = (
+UNIT_INTERVAL = (
     "zoo.undersample_probability",
     "zoo.never_seen_probability",
     "zoo.keep_rate",
@@ -28,7 +31,7 @@ SHARES = (
 )
 """Fields in [0, 1]."""
 BELOW_ONE = ("zoo.pivot_accuracy", "zoo.validation_share", "training.beta2", "training.ema_decay")
-"""Shares that must leave something."""
+"""Fields in [0, 1)."""
 POSITIVE = (
     "zoo.validation_share",
     "training.learning_rate",
@@ -40,8 +43,10 @@ POSITIVE = (
     "zoo.memory_gib",
 )
 """Fields that must be above 0."""
+NON_EMPTY = ("classifier.hidden", "request.retain_quantiles", "zoo.bin_edges")
 LABELS = ("data.classes", "task.pivots", "task.forget_sets")
-AT_LEAST = {
+"""Fields whose numbers are names of classes."""
+MINIMUM = {
     "seed": 0,
     "zoo.min_learned": 0,
     "zoo.min_per_combination": 0,
@@ -55,80 +60,94 @@ AT_LEAST = {
     "training.alignment_every": 0,
     "training.alignment_families": 2,
 }
-"""Whole numbers whose least value is not 1: reference models, a spread or levels need two."""
-RANGES = ("zoo.learning_rate", "zoo.keep_rate", "zoo.deletion_time", "evaluation.alignment_quantiles")
-"""Pairs of which the first is the smaller."""
-LOGARITHMIC = ("zoo.learning_rate", "zoo.keep_rate")
-"""Pairs between which a logarithm is drawn."""
+"""Least value of whole numbers, where it is not 1."""
+ORDERED_PAIRS = ("zoo.learning_rate", "zoo.keep_rate", "zoo.deletion_time", "evaluation.alignment_quantiles")
+"""Ranges: the first number is at most the second."""
+LOG_UNIFORM = ("zoo.learning_rate", "zoo.keep_rate")
+"""Ranges from which a value is drawn log-uniformly."""
 
 
 def validate_config(config: Config) -> None:
-    """Refuses numbers that no setting can mean.
+    """Refuses a config with a number out of range or with fields that contradict each other.
 
     Raises:
       HyperForgetError: names the field, the number and the range.
     """
     flat = flatten(config)
-    for name in RANGES:
-        if flat[name] != sorted(flat[name]):
-            raise HyperForgetError(f"{name} is {flat[name]}: put the smaller number first")
-    for name in LOGARITHMIC:
-        if flat[name][0] <= 0.0:
-            raise HyperForgetError(f"{name} starts at {flat[name][0]}: choose a start above 0")
-    if flat["zoo.bin_edges"] != sorted(set(flat["zoo.bin_edges"])):
-        raise HyperForgetError(f"zoo.bin_edges are {flat['zoo.bin_edges']}: put them in increasing order")
-    for name in ("classifier.hidden", "request.retain_quantiles", "zoo.bin_edges"):
-        if not flat[name]:
-            raise HyperForgetError(f"{name} is empty: give at least one number")
-    metric, place = config.hypernetwork.metric, config.hypernetwork.metric_class
-    if metric == "one_loss" and place >= len(config.data.classes):
-        raise HyperForgetError(
-            f"hypernetwork.metric_class is {place}: choose an output position below {len(config.data.classes)}"
-        )
-    width, heads = config.hypernetwork.hidden_size, config.hypernetwork.num_heads
-    if width % max(heads, 1):
-        raise HyperForgetError(
-            f"hypernetwork.num_heads {heads} do not divide hypernetwork.hidden_size {width}: choose a divisor"
-        )
-    parts = config.training.grad_accum_steps
-    if config.training.batch_size % max(parts, 1):
-        raise HyperForgetError(
-            f"training.grad_accum_steps {parts} does not divide training.batch_size {config.training.batch_size}: choose a divisor"
-        )
-    if config.diffusion.prediction == "epsilon" and config.diffusion.functional_weight:
-        raise HyperForgetError(
-            f"diffusion.functional_weight is {config.diffusion.functional_weight}, but a model that epsilon predicts from "
-            "pure noise answers at random: set it to 0, or predict x0 or v"
-        )
-    if config.sampling.guidance_scale != 1.0 and config.diffusion.full_dropout == 0.0:
-        raise HyperForgetError(
-            f"sampling.guidance_scale is {config.sampling.guidance_scale}, but training never drops a whole condition: "
-            "set diffusion.full_dropout, such as 0.1, or sampling.guidance_scale 1"
-        )
-    if config.codec.kind == "raw" and config.codec.chunk_size >= width:
-        raise HyperForgetError(
-            f"codec.chunk_size is {config.codec.chunk_size}: choose less than hypernetwork.hidden_size, {width}"
-        )
-    if config.request.num_selected > config.request.samples:
-        raise HyperForgetError(
-            f"request.num_selected is {config.request.num_selected}, request.samples {config.request.samples}: select at most as many"
-        )
     for name, value in flat.items():
-        numbers = [value] if not isinstance(value, list) else value
-        least = AT_LEAST.get(name, 1)
-        for number in numbers if name not in LABELS else []:
-            if isinstance(number, int) and not isinstance(number, bool) and number < least:
-                raise HyperForgetError(f"{name} is {number}: choose a whole number of at least {least}")
-            if isinstance(number, float) and not 0.0 <= number < float("inf"):
-                raise HyperForgetError(f"{name} is {number}: choose a finite number of at least 0")
-            if name in SHARES and number > 1.0:
-                raise HyperForgetError(f"{name} is {number}: choose a number from 0 to 1")
-            if name in BELOW_ONE and number == 1.0:
-                raise HyperForgetError(f"{name} is {number}: choose a number below 1")
-            if name in POSITIVE and number == 0.0:
-                raise HyperForgetError(f"{name} is {number}: choose a number above 0")
+        for number in value if isinstance(value, list) else [value]:
+            if name not in LABELS and (expected := _expected(name, number)):
+                raise HyperForgetError(f"{name} is {number}: choose {expected}")
+    for contradicts, message in _relations(config, flat):
+        if contradicts:
+            raise HyperForgetError(message)
+
+
+def _expected(name: str, number: Any) -> str:
+    """What one number of a field should be; empty if it is."""
+    if isinstance(number, int) and not isinstance(number, bool):
+        minimum = MINIMUM.get(name, 1)
+        return f"a whole number of at least {minimum}" if number < minimum else ""
+    if not isinstance(number, float):
+        return ""
+    if not 0.0 <= number < float("inf"):
+        return "a finite number of at least 0"
+    if name in UNIT_INTERVAL and number > 1.0:
+        return "a number from 0 to 1"
+    if name in BELOW_ONE and number == 1.0:
+        return "a number below 1"
+    return "a number above 0" if name in POSITIVE and number == 0.0 else ""
+
+
+def _relations(config: Config, flat: dict[str, Any]) -> Iterator[tuple[bool, str]]:
+    """Whether fields contradict each other, and the message if they do."""
+    for name in NON_EMPTY:
+        yield not flat[name], f"{name} is empty: give at least one number"
+    for name in ORDERED_PAIRS:
+        yield flat[name] != sorted(flat[name]), f"{name} is {flat[name]}: put the smaller number first"
+    for name in LOG_UNIFORM:
+        yield flat[name][0] <= 0.0, f"{name} starts at {flat[name][0]}: choose a start above 0"
+    edges = flat["zoo.bin_edges"]
+    yield edges != sorted(set(edges)), f"zoo.bin_edges are {edges}: put them in increasing order"
+    hypernetwork, num_classes = config.hypernetwork, len(config.data.classes)
+    yield (
+        hypernetwork.metric == "one_loss" and hypernetwork.metric_class >= num_classes,
+        f"hypernetwork.metric_class is {hypernetwork.metric_class}: choose an output position below {num_classes}",
+    )
+    hidden_size, num_heads = hypernetwork.hidden_size, hypernetwork.num_heads
+    yield (
+        hidden_size % num_heads != 0,
+        f"hypernetwork.num_heads {num_heads} do not divide hypernetwork.hidden_size {hidden_size}: choose a divisor",
+    )
+    batch_size, parts = config.training.batch_size, config.training.grad_accum_steps
+    yield (
+        batch_size % parts != 0,
+        f"training.grad_accum_steps {parts} does not divide training.batch_size {batch_size}: choose a divisor",
+    )
+    weight = config.diffusion.functional_weight
+    yield (
+        config.diffusion.prediction == "epsilon" and weight > 0.0,
+        f"diffusion.functional_weight is {weight}, but a model that epsilon predicts from pure noise answers at random: "
+        "set it to 0, or predict x0 or v",
+    )
+    scale = config.sampling.guidance_scale
+    yield (
+        scale != 1.0 and config.diffusion.full_dropout == 0.0,
+        f"sampling.guidance_scale is {scale}, but training never drops a whole condition: "
+        "set diffusion.full_dropout, such as 0.1, or sampling.guidance_scale 1",
+    )
+    chunk_size = config.codec.chunk_size
+    yield (
+        config.codec.kind == "raw" and chunk_size >= hidden_size,
+        f"codec.chunk_size is {chunk_size}: choose less than hypernetwork.hidden_size, {hidden_size}",
+    )
+    selected, samples = config.request.num_selected, config.request.samples
+    yield (
+        selected > samples,
+        f"request.num_selected is {selected}, request.samples {samples}: select at most as many",
+    )
     starts = config.training.untrained_share + config.training.unrelated_share
-    if starts > 1.0:
-        raise HyperForgetError(
-            f"training.untrained_share and training.unrelated_share add up to {starts:g}: choose shares of one whole"
-        )
+    yield (
+        starts > 1.0,
+        f"training.untrained_share and training.unrelated_share add up to {starts:g}: choose shares of one whole",
+    )

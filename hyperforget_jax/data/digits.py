@@ -3,10 +3,11 @@
 import numpy as np
 from sklearn.datasets import load_digits
 
-from hyperforget_jax.data.registry import Labelled, Source, hold_out
+from hyperforget_jax.data.source import Info, Labelled, Source, hold_out
 
 TEST_SIZE = 449
 """Images held out as the test set: a quarter of the 1,797, which come without an official split."""
+INFO = Info(labels=tuple(range(10)), num_train=1348, input_shape=(8, 8))
 
 
 def read() -> Source:
@@ -18,5 +19,5 @@ def read() -> Source:
     bunch = load_digits()
     pixels = bunch.images.astype(np.uint8)  # [1797, 8, 8]
     labels = bunch.target.astype(np.int32)  # [1797]
-    kept, held = hold_out(len(labels), TEST_SIZE)
-    return Source(Labelled(pixels[kept], labels[kept]), Labelled(pixels[held], labels[held]), white=16)
+    train, test = hold_out(len(labels), TEST_SIZE)
+    return Source(Labelled(pixels[train], labels[train]), Labelled(pixels[test], labels[test]), white=16)

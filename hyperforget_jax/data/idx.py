@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hyperforget_jax.data.registry import Labelled, Source
+from hyperforget_jax.data.source import Info, Labelled, Source
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.runtime import artifacts
 
@@ -20,6 +20,7 @@ TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte
 TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
 FILES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
 UINT8 = 8
+INFO = Info(labels=tuple(range(10)), num_train=60_000, input_shape=(28, 28))
 
 REMEDY = (
     "download it again (MNIST: https://ossci-datasets.s3.amazonaws.com/mnist/ , "

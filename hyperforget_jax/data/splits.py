@@ -4,24 +4,21 @@ The held-out images are drawn from ALL training images, by one fixed permutation
 of MNIST split by split, and no seed changes what a model may have seen.
 """
 
-import difflib
-from collections import Counter
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from hyperforget_jax.config import DataConfig
-from hyperforget_jax.data import digits, idx, tfds
-from hyperforget_jax.data.registry import Labelled, Source, hold_out
+from hyperforget_jax.data import registry
+from hyperforget_jax.data.source import Array, Info, Labelled, hold_out
 from hyperforget_jax.errors import HyperForgetError
 
-TRAINING_SIZES = {"digits": 1348, "mnist": 60_000, "fashion_mnist": 60_000}
-"""Training images of each known dataset, before any is held out."""
-NUM_LABELS = 10
-"""Every known dataset has the labels 0 to 9."""
+VALIDATION_SIZES = {"digits": 360, "mnist": 5000, "fashion_mnist": 5000}
+"""Images that `load_dataset` holds out of a known dataset unless it is told another number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +26,7 @@ class Split:
     """Images with their classes.
 
     Attributes:
-      images: [n, d], float32 in [0, 1], row by row.
+      images: [n, d], float32, row by row; in [0, 1] unless they were stored as floats or standardised.
       labels: [n], int32: the POSITION of the label in `Dataset.classes`, which is the classifier's output.
     """
 
@@ -42,20 +39,24 @@ class Dataset:
     """The chosen classes of one dataset.
 
     Attributes:
-      name: digits, mnist or fashion_mnist.
+      name: as people call it: mnist, mnist4 (classes 0 to 3), mnist-357, arrays:letters.
       classes: original labels, in the order of the classifier's outputs.
-      image_shape: height and width in pixels.
+      class_names: of `classes`, in their order; None: they have no names.
+      input_shape: of one image, such as (28, 28), or (d,) of feature vectors.
       train: what models learn from.
       validation: held out of the training images, for the zoo's class losses, prompts and selection.
       test: for reported numbers only.
+      config: which images, classes and splits these are.
     """
 
     name: str
     classes: tuple[int, ...]
-    image_shape: tuple[int, int]
+    class_names: tuple[str, ...] | None
+    input_shape: tuple[int, ...]
     train: Split
     validation: Split
     test: Split
+    config: DataConfig
 
     @property
     def num_classes(self) -> int:
@@ -65,7 +66,7 @@ class Dataset:
     @property
     def input_size(self) -> int:
         """Inputs d of a classifier: pixels of an image."""
-        return self.image_shape[0] * self.image_shape[1]
+        return math.prod(self.input_shape)
 
     def positions(self, labels: Iterable[int]) -> tuple[int, ...]:
         """Finds the classifier's outputs that belong to original labels.
@@ -88,46 +89,6 @@ class Dataset:
         return tuple(self.classes.index(label) for label in labels)
 
 
-def validate_data(config: DataConfig) -> None:
-    """Refuses what `load` could not do, before any work; reads no image.
-
-    Args:
-      config: dataset, classes and split.
-
-    Raises:
-      HyperForgetError: unknown dataset or class, a class twice, fewer than two classes, a validation size
-        out of range, a folder or one of its files missing, a folder for a dataset that needs none.
-    """
-    if config.name not in TRAINING_SIZES:
-        close = difflib.get_close_matches(config.name, TRAINING_SIZES, n=1)
-        suggestion = f"did you mean {close[0]}? " if close else ""
-        raise HyperForgetError(
-            f"data.name {config.name!r} is unknown: {suggestion}Known are {', '.join(TRAINING_SIZES)}"
-        )
-    for label, count in Counter(config.classes).items():
-        if label not in range(NUM_LABELS):
-            raise HyperForgetError(
-                f"data.classes {config.classes} holds {label}: the labels of {config.name} are 0 to {NUM_LABELS - 1}"
-            )
-        if count > 1:
-            raise HyperForgetError(
-                f"data.classes {config.classes} holds {label} {count} times: name each class once"
-            )
-    if len(config.classes) < 2:
-        raise HyperForgetError(f"data.classes {config.classes} is too short: name at least two classes")
-    most = TRAINING_SIZES[config.name] - 1
-    if not 1 <= config.validation_size <= most:
-        raise HyperForgetError(
-            f"data.validation_size {config.validation_size} is out of range: {config.name} allows 1 to {most} images"
-        )
-    if config.dir is not None:
-        if config.name == "digits":
-            raise HyperForgetError(
-                f"data.dir {config.dir} has no use: digits are embedded; leave it out, or choose another data.name"
-            )
-        idx.locate(Path(config.dir).expanduser())
-
-
 def load(config: DataConfig) -> Dataset:
     """Reads a dataset, holds the validation images out, then chooses the classes.
 
@@ -138,46 +99,111 @@ def load(config: DataConfig) -> Dataset:
       The three splits; the images of each keep the order of their source.
 
     Raises:
-      HyperForgetError: see `validate_data`; or the source is absent or damaged, or a class is left without a training or validation
-        image.
+      HyperForgetError: see `registry.validate_data`; or the source is absent or damaged, or a class has too few images: fewer than 2
+        to train on, none to test, or none left in a split.
     """
-    validate_data(config)
-    source = read(config)
-    kept, held = hold_out(len(source.train.labels), config.validation_size)
-    training = Labelled(source.train.pixels[kept], source.train.labels[kept])
-    validation = Labelled(source.train.pixels[held], source.train.labels[held])
+    info = registry.validate_data(config)
+    classes = config.classes or info.labels
+    source = registry.read(config)
+    for label in classes:
+        num_train, num_test = (np.count_nonzero(part.labels == label) for part in (source.train, source.test))
+        if num_train < 2 or num_test < 1:
+            raise HyperForgetError(
+                f"class {label} of {config.file or config.name} has {num_train} training and {num_test} test images: "
+                "give it at least 2 and 1, or leave it out of data.classes"
+            )
+    kept, held = hold_out(len(source.train.labels), config.validation_size, source.train.labels)
+    training, validation = (Labelled(*(part[rows] for part in source.train)) for rows in (kept, held))
     for part, labelled in (("training", training), ("validation", validation)):
-        absent = set(config.classes) - set(labelled.labels.tolist())
+        absent = set(classes) - set(labelled.labels.tolist())
         if absent:
             raise HyperForgetError(
                 f"data.validation_size {config.validation_size} leaves no {part} image of class {min(absent)}: "
-                f"choose a size further from the ends of 1 to {TRAINING_SIZES[config.name] - 1}"
+                f"choose a size from {len(info.labels)} to {info.num_train - len(info.labels)}"
             )
-    _, height, width = source.test.pixels.shape
+    train, *others = (choose(each, classes, source.white) for each in (training, validation, source.test))
+    if config.standardise:
+        train, *others = (standardise(each, train.images) for each in (train, *others))
+    names = dict(zip(info.labels, info.class_names, strict=True)) if info.class_names else None
     return Dataset(
-        name=config.name,
-        classes=config.classes,
-        image_shape=(height, width),
-        train=choose(training, config.classes, source.white),
-        validation=choose(validation, config.classes, source.white),
-        test=choose(source.test, config.classes, source.white),
+        name=short_name(config, info),
+        classes=classes,
+        class_names=tuple(names[label] for label in classes) if names else None,
+        input_shape=source.test.inputs.shape[1:],
+        train=train,
+        validation=others[0],
+        test=others[1],
+        config=replace(config, classes=classes),
     )
 
 
-def read(config: DataConfig) -> Source:
-    """Reads all images from where the config points.
+def load_dataset(
+    name: str = "digits",
+    *,
+    classes: Iterable[int] | None = None,
+    validation_size: int | None = None,
+    dir: str | Path | None = None,
+    file: str | Path | None = None,
+    standardise: bool = False,
+) -> Dataset:
+    """Loads a dataset with its three splits.
 
     Args:
-      config: a checked config; only `name` and `dir` matter here.
+      name: digits (embedded), mnist, fashion_mnist, arrays (your own file), or tfds:NAME for any image classification set of
+        tensorflow-datasets.
+      classes: labels that take part, in the order of the classifier's outputs; None: all, in rising order.
+      validation_size: images held out of the training images, before the choice of classes; None: 360 of digits, 5,000 of mnist
+        and fashion_mnist, of others a tenth, but at least one for each label.
+      dir: folder of the four IDX files of mnist or fashion_mnist; None: the copy that tensorflow-datasets has prepared.
+      file: .npz or .safetensors with x_train, y_train, x_test, y_test and optional class_names; for `arrays` only.
+      standardise: whether every input is shifted and scaled to mean 0 and variance 1 on the training images.
 
     Returns:
-      The whole dataset, unsplit and with original labels.
+      Images [n, d] in float32 and labels [n], positions in `classes`.
+
+    Raises:
+      HyperForgetError: unknown name or class, data absent, damaged or unfit, a class with too few images.
+
+    Example:
+      >>> data = load_dataset("digits", classes=range(4))
+      >>> data.classes, data.input_shape, data.train.images.shape
+      ((0, 1, 2, 3), (8, 8), (391, 64))
+
+      Your own arrays; labels are any integers:
+
+      >>> import tempfile
+      >>> inputs, labels = np.random.default_rng(0).normal(size=(90, 5)), np.tile([7, -3, 40], 30)
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     file = f"{folder}/mine.npz"
+      ...     np.savez(file, x_train=inputs[:60], y_train=labels[:60], x_test=inputs[60:], y_test=labels[60:])
+      ...     data = load_dataset("arrays", file=file, classes=(40, 7))
+      >>> data.name, data.positions([7]), data.validation.images.shape
+      ('arrays:mine-40,7', (1,), (5, 5))
     """
-    if config.name == "digits":
-        return digits.read()
-    if config.dir is None:
-        return tfds.read(config.name)
-    return idx.read(config.name, Path(config.dir).expanduser())
+    config = DataConfig(
+        name=name,
+        dir=None if dir is None else str(dir),
+        file=None if file is None else str(file),
+        classes=tuple(classes or ()),
+        standardise=standardise,
+    )
+    if validation_size is None:
+        validation_size = VALIDATION_SIZES.get(name)
+    if validation_size is None:
+        info = registry.describe(config)
+        validation_size = max(info.num_train // 10, len(info.labels))
+    return load(replace(config, validation_size=validation_size))
+
+
+def short_name(config: DataConfig, info: Info) -> str:
+    """A dataset as people call it, with its classes unless it has all of them."""
+    name = config.name if config.file is None else f"{config.name}:{Path(config.file).stem}"
+    classes = config.classes or info.labels
+    if set(classes) == set(info.labels):
+        return name
+    if classes == tuple(range(len(classes))):
+        return f"{name}{len(classes)}"
+    return f"{name}-" + ("" if set(classes) <= set(range(10)) else ",").join(map(str, classes))
 
 
 def choose(labelled: Labelled, classes: tuple[int, ...], white: int) -> Split:
@@ -191,9 +217,30 @@ def choose(labelled: Labelled, classes: tuple[int, ...], white: int) -> Split:
     Returns:
       The chosen images in their order.
     """
-    position = np.full(NUM_LABELS, -1, np.int32)
-    position[list(classes)] = np.arange(len(classes), dtype=np.int32)
-    labels = position[labelled.labels]  # [n], -1 where not chosen
-    chosen = labels >= 0
-    pixels = labelled.pixels[chosen].reshape(np.count_nonzero(chosen), -1)
-    return Split(np.divide(pixels, white, dtype=np.float32), labels[chosen])
+    positions = np.full(len(labelled.labels), -1, np.int32)  # -1 where not chosen
+    for position, label in enumerate(classes):
+        positions[labelled.labels == label] = position
+    chosen = positions >= 0
+    inputs = labelled.inputs[chosen].reshape(np.count_nonzero(chosen), -1)
+    return Split(np.divide(inputs, white, dtype=np.float32), positions[chosen])
+
+
+def standardise(split: Split, train: Array) -> Split:
+    """Shifts and scales every input to mean 0 and variance 1 on the training images; one that is constant there is only shifted.
+
+    Args:
+      split: any of the three.
+      train: [n, d], the training images, not standardised.
+
+    Raises:
+      HyperForgetError: an input varies so little on the training images that others become infinite.
+    """
+    mean, deviation = train.mean(0, dtype=np.float64), train.std(0, dtype=np.float64)
+    scale = np.where(train.max(0) == train.min(0), 1.0, deviation)
+    with np.errstate(over="ignore"):
+        images = ((split.images - mean) / scale).astype(np.float32)
+    if not np.isfinite(images).all():
+        raise HyperForgetError(
+            "data.standardise makes inputs infinite, since some hardly vary in training: take them out"
+        )
+    return Split(images, split.labels)

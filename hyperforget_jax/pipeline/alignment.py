@@ -1,7 +1,7 @@
 """Does a model do what its prompt says? Prompt sweeps and their rows (section A.4)."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,17 @@ from hyperforget_jax import classifier
 from hyperforget_jax.diffusion import targets as metric
 from hyperforget_jax.diffusion.hypernetwork import Generator
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.evaluate import alignment
-from hyperforget_jax.evaluate.results import Context, Row, rows_of
+from hyperforget_jax.metrics import alignment
+from hyperforget_jax.metrics.results import Context, Row, rows_of
 from hyperforget_jax.pipeline import training as stages
-from hyperforget_jax.pipeline.evaluation import Floats
-from hyperforget_jax.pipeline.results import context, resampling
+from hyperforget_jax.pipeline.evaluation import Floats, context, resampling
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.pipeline.training import Measure
 from hyperforget_jax.pipeline.workdir import identity
 from hyperforget_jax.runtime import artifacts, prng
 from hyperforget_jax.runtime.progress import track
 from hyperforget_jax.unlearn import prompts
+from hyperforget_jax.zoo.statistics import ZooStatistics
 from hyperforget_jax.zoo.storage import Zoo
 from hyperforget_jax.zoo.train import Images
 
@@ -66,14 +66,14 @@ def validate_metric(run: Run) -> None:
         )
 
 
-def grids(run: Run, known: Zoo) -> dict[int, Grid]:
+def grids(run: Run, zoo: Zoo | ZooStatistics) -> dict[int, Grid]:
     """The sweep of every forgettable class, from the zoo's training part; keys are labels."""
     config = run.config.evaluation
-    base = prompts.learned(known.losses, config.learned_share)
+    base = prompts.learned(zoo.losses, config.learned_share)
     count, ends = config.alignment_prompts, config.alignment_quantiles
     return {
         run.dataset.classes[swept]: Grid(
-            prompts.sweep(known.losses, known.accuracies, swept, base, count, ends), float(base[swept])
+            prompts.sweep(zoo.losses, zoo.accuracies, swept, base, count, ends), float(base[swept])
         )
         for swept in run.forgettable
     }
@@ -212,12 +212,10 @@ def sweep_rows(run: Run, about: Context, label: int | None, sweep: Sweep) -> lis
     r2 = alignment.prompt_alignment(sweep.targets, sweep.observed, run.config.evaluation.alignment_epsilon)
     rows = rows_of(r2, about, metric="alignment_r2", class_=label, **settings)
     summary = alignment.summary(r2)
-    rows += [
-        replace(rows[0], statistic=name, value=summary[name], low=None, high=None)
-        for name in ("mean_clipped", "share_aligned")
-    ]
+    bare = rows[0] | {"low": None, "high": None}
+    rows += [bare | {"statistic": name, "value": summary[name]} for name in ("mean_clipped", "share_aligned")]
     correlation = alignment.pearson(sweep.targets, sweep.observed)
     if sweep.pivots is not None and label is not None:
-        row = replace(rows[0], metric="alignment_pivot_accuracy", statistic="value", low=None, high=None)
-        rows.append(replace(row, value=least_pivots(sweep.pivots)))
+        least = {"statistic": "value", "value": least_pivots(sweep.pivots)}
+        rows.append(bare | {"metric": "alignment_pivot_accuracy"} | least)
     return rows + rows_of(correlation, about, metric="alignment_pearson", class_=label, **settings)

@@ -1,43 +1,106 @@
-"""The whole path: images, zoo, hypernetwork, answers, reference models, evaluation, report."""
+"""The whole path: data, zoo, hypernetwork, requests, reference models, evaluation, report."""
 
-from hyperforget_jax.evaluate.results import to_json
-from hyperforget_jax.pipeline import alignment, evaluation, report, results, unlearning
-from hyperforget_jax.pipeline import training as stages
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from hyperforget_jax.diffusion.hypernetwork import Generator
+from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.metrics import results
+from hyperforget_jax.metrics.comparison import Comparison
+from hyperforget_jax.pipeline import alignment, evaluation, pretrained, report, training, unlearning
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
+from hyperforget_jax.pipeline.alignment import Grid, Sweep
 from hyperforget_jax.pipeline.reference import reference_models
-from hyperforget_jax.pipeline.run import Run
-from hyperforget_jax.report import tables
+from hyperforget_jax.pipeline.run import HYPERNETWORK, Run
+from hyperforget_jax.pipeline.workdir import zoo_identity, zoo_path
+from hyperforget_jax.report import console, tables
 from hyperforget_jax.runtime import artifacts
+from hyperforget_jax.unlearn.requests import Floats
+from hyperforget_jax.zoo import storage
+from hyperforget_jax.zoo.storage import Zoo
+
+RESULTS = "results.jsonl"
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """What is known of a run's models.
+
+    Attributes:
+      comparisons: with the reference models, one per forget set.
+      sweeps: prompt alignment, by label.
+      frame: statistics of both, as in `results.jsonl`.
+    """
+
+    comparisons: list[Comparison]
+    sweeps: dict[int, Sweep]
+    frame: pd.DataFrame
 
 
 def run(job: Run) -> None:
-    """Runs every stage that is not done yet, then prints the closing table and writes the report.
+    """Runs every stage that is not done yet, evaluates, and writes the report.
 
-    Leaves in the workdir: `zoo/`, `hypernetwork/`, `reference/`, `requests/` (artifacts with manifests), `results.jsonl` (tidy rows),
-    `results.md` (the tables), `costs.jsonl` (seconds per stage), `figures/` and `report.html`.
+    Leaves in the workdir: `zoo/`, `hypernetwork/`, `reference/`, `requests/` (artifacts with manifests), `results.jsonl`, `results.md`
+    (the tables), `costs.jsonl` (seconds per stage), `figures/` and `report.html`.
     """
     zoo = pipeline_zoo.make_zoo(job)
-    known, held_out = zoo.split(job.config.zoo.runs, job.config.zoo.validation_share)
-    candidates = unlearning.candidate_prompts(job, known)
-    grids = alignment.grids(job, known)
-    hypernetwork = stages.train_hypernetwork(job, known, held_out, alignment.watch(job, grids))
-    generate = stages.generator_of(job, hypernetwork)
+    train_zoo, val_zoo = zoo.split(job.config.zoo.runs, job.config.zoo.validation_share)
+    candidates, grids = unlearning.candidate_prompts(job, train_zoo), alignment.grids(job, train_zoo)
+    hypernetwork = training.train_hypernetwork(job, train_zoo, val_zoo, alignment.watch(job, grids))
+    generate = training.generator_of(job, hypernetwork)
+    write_report(job, zoo, measure(job, candidates, grids, generate))
+
+
+def evaluate_again(job: Run) -> Measurements:
+    """Measures a finished run again; the zoo is not needed."""
+    model = pretrained.load(job.folder / HYPERNETWORK)
+    candidates = unlearning.candidate_prompts(job, model.statistics)
+    grids, generate = alignment.grids(job, model.statistics), training.generator_of(job, model.hypernetwork)
+    return measure(job, candidates, grids, generate)
+
+
+def report_again(job: Run) -> None:
+    """Draws the figures and the page of a finished run again.
+
+    Raises:
+      HyperForgetError: the run's zoo is gone, whose coverage is part of the report.
+    """
+    folder = zoo_path(job.config)
+    if storage.read_summary(folder) is None:
+        raise HyperForgetError(
+            f"no complete zoo at {folder}, and the report shows what it covers: set zoo.folder to where it is"
+        )
+    write_report(job, storage.read(folder, zoo_identity(job.config)), evaluate_again(job))
+
+
+def measure(
+    job: Run, candidates: list[Floats], grids: Mapping[int, Grid], generate: Generator
+) -> Measurements:
+    """Answers the run's forget sets, retrains reference models, compares them, and prints and writes the results.
+
+    Args:
+      job: the run.
+      candidates: prompts [C, K] of every forget set.
+      grids: prompts that sweep each forgettable class.
+      generate: the hypernetwork.
+    """
     reference = reference_models(job)
-    answers = unlearning.unlearn_all(job, candidates, generate)
-    evaluated = evaluation.evaluate(job, answers, reference)
+    comparisons = evaluation.evaluate(job, unlearning.unlearn_all(job, candidates, generate), reference)
     sweeps = alignment.sweeps(job, grids, generate)
-    rows = [
-        to_json(row)
-        for row in results.unlearning_rows(job, evaluated) + alignment.alignment_rows(job, sweeps)
-    ]
-    artifacts.write_rows(job.folder / "results.jsonl", rows)
-    training = job.folder / "training"
-    curve, evolution = artifacts.read_rows(training / "learning_curve.jsonl"), alignment.evolution(training)
-    drawn = report.draw(job, pipeline_zoo.combination_counts(job, zoo), curve, evolution, evaluated, sweeps)
-    page = report.write_page(job, rows, drawn)
-    lines, aligned = tables.comparison(rows), tables.alignment_table(rows)
-    markdown = tables.to_markdown(lines) + "\n" + tables.alignment_to_markdown(aligned)
-    artifacts.write_text(job.folder / "results.md", markdown)
-    job.console.print(tables.to_rich(lines))
-    job.console.print(tables.alignment_to_rich(aligned))
-    job.console.print(f"results: {job.folder / 'results.jsonl'}\nreport:  {page}")
+    frame = results.frame_of(evaluation.rows(job, comparisons) + alignment.alignment_rows(job, sweeps))
+    results.write_results(job.folder / RESULTS, frame)
+    artifacts.write_text(job.folder / "results.md", tables.page(frame))
+    job.console.print(console.comparison(frame), console.alignment(frame))
+    job.console.print(f"results: {job.folder / RESULTS}")
+    return Measurements(comparisons, sweeps, frame)
+
+
+def write_report(job: Run, zoo: Zoo, measured: Measurements) -> None:
+    """Draws `figures/` and writes `report.html`."""
+    folder = job.folder / "training"
+    curve, evolution = artifacts.read_rows(folder / "learning_curve.jsonl"), alignment.evolution(folder)
+    counts = pipeline_zoo.combination_counts(job, zoo)
+    pictures = report.draw(job, counts, curve, evolution, measured.comparisons, measured.sweeps)
+    job.console.print(f"report:  {report.write_page(job, measured.frame, pictures)}")

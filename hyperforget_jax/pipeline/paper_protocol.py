@@ -7,8 +7,7 @@ learns, those that select decide which models are shown.
 from dataclasses import replace
 from typing import Any
 
-from hyperforget_jax.evaluate.results import to_json
-from hyperforget_jax.pipeline import cache, evaluation, results, training, unlearning
+from hyperforget_jax.pipeline import cache, evaluation, training, unlearning
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.reference import reference_models
 from hyperforget_jax.pipeline.run import Run
@@ -18,7 +17,7 @@ FOLDER = "paper_protocol"
 
 def rows(run: Run) -> list[dict[str, Any]]:
     """Tidy rows of every request under the paper's protocol, made once: `paper_protocol/` in the workdir."""
-    return cache.rows(run, FOLDER, lambda: map(to_json, _measured(run)))
+    return cache.rows(run, FOLDER, lambda: _measured(run))
 
 
 def _measured(run: Run) -> list[Any]:
@@ -29,5 +28,5 @@ def _measured(run: Run) -> list[Any]:
     answers = unlearning.unlearn_all(
         selecting, unlearning.candidate_prompts(run, known), training.generator_of(run, hypernetwork)
     )
-    found = results.unlearning_rows(run, evaluation.evaluate(selecting, answers, reference_models(run)))
-    return [replace(row, protocol="paper") for row in found]
+    found = evaluation.rows(run, evaluation.evaluate(selecting, answers, reference_models(run)))
+    return [row | {"protocol": "paper"} for row in found]

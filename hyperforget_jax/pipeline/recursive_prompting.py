@@ -12,8 +12,8 @@ import numpy as np
 from hyperforget_jax import classifier
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.diffusion.hypernetwork import Generator, Start
-from hyperforget_jax.evaluate.results import Selection, to_json
-from hyperforget_jax.pipeline import alignment, results
+from hyperforget_jax.metrics.results import Selection
+from hyperforget_jax.pipeline import alignment, evaluation
 from hyperforget_jax.pipeline.alignment import Grid, Sweep
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.runtime import prng
@@ -76,7 +76,8 @@ def call(
     with run.timed(f"update {name}", resumes=False), track(run.console, name, total, "models") as advance:
         step = stepping(generate, advance)
         begin = recursive.starting(step, measure, model)
-        asked = UnlearningRequest(tuple(run.dataset.classes[position] for position in forget), forget)
+        labels = tuple(run.dataset.classes[position] for position in forget)
+        asked = UnlearningRequest(labels, run.dataset.classes)
         reply = requests.answer(begin, tried, asked, validation, key, config)
         if not reply.candidate_scores.any():
             run.console.print(f"{name}: NO sample of any prompt has forgotten: train the hypernetwork longer")
@@ -121,17 +122,19 @@ def _rows_of(run: Run, labels: tuple[int, ...], direction: str, found: Round) ->
     sets = {"retain_accuracy": retained, "forget_accuracy": forgotten}
     classes = {"class_accuracy": found.accuracies, "class_loss": found.losses}
     ideal = {"forget_accuracy": 0.0} if direction == "forget" else {}
-    about, rows = results.context(run, run.config.hypernetwork.kind, labels), list[Row]()
+    about, rows = evaluation.context(run, run.config.hypernetwork.kind, labels), list[Row]()
     for selection, kept in ({None: slice(None)} if direction == "before" else of_samples).items():
         ours = replace(about, selection=selection)
-        whole = results.expand(run, ours, {name: column[kept] for name, column in sets.items()})
-        parts = results.expand_classes(run, ours, {name: table[kept] for name, table in classes.items()})
-        rows += [to_json(row) for row in whole + parts]
-        medians = [row for row in whole if selection == "all" and row.statistic == "median"]
+        whole = evaluation.metric_rows(run, ours, {name: column[kept] for name, column in sets.items()})
+        parts = evaluation.class_metric_rows(
+            run, ours, {name: table[kept] for name, table in classes.items()}
+        )
+        rows += whole + parts
+        medians = [row for row in whole if selection == "all" and row["statistic"] == "median"]
         for row in medians:
-            column = sets[row.metric]
-            value = float(column.max() if row.metric in ideal else column.min())
-            rows.append(to_json(row) | {"statistic": "worst", "value": value, "low": None, "high": None})
+            column = sets[row["metric"]]
+            value = float(column.max() if row["metric"] in ideal else column.min())
+            rows.append(row | {"statistic": "worst", "value": value, "low": None, "high": None})
     return [row | {"ideal": ideal.get(row["metric"])} for row in rows]
 
 
@@ -157,7 +160,7 @@ def sweeps(run: Run, asked: Mapping[int, Grid], generate: Generator, model: Para
                 targets = grid.prompts[:, column].astype(np.float64)
                 found[number][label] = Sweep(targets, observed, grid.learned)
     return [
-        to_json(row) | {"direction": "sweep", "round": number}
+        row | {"direction": "sweep", "round": number}
         for number, of_labels in found.items()
         for row in alignment.alignment_rows(run, of_labels)
     ]

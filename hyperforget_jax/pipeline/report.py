@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from hyperforget_jax.config import flatten
+from hyperforget_jax.metrics.comparison import Comparison, confusion
 from hyperforget_jax.pipeline.alignment import Sweep
-from hyperforget_jax.pipeline.evaluation import Evaluated
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.report import figures, html, strip_plots
 from hyperforget_jax.report.html import Content, Picture
@@ -17,25 +19,30 @@ def draw(
     counts: dict[str, int],
     curve: list[dict[str, Any]],
     evolution: list[dict[str, Any]],
-    evaluated: list[Evaluated],
+    evaluated: list[Comparison],
     sweeps: dict[int, Sweep],
 ) -> list[Picture]:
     """Draws every figure and saves it as PNG and SVG in `figures/`; alignment during training only if it was measured."""
     requests = [
         strip_plots.Request(
-            one.forget_set,
-            one.generated["retain_accuracy"],
-            one.generated["forget_accuracy"],
+            forget_set,
+            one.metrics["retain_accuracy"],
+            one.metrics["forget_accuracy"],
             one.selected,
-            one.retrained["retain_accuracy"],
-            one.retrained["forget_accuracy"],
+            one.reference_metrics["retain_accuracy"],
+            one.reference_metrics["forget_accuracy"],
         )
-        for one in evaluated
+        for forget_set, one in zip(run.config.task.forget_sets, evaluated, strict=True)
     ]
-    classes = run.dataset.classes
+    classes, labels = run.dataset.classes, run.dataset.test.labels
     matrices = [
-        figures.Matrices(one.forget_set, classes, one.confusion_generated, one.confusion_retrained)
-        for one in evaluated
+        figures.Matrices(
+            forget_set,
+            classes,
+            confusion(one.predictions[one.selected], labels, len(classes)),
+            confusion(one.reference_predictions, labels, len(classes)),
+        )
+        for forget_set, one in zip(run.config.task.forget_sets, evaluated, strict=True)
     ]
     pictures = {
         "accuracies": Picture(
@@ -91,22 +98,22 @@ def draw(
     return list(pictures.values())
 
 
-def write_page(run: Run, rows: list[dict[str, Any]], pictures: list[Picture]) -> Path:
+def write_page(run: Run, results: pd.DataFrame, pictures: list[Picture]) -> Path:
     """Writes `report.html` and returns its path."""
-    config, made = run.config, artifacts.provenance()
+    config, provenance = run.config, artifacts.provenance()
     content = Content(
-        dataset=rows[0]["dataset"],
-        classifier=rows[0]["classifier"],
+        dataset=results["dataset"].iloc[0],
+        classifier=results["classifier"].iloc[0],
         classes=config.data.classes,
         pivots=config.task.pivots,
         forget_sets=config.task.forget_sets,
-        rows=rows,
+        results=results,
         pictures=pictures,
         cost=artifacts.read_rows(run.folder / "costs.jsonl"),
         command=run.command,
         config=flatten(config),
-        versions=made["versions"],
-        git=made["git"],
+        versions=provenance["versions"],
+        git=provenance["git"],
     )
     path = run.folder / "report.html"
     artifacts.write_text(path, html.page(content))

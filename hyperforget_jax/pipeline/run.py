@@ -12,7 +12,7 @@ from rich.console import Console
 
 from hyperforget_jax import data
 from hyperforget_jax.config import Config, validation
-from hyperforget_jax.data import Dataset, Split, splits
+from hyperforget_jax.data import Dataset, Split
 from hyperforget_jax.diffusion import samplers
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import workdir
@@ -37,15 +37,8 @@ class Run:
 
     @property
     def dataset_name(self) -> str:
-        """As people call it: mnist, mnist4 (classes 0 to 3), mnist-357."""
-        name, classes = self.config.data.name, self.config.data.classes
-        if len(classes) == 10:
-            return name
-        return (
-            f"{name}{len(classes)}"
-            if classes == tuple(range(len(classes)))
-            else f"{name}-" + "".join(map(str, classes))
-        )
+        """As people call it: mnist, mnist4 (classes 0 to 3), mnist-357, arrays:letters."""
+        return self.dataset.name
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -110,8 +103,9 @@ def validate_run_config(config: Config) -> None:
     Raises:
       HyperForgetError: names the field, its value and the remedy.
     """
+    config = replace(config, data=data.resolve(config.data))
     validation.validate_config(config)
-    splits.validate_data(config.data)
+    data.validate_data(config.data)
     requests.validate_task(config.task, config.data.classes)
     samplers.validate_sampling(config.diffusion, config.sampling)
     metric_writer.validate_tensorboard(config.training.tensorboard)
@@ -123,9 +117,19 @@ def start(config: Config, console: Console, command: str) -> Run:
     Raises:
       HyperForgetError: images missing or damaged, a minibatch larger than the training split, a block larger than memory.
     """
-    forget_sets = tuple(tuple(sorted(forget)) for forget in config.task.forget_sets)
-    config = replace(config, task=replace(config.task, forget_sets=forget_sets))  # one set, one name
-    dataset = data.load(config.data)
+    forget_sets = tuple(tuple(sorted(forget)) for forget in config.task.forget_sets)  # one set, one name
+    config = replace(
+        config, data=data.resolve(config.data), task=replace(config.task, forget_sets=forget_sets)
+    )
+    return run_on(config, data.load(config.data), console, command)
+
+
+def run_on(config: Config, dataset: Dataset, console: Console, command: str) -> Run:
+    """A run on a dataset in hand; writes nothing.
+
+    Raises:
+      HyperForgetError: a minibatch larger than the training split, a block larger than memory.
+    """
     num_images = len(dataset.train.labels)
     validate_batch_size("zoo.batch_size", config.zoo.batch_size, num_images)
     validate_batch_size("reference.batch_size", config.reference.batch_size, num_images)

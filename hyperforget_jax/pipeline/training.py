@@ -122,7 +122,7 @@ def train_hypernetwork(
 def describe(run: Run, hypernetwork: Hypernetwork, train_zoo: Zoo) -> Pretrained:
     """The hypernetwork with all that a request needs beside it."""
     data = run.dataset
-    info = DataInfo(run.dataset_name, data.classes, None, data.image_shape)
+    info = DataInfo(run.dataset_name, data.classes, data.class_names, data.input_shape)
     statistics = ZooStatistics(train_zoo.losses, train_zoo.accuracies)
     return Pretrained(hypernetwork, run.config, info, run.sizes, statistics)
 

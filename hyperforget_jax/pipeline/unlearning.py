@@ -1,7 +1,7 @@
 """From a hypernetwork to unlearned models: each request is answered once and kept as an artifact."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,21 @@ from hyperforget_jax.zoo.storage import Zoo
 FOLDER = "requests"
 
 
+@dataclass(frozen=True)
+class StoredResult:
+    """An answer and its place.
+
+    Attributes:
+      result: the models.
+      folder: the artifact that holds them.
+      cached: whether it was there before.
+    """
+
+    result: UnlearningResult
+    folder: Path
+    cached: bool
+
+
 def candidate_prompts(run: Run, zoo: Zoo | ZooStatistics) -> list[Floats]:
     """Candidate prompts [C, K] of each forget set of the run, from the zoo's training part.
 
@@ -43,6 +58,17 @@ def unlearn(
     num_selected: int | None = None,
     seed: int | None = None,
 ) -> UnlearningResult:
+    """The models of `answer_request`, which see."""
+    return answer_request(run, forget, num_samples, num_selected, seed).result
+
+
+def answer_request(
+    run: Run,
+    forget: Sequence[int],
+    num_samples: int | None = None,
+    num_selected: int | None = None,
+    seed: int | None = None,
+) -> StoredResult:
     """Answers one request from a finished run, whether or not its config names the forget set; the zoo is not needed.
 
     The answer equals that of a run whose config named the set from the start. It is kept, and read back when asked again.
@@ -71,14 +97,15 @@ def unlearn(
     seed = run.config.seed if seed is None else seed
     usual = request == default and seed == run.config.seed
     variant = "" if usual else f"_samples-{request.samples}_selected-{request.num_selected}_seed-{seed}"
-    folder = run.folder / FOLDER / f"{name_of(labels)}{variant}"
+    folder = run.folder / FOLDER / f"{requests.name_of(labels)}{variant}"
     made_from = _made_from(asking, labels, seed)
-    if not run.reuses(name_of(labels), folder, made_from):
+    cached = run.reuses(requests.name_of(labels), folder, made_from)
+    if not cached:
         model = pretrained.load(run.folder / HYPERNETWORK)
         (candidates,) = candidate_prompts(asking, model.statistics)
         generate = training.generator_of(run, model.hypernetwork)
         _answer(asking, labels, candidates, generate, folder, made_from, seed)
-    return read(folder, run.sizes)
+    return StoredResult(read(folder, run.sizes), folder, cached)
 
 
 def unlearn_all(run: Run, candidates: list[Floats], generate: Generator) -> list[UnlearningResult]:
@@ -86,7 +113,7 @@ def unlearn_all(run: Run, candidates: list[Floats], generate: Generator) -> list
     results = []
     for labels, prompts_of_set in zip(run.config.task.forget_sets, candidates, strict=True):
         folder, made_from = _folder(run, labels), _made_from(run, labels, run.config.seed)
-        if not run.reuses(name_of(labels), folder, made_from):
+        if not run.reuses(requests.name_of(labels), folder, made_from):
             _answer(run, labels, prompts_of_set, generate, folder, made_from, run.config.seed)
         results.append(read(folder, run.sizes))
     return results
@@ -97,13 +124,8 @@ def stored(run: Run, labels: tuple[int, ...]) -> UnlearningResult:
     return read(_folder(run, labels), run.sizes)
 
 
-def name_of(labels: Sequence[int]) -> str:
-    """Name of a request, and of its random stream: forget-2-3."""
-    return "forget-" + "-".join(str(label) for label in labels)
-
-
 def _folder(run: Run, labels: tuple[int, ...]) -> Path:
-    return run.folder / FOLDER / name_of(labels)
+    return run.folder / FOLDER / requests.name_of(labels)
 
 
 def _made_from(run: Run, labels: tuple[int, ...], seed: int) -> dict[str, object]:
@@ -120,14 +142,14 @@ def _answer(
     seed: int,
 ) -> None:
     """Samples, selects and stores."""
-    name, config = name_of(labels), run.config.request
+    name, config = requests.name_of(labels), run.config.request
     with run.timed(name, resumes=False):
         total = len(candidates) * config.samples_per_candidate + config.samples
         with track(run.console, name, total, "models") as advance:
             result = requests.answer(
                 lambda draws, losses: generate(draws, losses, advance),
                 candidates,
-                UnlearningRequest(labels, run.dataset.positions(labels)),
+                UnlearningRequest(labels, run.dataset.classes),
                 on_device(run.dataset.validation),
                 prng.stream(seed, name),
                 config,
@@ -142,7 +164,7 @@ def write(folder: Path, result: UnlearningResult) -> None:
     """Writes `answer.npz` and `weights.npy` into a folder."""
     arrays: dict[str, Any] = {
         "forget_labels": np.array(result.request.labels),
-        "forget_positions": np.array(result.request.positions),
+        "classes": np.array(result.request.classes),
         "candidate_prompts": result.candidate_prompts,
         "candidate_scores": result.candidate_scores,
         "chosen": np.array(result.chosen),
@@ -156,11 +178,11 @@ def read(folder: Path, sizes: Sequence[int]) -> UnlearningResult:
     """Reads what `write` wrote, of classifiers with these widths."""
     weights = jnp.asarray(np.load(folder / "weights.npy", allow_pickle=False))  # [N, P]
     with np.load(folder / "answer.npz", allow_pickle=False) as arrays:
-        labels, positions = (
-            tuple(int(number) for number in arrays[f"forget_{name}"]) for name in ("labels", "positions")
+        labels, classes = (
+            tuple(int(label) for label in arrays[name]) for name in ("forget_labels", "classes")
         )
         return UnlearningResult(
-            request=UnlearningRequest(labels, positions),
+            request=UnlearningRequest(labels, classes),
             candidate_prompts=arrays["candidate_prompts"],
             candidate_scores=arrays["candidate_scores"],
             chosen=int(arrays["chosen"]),

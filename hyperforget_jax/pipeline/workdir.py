@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from hyperforget_jax import data
 from hyperforget_jax.config import Config, flatten, unflatten
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.runtime import artifacts
@@ -18,9 +19,6 @@ FORMAT_1 = {"seed", "data.name", "zoo.runs"}
 """Fields by which a record of format 1 is known: it was the identity alone."""
 OF_THIS_CALL = ("workdir", "overwrite")
 """Fields that are not recorded."""
-INPUTS = {"digits": 64}
-MOST_INPUTS = 784
-"""Pixels of an image, for the estimate of disk space."""
 WEIGHT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 WHERE_NOT_WHAT = (
     *OF_THIS_CALL,
@@ -39,8 +37,8 @@ WHERE_NOT_WHAT = (
 def identity(config: Config) -> dict[str, object]:
     """The flat config without the fields that do not decide any content."""
     flat = {name: value for name, value in flatten(config).items() if name not in WHERE_NOT_WHAT}
-    # IDX files are the same in every folder; tensorflow-datasets has another order, and so other splits.
-    return flat | {"data.dir": flat["data.dir"] and "IDX files"}
+    others = {name: value for name, value in flat.items() if not name.startswith("data.")}
+    return others | {f"data.{name}": value for name, value in data.identity(config.data).items()}
 
 
 def zoo_identity(config: Config) -> dict[str, object]:
@@ -163,7 +161,8 @@ def _old_format(folder: Path, record: dict[str, Any]) -> str:
 
 def _zoo_bytes(config: Config) -> int:
     """Bytes of the zoo on disk, at most (the snapshots that chance selects vary by less than the pivots turn away)."""
-    sizes = (INPUTS.get(config.data.name, MOST_INPUTS), *config.classifier.hidden, len(config.data.classes))
+    info = data.describe(config.data)
+    sizes = (info.input_size, *config.classifier.hidden, len(config.data.classes or info.labels))
     share = 1.0 if config.zoo.loss_shift_threshold is not None else sum(config.zoo.selection_probability) / 2
     checkpoint = num_weights(sizes) * WEIGHT_BYTES[config.zoo.dtype] + (2 * sizes[-1] + 2) * 4
     return round(config.zoo.runs * config.zoo.snapshots * share * checkpoint)

@@ -1,17 +1,63 @@
-"""Rows as they are, for the terminal: what a small experiment prints."""
+"""Frames for the terminal, as tables of rich."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from hyperforget_jax.report import tables
 
-def listing(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """One line per row, one column per field of the first; numbers to four digits."""
-    table = Table(box=SIMPLE_HEAD)
-    for name in rows[0]:
-        table.add_column(name.replace("_", "\n"), justify="right")
-    for row in rows:
-        table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()))
-    return table
+COLOURS = {"inside": "green", "below": "yellow", "above": "yellow"}
+
+
+def listing(rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> Table:
+    """One line per row, one column per field; numbers to four digits."""
+    texts = pd.DataFrame(rows, dtype=object).rename(columns=lambda name: name.replace("_", "\n"))
+    return table(texts.map(lambda value: f"{value:.4g}" if isinstance(value, float) else str(value)))
+
+
+def table(texts: pd.DataFrame, left: Sequence[str] = (), **options: Any) -> Table:
+    """A frame of texts.
+
+    Args:
+      texts: headings are broken at commas; columns stand to the right.
+      left: names of columns that stand to the left.
+      options: of `rich.table.Table`.
+    """
+    result = Table(box=SIMPLE_HEAD, **options)
+    for name in texts:
+        result.add_column(str(name).replace(", ", ",\n"), justify="left" if name in left else "right")
+    for line in texts.itertuples(index=False, name=None):
+        result.add_row(*line)
+    return result
+
+
+def comparison(results: pd.DataFrame) -> Table:
+    """Our models beside the reference models, within 80 columns; each forget set is a section."""
+    texts = tables.comparison_texts(tables.comparison(results))
+    texts["Forget"] = texts["Forget"].mask(texts["Forget"].duplicated(), "")
+    *_, last = texts
+    texts[last] = texts[last].map(lambda text: f"[{COLOURS[text]}]{text}[/]")
+    texts = texts.rename(
+        columns=lambda name: name.replace("Reference", "Ref.").replace(" the reference", "\nref.")
+    )
+    result = table(
+        texts,
+        left=(texts.columns[0], texts.columns[1], texts.columns[-1]),
+        title="ours beside the reference models",
+        caption="ref.: the reference models; the aim is to lie inside their 5–95%, neither higher nor lower is better",
+        padding=0,
+        pad_edge=False,
+        show_edge=False,
+    )
+    for above, below in zip(result.rows, texts["Forget"].iloc[1:], strict=False):
+        above.end_section = below != ""
+    return result
+
+
+def alignment(results: pd.DataFrame) -> Table:
+    """Prompt alignment of every class."""
+    texts = tables.alignment_texts(tables.alignment(results))
+    return table(texts, title="prompt alignment", caption="over families of samples; 1 is perfect")

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from hyperforget_jax.report.style import FAINT, INK, OURS, RC, REFERENCE, WIDTH, class_axes, styled
+from hyperforget_jax.report.style import FAINT, INK, LEVEL, OURS, RC, REFERENCE, WIDTH, class_axes, styled
 from hyperforget_jax.report.tables import braces
 from hyperforget_jax.runtime.artifacts import writing_errors
 
@@ -135,7 +135,7 @@ def alignment_panel(
     )
     panel.axhline(
         learned,
-        color=REFERENCE,
+        color=LEVEL,
         linewidth=1.6,
         linestyle=(0, (1, 1.2)),
         label=bound,

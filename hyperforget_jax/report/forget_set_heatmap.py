@@ -8,8 +8,9 @@ import numpy as np
 import seaborn
 from matplotlib.figure import Figure
 
+from hyperforget_jax.metrics.results import REFERENCE
 from hyperforget_jax.report.style import INK, WIDTH, styled
-from hyperforget_jax.report.tables import REFERENCE, braces, number, select
+from hyperforget_jax.report.tables import braces, number, select
 
 DARKEST = 0.05
 """Gap and forget accuracy from which a field is as dark as it gets."""

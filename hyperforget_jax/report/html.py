@@ -5,16 +5,15 @@ import importlib.resources
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 import jinja2
+import pandas as pd
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from hyperforget_jax.report import figures, tables
 from hyperforget_jax.report.summaries import percent, verdicts
-from hyperforget_jax.report.tables import Line, Row
 
 TEMPLATE = "page.html.j2"
 
@@ -46,7 +45,7 @@ class Content:
       classes: original labels that take part.
       pivots: original labels that are never forgotten.
       forget_sets: requests, original labels.
-      rows: rows of `results.jsonl`.
+      results: in long form.
       pictures: figures in their order on the page.
       cost: rows of "stage" and "seconds", in the order of the stages.
       command: the exact command that made the run.
@@ -60,7 +59,7 @@ class Content:
     classes: Sequence[int]
     pivots: Sequence[int]
     forget_sets: Sequence[Sequence[int]]
-    rows: Sequence[Row]
+    results: pd.DataFrame
     pictures: Sequence[Picture]
     cost: Sequence[Mapping[str, Any]]
     command: str
@@ -81,62 +80,97 @@ def page(content: Content) -> str:
     Raises:
       HyperForgetError: the rows lack the reference models of a metric, or a statistic of the alignment.
     """
-    lines = tables.comparison(content.rows)
-    measured = {line.metric for line in lines}
-    seconds = sum(row["seconds"] for row in content.cost)
+    lines = tables.comparison(content.results)
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {
-        "typeset": typeset,
-        "braces": tables.braces,
-        "duration": duration,
-        "percent": percent,
-    }
+    environment.filters |= {"typeset": typeset, "braces": tables.braces}
     source = importlib.resources.files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
     return environment.from_string(source).render(
         content=content,
-        verdicts=verdicts(content.rows),
-        groups=[(key, list(group)) for key, group in groupby(lines, key=lambda line: line.forget_set)],
-        columns=tables.COLUMNS[1:],
-        cells=lambda line: tables.cells(line)[1:],
-        strip=strip,
-        metrics=[metric for name, metric in tables.METRICS.items() if name in measured],
-        alignment=[tables.alignment_cells(line) for line in tables.alignment_table(content.rows)],
-        alignment_columns=tables.ALIGNMENT_COLUMNS,
+        verdicts=verdicts(content.results),
+        tables=[comparison_table(group) for _, group in lines.groupby("forget_set", sort=False)],
+        metrics=[metric for name, metric in tables.METRICS.items() if name in set(lines["metric"])],
+        alignment=alignment_table(content.results),
         pictures=[(picture, data_uri(picture.figure)) for picture in content.pictures],
-        seconds=seconds,
+        cost=cost_table(content.cost),
         config=grouped(content.config),
     )
 
 
-def strip(line: Line) -> dict[str, float]:
-    """Where the reference models and our values stand on a scale of their own, in percent of its width.
+def table(texts: pd.DataFrame, caption: str) -> Markup:
+    """A frame of texts as an HTML table that scrolls by itself; its first column heads the rows. Texts are typeset and escaped."""
+    first = texts.columns[0]
+    cells = texts.map(typeset).set_index(first).rename_axis(index=None, columns=first).rename(columns=typeset)
+    styler = cells.style.set_caption(typeset(caption))
+    head, body = styler.to_html(exclude_styles=True).split("</thead>")
+    scoped = head.replace("<th ", '<th scope="col" ') + "</thead>" + body.replace("<th ", '<th scope="row" ')
+    label = escape(caption)
+    return Markup(
+        f'<div class="scroll card" tabindex="0" role="region" aria-label="{label}">\n{scoped}</div>'
+    )
+
+
+def comparison_table(lines: pd.DataFrame) -> Markup:
+    """The lines of one forget set, with a strip that shows each to scale and a badge that says where it lies."""
+    texts = tables.comparison_texts(lines)
+    *columns, last = texts.drop(columns="Forget")
+    badge = '<span class="badge{}">{}</span>'
+    marked = {
+        "To scale": [strip(line) for _, line in lines.iterrows()],
+        str(last): [Markup(badge).format(" good" * (text == "inside"), text) for text in texts[last]],
+    }
+    cells = texts[columns].assign(
+        **{name: pd.Series(each, texts.index, object) for name, each in marked.items()}
+    )
+    return table(cells, f"Forget {texts['Forget'].iloc[0]}")
+
+
+def alignment_table(results: pd.DataFrame) -> Markup:
+    """Prompt alignment of every class; nothing if it was not measured."""
+    lines = tables.alignment(results)
+    return Markup() if lines.empty else table(tables.alignment_texts(lines), "Prompt alignment")
+
+
+def cost_table(cost: Sequence[Mapping[str, Any]]) -> Markup:
+    """Seconds of every stage, their shares, and their sum."""
+    seconds = pd.DataFrame(cost).set_index("stage")["seconds"]
+    total = seconds.sum()
+    texts = pd.DataFrame(
+        {
+            "Stage": [*seconds.index, "all"],
+            "Seconds": [f"{each:.1f}" for each in (*seconds, total)],
+            "Share": [*(percent(each / total if total else 0.0) for each in seconds), ""],
+        }
+    )
+    return table(texts, f"{duration(total)} in all")
+
+
+def strip(line: "pd.Series[Any]") -> Markup:
+    """The reference models' range and our values on a scale of their own, which spans 8% to 92% of the width; all in the middle if equal.
 
     Args:
-      line: a line of the comparison.
-
-    Returns:
-      "left" and "width" of the reference models' range, "unselected", and "judged"; 50 for all if nothing differs.
+      line: of `tables.comparison`.
     """
-    values = (line.reference_low, line.reference_high, line.unselected, line.judged)
-    span = max(values) - min(values)
-
-    def place(value: float) -> float:
-        return 50.0 if span == 0.0 else round(8.0 + 84.0 * (value - min(values)) / span, 2)
-
-    left, right = place(line.reference_low), place(line.reference_high)
-    width = max(right - left, 1.5)
-    return {
-        "left": left,
-        "width": round(width, 2),
-        "unselected": place(line.unselected),
-        "judged": place(line.judged),
-    }
+    names = ("reference_q05", "reference_q95", "all_median", "judged")
+    values = [line[name] for name in names]
+    least, span = min(values), max(values) - min(values)
+    left, right, unselected, judged = (
+        50.0 if span == 0.0 else round(8.0 + 84.0 * (value - least) / span, 2) for value in values
+    )
+    marks = {"all": unselected} if pd.isna(line["selected_mean"]) else {"all": unselected, "selected": judged}
+    return Markup(
+        '<span class="strip" aria-hidden="true"><i class="base"></i>'
+        f'<i class="range" style="left:{left}%;width:{max(round(right - left, 2), 1.5)}%"></i>'
+        + "".join(f'<i class="{name}" style="left:{place}%"></i>' for name, place in marks.items())
+        + "</span>"
+    )
 
 
 def typeset(text: str) -> Markup:
-    """`D_r` with its subscript set as one, a range such as `5–95%` kept on one line; everything else escaped."""
+    """`D_r` with its subscript set as one, a range such as `5–95%` kept on one line; everything else escaped. Markup stays as it is."""
+    if isinstance(text, Markup):
+        return text
     marked = re.sub(r"\bD_([a-z])\b", r"D<sub>\1</sub>", str(escape(text)))
     return Markup(re.sub(r"[\d.]+–[\d.]+%?", r'<span class="whole">\g<0></span>', marked))
 

@@ -1,29 +1,21 @@
-"""What the rows say about each request, in words that need no table."""
+"""What the results say about each request, in words that need no table."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from hyperforget_jax.report.tables import (
-    METRICS,
-    OURS,
-    REFERENCE,
-    Line,
-    Row,
-    comparison,
-    interval,
-    number,
-    select,
-)
+import pandas as pd
+
+from hyperforget_jax.report.tables import METRICS, comparison, interval, number
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer to one request.
+    """What one request came to.
 
     Attributes:
       forget_set: original labels of the forgotten classes.
       headline: where both accuracies stand.
-      like_retrained: whether both accuracies lie inside the reference models.
+      like_retrained: whether both accuracies lie inside the reference models' range.
       sentences: the numbers behind the headline.
     """
 
@@ -33,23 +25,21 @@ class Verdict:
     sentences: tuple[str, ...]
 
 
-def verdicts(rows: Sequence[Row]) -> list[Verdict]:
+def verdicts(frame: pd.DataFrame) -> list[Verdict]:
     """One verdict per forget set, in the rows' order.
 
     Args:
-      rows: rows of `results.jsonl`; a forget set without retain and forget accuracy has no verdict.
-
-    Returns:
-      The verdicts.
+      frame: results in long form; a forget set without retain and forget accuracy has no verdict.
 
     Raises:
       HyperForgetError: a metric was measured on our models and not on the reference models.
     """
-    lines = {(line.forget_set, line.metric): line for line in comparison(rows)}
+    groups = comparison(frame).groupby("forget_set", sort=False)
+    each = [(forget_set, lines.set_index("metric")) for forget_set, lines in groups]
     return [
-        _verdict(rows, forget_set, [line for key, line in lines.items() if key[0] == forget_set])
-        for forget_set in dict.fromkeys(key[0] for key in lines)
-        if (forget_set, "retain_accuracy") in lines and (forget_set, "forget_accuracy") in lines
+        _verdict(forget_set, lines)
+        for forget_set, lines in each
+        if {"retain_accuracy", "forget_accuracy"} <= set(lines.index)
     ]
 
 
@@ -62,56 +52,46 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}%"
 
 
-def _verdict(rows: Sequence[Row], forget_set: tuple[int, ...], lines: Sequence[Line]) -> Verdict:
-    ours, best, reference = (
-        select(rows, OURS, "all"),
-        select(rows, OURS, "selected"),
-        select(rows, (REFERENCE,), None),
-    )
-    by_metric = {line.metric: line for line in lines}
-    retain, forget = by_metric["retain_accuracy"], by_metric["forget_accuracy"]
-    forgotten = ours[forget_set, "forget_accuracy", "mean"]
-    retrained = reference[forget_set, "retain_accuracy", "mean"]
+def _verdict(forget_set: Any, lines: pd.DataFrame) -> Verdict:
+    retain, forget = (dict(lines.loc[f"{images}_accuracy"]) for images in ("retain", "forget"))
     sentences = [
-        f"{forgotten['n']} unselected models got {percent(forgotten['value'])} of the forgotten images right on "
-        f"average; {retrained['n']} retrained models got {percent(forget.reference_mean)}.",
-        f"Their median accuracy on the rest is {percent(retain.unselected)}; retrained: {percent(retain.reference_median)} "
-        f"(median; 5–95%: {percent(retain.reference_low)} to {percent(retain.reference_high)}).",
+        f"{forget['all_n']} unselected models got {percent(forget['all_mean'])} of the forgotten images right on "
+        f"average; {forget['reference_n']} reference models got {percent(forget['reference_mean'])}.",
+        f"Their median accuracy on the rest is {percent(retain['all_median'])}; reference: {percent(retain['reference_median'])} "
+        f"(median; 5–95%: {percent(retain['reference_q05'])} to {percent(retain['reference_q95'])}).",
     ]
-    if retain.best is not None and forget.best is not None:
-        selected = best[forget_set, "retain_accuracy", "mean"]["n"]
+    if pd.notna(retain["selected_mean"]) and pd.notna(forget["selected_mean"]):
         sentences.append(
-            f"Selected on validation ({selected}), on average: {percent(retain.best)} on the rest, "
-            f"{percent(forget.best)} on the forgotten images."
+            f"Selected on validation ({retain['selected_n']:.0f}), on average: {percent(retain['selected_mean'])} on the rest, "
+            f"{percent(forget['selected_mean'])} on the forgotten images."
         )
-    sentences.append(_outside(lines))
-    like_retrained = retain.place == forget.place == "inside"
-    return Verdict(forget_set, _headline(retain, forget), like_retrained, tuple(sentences))
+    places = (retain["against_reference"], forget["against_reference"])
+    return Verdict(forget_set, _headline(*places), set(places) == {"inside"}, (*sentences, _outside(lines)))
 
 
-def _outside(lines: Sequence[Line]) -> str:
-    """The measures outside the reference models, by side."""
-    outside = sum(line.place != "inside" for line in lines)
+def _outside(lines: pd.DataFrame) -> str:
+    """The measures outside the reference models' range, by side."""
+    outside = (lines["against_reference"] != "inside").sum()
     if outside == 0:
-        return f"Inside the reference models on all {len(lines)} measures."
-    told = [f"Outside the reference models on {outside} of {len(lines)} measures."]
+        return f"Inside the reference models' range on all {len(lines)} measures."
+    sentences = [f"Outside the reference models' range on {outside} of {len(lines)} measures."]
     for side in ("above", "below"):
         listed = "; ".join(
-            f"{METRICS[line.metric].name} {number(line.judged)} (reference: {interval(line.reference_low, line.reference_high)})"
-            for line in lines
-            if line.place == side
+            f"{METRICS[str(metric)].name} {number(line['judged'])} "
+            f"(reference: {interval(line['reference_q05'], line['reference_q95'])})"
+            for metric, line in lines[lines["against_reference"] == side].iterrows()
         )
         if listed:
-            told.append(f"{side.capitalize()}: {listed}.")
-    return " ".join(told)
+            sentences.append(f"{side.capitalize()}: {listed}.")
+    return " ".join(sentences)
 
 
-def _headline(retain: Line, forget: Line) -> str:
+def _headline(retain: str, forget: str) -> str:
     """Where both accuracies stand."""
-    if retain.place == forget.place == "inside":
-        return "As accurate as retrained models"
-    return f"Forgotten images: {_standing(forget)}. The rest: {_standing(retain)}."
-
-
-def _standing(line: Line) -> str:
-    return "like retrained models" if line.place == "inside" else f"{line.place} the reference models"
+    if retain == forget == "inside":
+        return "As accurate as the reference models"
+    words = {
+        side: "like the reference models" if side == "inside" else f"{side} the reference models"
+        for side in (retain, forget)
+    }
+    return f"Forgotten images: {words[forget]}. The rest: {words[retain]}."

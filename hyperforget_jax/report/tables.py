@@ -1,30 +1,25 @@
-"""Tables: our models beside the reference models, for the terminal, for Markdown and for the page.
+"""Tables from a results frame: our models beside the reference models, and prompt alignment; as Markdown, for the terminal, for the page.
 
 No measure is simply better when higher or lower. The aim of unlearning is to be indistinguishable from a model retrained without
-the forget set, so each line tells whether the value lies below, inside or above the 5-95% range of the reference models.
+the forget set, so each line says whether the value lies below, inside or above the 5-95% range of the reference models.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
+import pandas as pd
 
 from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.metrics.comparison import DECIMALS, relative_to
+from hyperforget_jax.metrics.results import REFERENCE
 
 Row = Mapping[str, Any]
-Place = Literal["below", "inside", "above"]
-"""Where a value lies against the 5-95% range of the reference models, whose ends belong to it."""
 
 OURS = ("dihyfo1", "dihyfo2")
-REFERENCE = "retrain"
 STATISTICS = ("mean", "median", "q05", "q95")
-DECIMALS = 4
 
 
-@dataclass(frozen=True)
-class Metric:
+class Metric(NamedTuple):
     """How a metric is called, and what its number says."""
 
     name: str
@@ -47,65 +42,22 @@ METRICS: Mapping[str, Metric] = {
     ),
     "mia": Metric("MIA score", "mean predicted membership of D_f in the training set"),
 }
-
-
-@dataclass(frozen=True)
-class Line:
-    """One metric of one forget set; all values in the metric's unit.
-
-    Attributes:
-      forget_set: original labels of the forgotten classes.
-      metric: a name in `METRICS`.
-      unselected: median of all samples, unselected.
-      best: mean of the samples selected on validation; None if none were selected.
-      reference_median: median of the reference models.
-      reference_mean: its mean.
-      reference_low: its 5% quantile.
-      reference_high: its 95% quantile.
-      place: where `judged` lies against [reference_low, reference_high], all as printed.
-    """
-
-    forget_set: tuple[int, ...]
-    metric: str
-    unselected: float
-    best: float | None
-    reference_median: float
-    reference_mean: float
-    reference_low: float
-    reference_high: float
-    place: Place
-
-    @property
-    def judged(self) -> float:
-        """The value held against the reference models: `best`, or `unselected` if none were selected."""
-        return self.unselected if self.best is None else self.best
-
-
-@dataclass(frozen=True)
-class AlignmentLine:
-    """Prompt alignment of one class, by its original label, over the families of samples (section A.4, Equation 6).
-
-    Attributes:
-      r2_mean: mean R² of the families; one bad family drags it. r2_median: their median.
-      r2_clipped: mean of R² clipped at 0.
-      r2_share: share of families with R² above 0.8.
-      pearson_mean: mean correlation of target and observed loss.
-      pivots_least: median accuracy on the pivots at the prompt where it is least; None: there are no pivots.
-    """
-
-    label: int
-    r2_mean: float
-    r2_median: float
-    r2_clipped: float
-    r2_share: float
-    pearson_mean: float
-    pivots_least: float | None = None
+ALIGNMENT = {
+    "alignment_r2_mean": "R², mean",
+    "alignment_r2_median": "R², median",
+    "alignment_r2_mean_clipped": "R² clipped at 0, mean",
+    "alignment_r2_share_aligned": "R² > 0.8, share",
+    "alignment_pearson_mean": "Pearson, mean",
+    "alignment_pivot_accuracy_mean": "Pivots, least median accuracy",
+}
+"""Columns of `alignment` to their headings."""
+PIVOTS = "alignment_pivot_accuracy_mean"
 
 
 def select(rows: Iterable[Row], methods: Sequence[str], selection: str | None) -> dict[tuple[Any, ...], Row]:
-    """The test rows of a method that are about whole image sets, by forget set, metric and statistic.
+    """The test rows of a method that are about whole image sets, by forget set, metric and statistic: for single look-ups.
 
-    A single model has one "value"; it stands for its mean, its median and its quantiles.
+    A single model's "value" stands for its mean, its median and its quantiles.
 
     Args:
       rows: rows of `results.jsonl`.
@@ -124,78 +76,90 @@ def select(rows: Iterable[Row], methods: Sequence[str], selection: str | None) -
     }
 
 
-def comparison(rows: Sequence[Row]) -> list[Line]:
-    """Our models beside the reference models, by forget set in the rows' order and metric in that of `METRICS`.
+def comparison(frame: pd.DataFrame) -> pd.DataFrame:
+    """Our models beside the reference models on test, a line per forget set (in the rows' order) and metric (in that of `METRICS`).
 
     Args:
-      rows: rows of `results.jsonl`; a metric that was not measured has no line.
+      frame: results in long form; a metric that was not measured has no line.
 
     Returns:
-      One line per forget set and metric.
+      A frame with the columns `forget_set`, `metric`; for ROLE in all, selected, reference `ROLE_mean`, `ROLE_median`, `ROLE_q05`,
+      `ROLE_q95` and `ROLE_n` (NaN where none were selected); `judged`, the selected models' mean or, without these, the median of all;
+      and `against_reference`, where `judged` lies: "below", "inside" or "above".
 
     Raises:
       HyperForgetError: a metric was measured on our models and not on the reference models.
     """
-    ours, best, reference = (
-        select(rows, OURS, "all"),
-        select(rows, OURS, "selected"),
-        select(rows, (REFERENCE,), None),
-    )
-    lines = []
-    for forget_set in dict.fromkeys(key[0] for key in ours):
-        for metric in METRICS:
-            if (forget_set, metric, "median") not in ours:
-                continue
-            if not all((forget_set, metric, statistic) in reference for statistic in STATISTICS):
-                method = ours[forget_set, metric, "median"]["method"]
-                raise HyperForgetError(
-                    f"the rows have {metric} of {method} for forget set {braces(forget_set)}, but not of the retrained"
-                    f" reference ({', '.join(STATISTICS)}): evaluate the retrained models on it too"
-                )
-            mean, median, low, high = (reference[forget_set, metric, name]["value"] for name in STATISTICS)
-            unselected = ours[forget_set, metric, "median"]["value"]
-            chosen = best.get((forget_set, metric, "mean"), {"value": None})["value"]
-            place = place_of(unselected if chosen is None else chosen, low, high)
-            lines.append(Line(forget_set, metric, unselected, chosen, median, mean, low, high, place))
-    return lines
+    ours = frame["method"].isin(OURS)
+    chosen = frame[
+        (frame["split"] == "test")
+        & frame["class"].isna()
+        & frame["metric"].isin([*METRICS])
+        & (ours | (frame["method"] == REFERENCE))
+    ]
+    chosen = spread_single(chosen.assign(role=chosen["selection"].where(ours, "reference")))
+    index = ["forget_set", "metric"]
+    values = wide(chosen, index, chosen["role"] + "_" + chosen["statistic"])
+    counts = wide(chosen.assign(value=chosen["n"]), index, chosen["role"] + "_n")
+    columns = [f"{role}_{name}" for role in ("all", "selected", "reference") for name in (*STATISTICS, "n")]
+    table = values.join(counts).reindex(columns=columns).dropna(subset="all_median").reset_index()
+    ranks = {"forget_set": _ranks(frame["forget_set"]), "metric": _ranks(METRICS)}
+    table = table.sort_values([*ranks], key=lambda column: column.map(ranks[str(column.name)]))
+    lacking = table[table[[f"reference_{name}" for name in STATISTICS]].isna().any(axis=1)]
+    if len(lacking):
+        forget_set, metric = lacking.iloc[0][["forget_set", "metric"]]
+        raise HyperForgetError(
+            f"the rows have {metric} of {'/'.join(frame['method'][ours].unique())} for forget set {braces(forget_set)}, "
+            f"but not of the reference models ({', '.join(STATISTICS)}): evaluate the reference models on it too"
+        )
+    judged = table["selected_mean"].fillna(table["all_median"])
+    ends = zip(judged, table["reference_q05"], table["reference_q95"], strict=True)
+    places = pd.Series([relative_to(*each) for each in ends], table.index, object)
+    return table.assign(judged=judged, against_reference=places).reset_index(drop=True)
 
 
-def place_of(value: float, low: float, high: float) -> Place:
-    """Where a value lies against [low, high], all as printed, so that no table contradicts itself in the last digit."""
-    low, value, high = (round(each, DECIMALS) for each in (low, value, high))
-    return "below" if value < low else "above" if value > high else "inside"
-
-
-def alignment_table(rows: Sequence[Row]) -> list[AlignmentLine]:
-    """Prompt alignment, one line per class in the rows' order.
+def alignment(frame: pd.DataFrame) -> pd.DataFrame:
+    """Prompt alignment over the families of samples (section A.4, Equation 6), a line per class in the rows' order.
 
     Args:
-      rows: rows of `results.jsonl`; those of other metrics are passed over.
+      frame: results in long form; those of other metrics are passed over.
 
     Returns:
-      One line per class; empty if alignment was not measured.
+      A frame with the index `class` and the columns of `ALIGNMENT`: of R² per family the mean (one bad family drags it), the median, the
+      mean clipped at 0 and the share above 0.8; the mean correlation of target and observed loss; and the median accuracy on the
+      pivots at the prompt where it is least (NaN without pivots). Empty if alignment was not measured.
 
     Raises:
       HyperForgetError: a statistic of a class is missing.
     """
-    values = {
-        (row["class"], row["metric"], row["statistic"]): float(row["value"])
-        for row in rows
-        if row["metric"].startswith("alignment_") and row["method"] in OURS
-    }
-    names = ("mean", "median", "mean_clipped", "share_aligned")
-    wanted = [*(("alignment_r2", name) for name in names), ("alignment_pearson", "mean")]
-    lines = []
-    for label in dict.fromkeys(key[0] for key in values):
-        for metric, statistic in wanted:
-            if (label, metric, statistic) not in values:
-                raise HyperForgetError(
-                    f"the rows have no {statistic} of {metric} for class {label}: evaluate the alignment again"
-                )
-        aligned = AlignmentLine(label, *(values[label, *key] for key in wanted))
-        pivots = values.get((label, "alignment_pivot_accuracy", "value"))
-        lines.append(replace(aligned, pivots_least=pivots))
-    return lines
+    chosen = frame[frame["metric"].str.startswith("alignment_") & frame["method"].isin(OURS)]
+    chosen = spread_single(chosen)
+    names = chosen["metric"] + "_" + chosen["statistic"]
+    table = wide(chosen, ["class"], names).reindex(columns=[*ALIGNMENT])
+    for label, line in table.drop(columns=PIVOTS).isna().iterrows():
+        for name in line.index[line]:
+            metric = "_".join(str(name).split("_")[:2])
+            statistic = str(name).removeprefix(f"{metric}_")
+            raise HyperForgetError(
+                f"the rows have no {statistic} of {metric} for class {label}: evaluate the alignment again"
+            )
+    return table
+
+
+def spread_single(frame: pd.DataFrame, statistics: Sequence[str] = STATISTICS) -> pd.DataFrame:
+    """Results in long form where a single model's "value" stands for each of some statistics."""
+    single = frame["statistic"] == "value"
+    return pd.concat([frame[~single], *(frame[single].assign(statistic=name) for name in statistics)])
+
+
+def wide(frame: pd.DataFrame, index: list[str], columns: "pd.Series[Any]") -> pd.DataFrame:
+    """Values by what `columns` says of each row; a line for each value of `index`, in the rows' order."""
+    table = frame.assign(column=columns).pivot_table("value", index, "column", "first", observed=True)
+    return table.reindex(frame.sort_index(kind="stable").set_index(index).index.unique())
+
+
+def _ranks(values: Iterable[Any]) -> dict[Any, int]:
+    return {value: rank for rank, value in enumerate(dict.fromkeys(values))}
 
 
 def braces(forget_set: Iterable[int]) -> str:
@@ -204,8 +168,8 @@ def braces(forget_set: Iterable[int]) -> str:
 
 
 def number(value: float | None) -> str:
-    """A value to four decimals, zero without a sign; a dash for None."""
-    return "–" if value is None else f"{round(value, DECIMALS) + 0.0:.{DECIMALS}f}"
+    """A value to four decimals, zero without a sign; a dash for None and NaN."""
+    return "–" if value is None or pd.isna(value) else f"{round(value, DECIMALS) + 0.0:.{DECIMALS}f}"
 
 
 def interval(low: float, high: float) -> str:
@@ -213,85 +177,42 @@ def interval(low: float, high: float) -> str:
     return f"{number(low)}–{number(high)}"
 
 
-COLUMNS = (
-    "Forget",
-    "Measure",
-    "All, median",
-    "Best, mean",
-    "Retrained, median",
-    "Retrained, mean",
-    "Retrained, 5–95%",
-    "Against the reference models",
-)
-ALIGNMENT_COLUMNS = (
-    *("Class", "R², mean", "R², median", "R² clipped at 0, mean"),
-    *("R² > 0.8, share", "Pearson, mean", "Pivots, least median accuracy"),
-)
-
-
-def cells(line: Line) -> tuple[str, ...]:
-    """The texts of a line under `COLUMNS`."""
-    return (
-        braces(line.forget_set),
-        METRICS[line.metric].name,
-        number(line.unselected),
-        number(line.best),
-        number(line.reference_median),
-        number(line.reference_mean),
-        interval(line.reference_low, line.reference_high),
-        line.place,
+def comparison_texts(table: pd.DataFrame) -> pd.DataFrame:
+    """The lines of `comparison` as they are printed."""
+    ends = zip(table["reference_q05"], table["reference_q95"], strict=True)
+    return pd.DataFrame(
+        {
+            "Forget": table["forget_set"].map(braces),
+            "Measure": table["metric"].map(lambda metric: METRICS[metric].name),
+            "All, median": table["all_median"].map(number),
+            "Selected, mean": table["selected_mean"].map(number),
+            "Reference, median": table["reference_median"].map(number),
+            "Reference, mean": table["reference_mean"].map(number),
+            "Reference, 5–95%": [interval(*each) for each in ends],
+            "Against the reference": table["against_reference"],
+        },
+        dtype=object,
     )
 
 
-def alignment_cells(line: AlignmentLine) -> tuple[str, ...]:
-    """The texts of a line under `ALIGNMENT_COLUMNS`."""
-    label, *values = astuple(line)
-    return (str(label), *(number(value) for value in values))
+def alignment_texts(table: pd.DataFrame) -> pd.DataFrame:
+    """The lines of `alignment` as they are printed."""
+    texts = table.map(number).rename(columns=ALIGNMENT)
+    texts.insert(0, "Class", [str(label) for label in table.index])
+    return texts
 
 
-def to_rich(lines: Sequence[Line]) -> Table:
-    """The comparison for the terminal; each forget set is a section."""
-    table = Table(
-        title="ours beside the reference models",
-        caption="the aim is to lie inside the reference models: neither higher nor lower is better",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-        show_edge=False,
-    )
-    for index, column in enumerate(COLUMNS):
-        short = column.replace("Retrained", "Reference")  # to fit 80 columns
-        heading = short.replace(", ", ",\n").replace("Against the ", "Against\nthe\n")
-        table.add_column(heading, justify="left" if index in (0, 1, len(COLUMNS) - 1) else "right")
-    for index, line in enumerate(lines):
-        first = index == 0 or lines[index - 1].forget_set != line.forget_set
-        last = index + 1 == len(lines) or lines[index + 1].forget_set != line.forget_set
-        head, *middle, place = cells(line)
-        colour = "green" if line.place == "inside" else "yellow"
-        table.add_row(head if first else "", *middle, f"[{colour}]{place}[/]", end_section=last)
-    return table
+def to_markdown(texts: pd.DataFrame, left: Sequence[str] = ()) -> str:
+    """A frame of texts as a Markdown table, with a newline at its end; columns stand to the right but for those named in `left`."""
+    sides = ["left" if name in left else "right" for name in texts]
+    return f"{texts.to_markdown(index=False, disable_numparse=True, colalign=sides)}\n"
 
 
-def alignment_to_rich(lines: Sequence[AlignmentLine]) -> Table:
-    """Prompt alignment for the terminal."""
-    table = Table(title="prompt alignment", caption="over families of samples; 1 is perfect", box=SIMPLE_HEAD)
-    for column in ALIGNMENT_COLUMNS:
-        table.add_column(column.replace(", ", ",\n"), justify="right")
-    for line in lines:
-        table.add_row(*alignment_cells(line))
-    return table
-
-
-def to_markdown(lines: Sequence[Line]) -> str:
-    """The comparison as a Markdown table, with a newline at its end."""
-    return markdown(COLUMNS, "llrrrrrl", [cells(line) for line in lines])
-
-
-def alignment_to_markdown(lines: Sequence[AlignmentLine]) -> str:
-    """Prompt alignment as a Markdown table, with a newline at its end."""
-    return markdown(
-        ALIGNMENT_COLUMNS, "r" * len(ALIGNMENT_COLUMNS), [alignment_cells(line) for line in lines]
-    )
+def page(frame: pd.DataFrame) -> str:
+    """Both tables of a results frame, as Markdown."""
+    compared, aligned = comparison_texts(comparison(frame)), alignment_texts(alignment(frame))
+    words = [compared.columns[0], compared.columns[1], compared.columns[-1]]
+    return f"{to_markdown(compared, words)}\n{to_markdown(aligned)}"
 
 
 def markdown(columns: Sequence[str], sides: str, body: Iterable[Iterable[str]]) -> str:

@@ -2,32 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from hyperforget_jax.report.style import FAINT, INK, OURS, REFERENCE, WIDTH, styled
-from hyperforget_jax.report.tables import (
-    ALIGNMENT_COLUMNS,
-    DECIMALS,
-    Row,
-    alignment_cells,
-    alignment_table,
-    braces,
-    markdown,
-    number,
-)
+from hyperforget_jax.metrics.comparison import DECIMALS
+from hyperforget_jax.report import tables
+from hyperforget_jax.report.style import FAINT, INK, LEVEL, OURS, REFERENCE, WIDTH, styled
 
 Array = NDArray[np.floating]
 SHOWN = {"forget_accuracy": "forget set", "retain_accuracy": "retain set"}
 """Metrics in the table to the names of their image sets."""
-STATISTICS = {"median": ("all", "median"), "worst": ("all", "worst"), "chosen": ("selected", "value")}
-"""Columns of the table to the selection and the statistic of their rows."""
-ALONE = ("median", "worst", "value")
-"""Statistics that the value of a single model stands for."""
 GOLDEN = (5.0**0.5 - 1.0) / 2.0
 
 
@@ -52,65 +40,57 @@ class Panel:
     selected: int
 
 
-def summary(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def summary(frame: pd.DataFrame) -> pd.DataFrame:
     """One line per forget set, direction and round, in the rows' order.
 
     Args:
-      rows: of `update.jsonl`; those of the sweep are passed over.
+      frame: of `update.jsonl`; rows of the sweep are passed over.
 
     Returns:
-      Accuracies on the forgotten and retained test images: median, worst and chosen, as printed; a single model is
+      Accuracies on the forgotten and retained test images: median, worst and selected, as printed; a single model is
       all three.
     """
-    values = {
-        (*_line(row), row["metric"], row["selection"], statistic): round(row["value"], DECIMALS)
-        for row in rows
-        if row["metric"] in SHOWN and row["direction"] != "sweep"
-        for statistic in (ALONE if row["statistic"] == "value" else (row["statistic"],))
-    }
-    return [
-        {"forget": braces(forget), "after": f"{direction} {round_}" if round_ else direction}
-        | {
-            f"{images}_{column}": values[
-                forget, direction, round_, metric, None if direction == "before" else selection, statistic
-            ]
-            for metric, images in SHOWN.items()
-            for column, (selection, statistic) in STATISTICS.items()
-        }
-        for forget, direction, round_ in dict.fromkeys(key[:3] for key in values)
+    frame = frame[frame["metric"].isin([*SHOWN]) & (frame["direction"] != "sweep")]
+    long = tables.spread_single(frame, ("median", "worst", "selected"))
+    of_selected = long["selection"] == "selected"
+    long = long[(of_selected == (long["statistic"] == "selected")) | (long["direction"] == "before")]
+    columns = [
+        f"{images}_{statistic}" for images in SHOWN.values() for statistic in ("median", "worst", "selected")
     ]
+    lines = tables.wide(
+        long, ["forget_set", "direction", "round"], long["metric"].map(SHOWN) + "_" + long["statistic"]
+    )
+    lines = lines[columns].round(DECIMALS).reset_index()
+    names = zip(lines.pop("direction"), lines.pop("round"), strict=True)
+    lines.insert(0, "forget", lines.pop("forget_set").map(tables.braces))
+    lines.insert(
+        1, "after", [f"{direction} {number}" if number else direction for direction, number in names]
+    )
+    return lines
 
 
-def _line(row: Row) -> tuple[tuple[int, ...], str, int]:
-    return tuple(row["forget_set"]), row["direction"], row["round"]
-
-
-def page(rows: Sequence[Row], model: str) -> str:
+def page(frame: pd.DataFrame, model: str) -> str:
     """The tables as Markdown.
 
     Args:
-      rows: of `update.jsonl`.
+      frame: of `update.jsonl`.
       model: where the model comes from.
     """
-    lines = summary(rows)
-    heading = [name.replace("_", ", ").capitalize() for name in lines[0]]
-    body = [
-        [number(cell) if isinstance(cell, float) else str(cell) for cell in line.values()] for line in lines
-    ]
-    rounds = dict.fromkeys(row["round"] for row in rows if row["direction"] == "sweep")
-    aligned = [
-        [str(round_), *alignment_cells(line)]
-        for round_ in rounds
-        for line in alignment_table([row for row in rows if row["round"] == round_])
-    ]
+    lines = summary(frame).rename(columns=lambda name: name.replace("_", ", ").capitalize())
+    lines = lines.map(lambda cell: cell if isinstance(cell, str) else tables.number(cell))
+    sweeps = frame[frame["direction"] == "sweep"].groupby("round", sort=False)
+    aligned = pd.concat(
+        {str(number): tables.alignment_texts(tables.alignment(rows)) for number, rows in sweeps},
+        names=["Round"],
+    ).reset_index("Round")
     return (
         f"# A model that forgets and learns back\n\nModel: {model}.\n\n"
-        "Accuracies on the test images of the forget set and of the retain set, over all samples; the chosen one is chosen on "
+        "Accuracies on the test images of the forget set and of the retain set, over all samples; the selected one is selected on "
         "validation. Round 1 (forget 1, back 1) is one call; a later round is applied to the output of the one before. Learning back "
-        "starts from the model chosen in round 1 of forgetting.\n\n"
-        f"{markdown(heading, 'llrrrrrr', body)}\n"
-        "Prompt alignment of the same model: one class's loss is swept, the others are asked to stay learned.\n\n"
-        f"{markdown(('Round', *ALIGNMENT_COLUMNS), 'r' * (1 + len(ALIGNMENT_COLUMNS)), aligned)}"
+        "starts from the model selected in round 1 of forgetting.\n\n"
+        f"{tables.to_markdown(lines, ('Forget', 'After'))}\n"
+        "Prompt alignment of the same model: one class's loss is swept, the targets of the others are those of learned classes.\n\n"
+        f"{tables.to_markdown(aligned)}"
     )
 
 
@@ -157,7 +137,7 @@ def _draw(axes: Axes, panel: Panel) -> None:
     )
     ends = places - 0.4, places + 0.4
     axes.hlines(np.median(panel.after, axis=0), *ends, color=INK, linewidth=1.8, label="their median")
-    axes.hlines(panel.before, *ends, color=REFERENCE, linewidth=1.8, linestyle=(0, (2, 1)), label="before")
+    axes.hlines(panel.before, *ends, color=LEVEL, linewidth=1.8, linestyle=(0, (2, 1)), label="before")
     axes.scatter(
         places,
         panel.after[panel.selected],

@@ -12,6 +12,7 @@ from hyperforget_jax.classifier import Params
 from hyperforget_jax.config import RequestConfig, TaskConfig
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.unlearn.selection import judge, select
+from hyperforget_jax.zoo import coverage
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Generate = Callable[[jax.Array, jax.Array], Params]
@@ -22,12 +23,17 @@ class UnlearningRequest(NamedTuple):
     """The classes to forget.
 
     Attributes:
-      labels: as in the dataset.
-      positions: of these classes among the classifier's outputs; none asks for models that know every class.
+      labels: of these classes; none asks for models that know every class.
+      classes: all labels, in the order of the classifier's outputs.
     """
 
     labels: tuple[int, ...]
-    positions: tuple[int, ...]
+    classes: tuple[int, ...]
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """Output positions of the classes to forget."""
+        return tuple(self.classes.index(label) for label in self.labels)
 
 
 @dataclass(frozen=True)
@@ -66,15 +72,27 @@ def validate_task(task: TaskConfig, classes: Sequence[int]) -> None:
     """Refuses a task that cannot be asked, before any work.
 
     Raises:
-      HyperForgetError: unknown class, empty or complete forget set, a pivot to forget, a class twice, no request.
+      HyperForgetError: too many forgettable classes, unknown class, a class twice, an empty or complete forget set,
+        a pivot to forget, no request.
     """
-    _validate_classes("pivots", task.pivots, classes)
+    validate_pivots(task.pivots, classes)
     for forget in task.forget_sets:
         validate_request(forget, task.pivots, classes)
     if len({frozenset(forget) for forget in task.forget_sets}) < len(task.forget_sets):
         raise HyperForgetError("task.forget_sets names one set twice: name each once")
     if not task.forget_sets:
         raise HyperForgetError("task.forget_sets is empty: name at least one set of classes, such as {2}")
+
+
+def validate_pivots(pivots: Sequence[int], classes: Sequence[int]) -> None:
+    """Refuses pivots that are not classes of the dataset, one twice, or so few that too many classes may be forgotten."""
+    _validate_classes("pivots", pivots, classes)
+    forgettable = len(classes) - len(pivots)
+    if forgettable > coverage.MAX_CLASSES:
+        raise HyperForgetError(
+            f"{forgettable} classes may be forgotten, and every combination of them is counted: name at least "
+            f"{len(classes) - coverage.MAX_CLASSES} pivots, so that at most {coverage.MAX_CLASSES} may"
+        )
 
 
 def validate_request(forget: Sequence[int], pivots: Sequence[int], classes: Sequence[int]) -> None:
@@ -114,6 +132,11 @@ def validate_numbers(config: RequestConfig) -> None:
         raise HyperForgetError(
             f"request.num_selected is {config.num_selected}, request.samples {config.samples}: select at most as many"
         )
+
+
+def name_of(labels: Sequence[int]) -> str:
+    """Name of a request, and of its random stream: forget-2-3."""
+    return "forget-" + "-".join(str(label) for label in labels)
 
 
 def answer(

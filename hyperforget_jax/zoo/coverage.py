@@ -15,6 +15,9 @@ Codes = np.ndarray[Any, np.dtype[np.int64]]
 HIGH = 0.5
 """Accuracy up to which a class counts as not learned: its loss is high."""
 
+MAX_CLASSES = 16
+"""Most forgettable classes: their 2^m combinations are counted and drawn from."""
+
 TINY = 1e-6
 """Nats that count as the least mean loss, since 0 has no logarithm."""
 

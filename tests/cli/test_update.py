@@ -21,6 +21,7 @@ from hyperforget_jax.config import CodecConfig, Config, DiffusionConfig, Hyperne
 from hyperforget_jax.diffusion import conditioning, dit
 from hyperforget_jax.diffusion.hypernetwork import Hypernetwork, Start, generator
 from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.metrics.results import frame_of
 from hyperforget_jax.pipeline import recursive_prompting
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.report import updates
@@ -266,18 +267,18 @@ def test_rows_tell_the_worst_sample_of_each_direction(job: Run, model: Params) -
     before = recursive_prompting.scored(job, recursive.repeated(model, 1), 0)
     forgot = recursive_prompting.call(job, "forget", learned_optimiser, model, ask, (2,))[:1]
     rows = recursive_prompting.told(job, (2,), {"before": [before], "forget": forgot, "back": forgot})
-    by_line = {line["after"]: line for line in updates.summary(rows)}
+    by_line = {line["after"]: line for line in updates.summary(frame_of(rows)).to_dict("records")}
     assert list(by_line) == ["before", "forget 1", "back 1"]
     known = before.accuracies[0, 2]
     for direction, worst in (("forget", known), ("back", 0.0)):
         line = by_line[f"{direction} 1"]
         assert line["forget set_worst"] == pytest.approx(worst, abs=1e-4)
-        assert line["forget set_median"] == line["forget set_chosen"] == 0.0
+        assert line["forget set_median"] == line["forget set_selected"] == 0.0
     share, _ = selection.class_weights(job.dataset.test.labels, (2,), 4)
     retained = forgot[0].accuracies.astype(np.float64) @ share
     assert by_line["forget 1"]["retain set_worst"] == pytest.approx(retained.min(), abs=1e-4)
     assert by_line["forget 1"]["retain set_median"] == pytest.approx(np.median(retained), abs=1e-4)
-    told = [by_line["before"][f"forget set_{name}"] for name in ("median", "worst", "chosen")]
+    told = [by_line["before"][f"forget set_{name}"] for name in ("median", "worst", "selected")]
     assert told == pytest.approx([known] * 3, abs=1e-4)
     ideals = {(row["direction"], row["metric"]): row["ideal"] for row in rows}
     assert ideals["forget", "forget_accuracy"] == 0.0
@@ -317,8 +318,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_everything_is_there_for_every_forget_set_direction_and_round(finished: Path) -> None:
     rows = artifacts.read_rows(finished / "update.jsonl")
     assert all(math.isfinite(row["value"]) for row in rows)
-    lines = updates.summary(rows)
-    assert [(line["forget"], line["after"]) for line in lines] == [
+    lines = updates.summary(frame_of(rows))
+    assert [*zip(lines["forget"], lines["after"], strict=True)] == [
         (forget, after)
         for forget in ("{2}", "{3}", "{2, 3}")
         for after in ("before", "forget 1", "forget 2", "back 1", "back 2")
@@ -329,7 +330,7 @@ def test_everything_is_there_for_every_forget_set_direction_and_round(finished: 
     keys = [tuple(str(row[name]) for name in row if name not in ("value", "low", "high")) for row in rows]
     assert len(set(keys)) == len(keys)
     page = (finished / "update.md").read_text()
-    assert page.count("| {2, 3} |") == 5
+    assert page.count("\n| {2, 3}") == 5
     assert "Model: trained on all classes." in page
     assert (finished / "figures" / "update.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (finished / "figures" / "update.svg").read_text()[:1000]

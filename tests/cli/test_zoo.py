@@ -1,6 +1,5 @@
 """Making a zoo from the command line: whole or in parts, by two processes, and by one that is killed again and again."""
 
-import json
 import signal
 import socket
 import subprocess
@@ -147,7 +146,7 @@ def test_the_command_is_told_as_it_was_given(
     line = f"--config digits4_dihyfo2 --shard 1/2 --seed 3 --workdir {tmp_path / 'run'}"
     assert runs[0].command == f"hyperforget zoo {line}"
     assert runs[0].config.seed == 3
-    assert json.loads((tmp_path / "run" / "config.json").read_text()) == workdir.identity(runs[0].config)
+    assert workdir.read_config(tmp_path / "run") == runs[0].config
 
 
 # Processes.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hyperforget_jax.config import DataConfig
-from hyperforget_jax.data import idx, load, splits
+from hyperforget_jax.data import idx, load
 from hyperforget_jax.errors import HyperForgetError
 
 
@@ -57,16 +57,16 @@ def test_four_files_come_back_as_written(tmp_path: Path, monkeypatch: pytest.Mon
     written = small_dataset()
     assert source.white == 255
     for part, labelled in (("train", source.train), ("t10k", source.test)):
-        np.testing.assert_array_equal(labelled.pixels, written[f"{part}-images-idx3-ubyte"])
+        np.testing.assert_array_equal(labelled.inputs, written[f"{part}-images-idx3-ubyte"])
         np.testing.assert_array_equal(labelled.labels, written[f"{part}-labels-idx1-ubyte"])
         assert labelled.labels.dtype == np.int32
 
 
 def test_a_dataset_is_split_and_scaled_from_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(idx.CHECKSUMS, "mnist", write(tmp_path, zipped=True))
-    monkeypatch.setitem(splits.TRAINING_SIZES, "mnist", 40)
+    monkeypatch.setattr(idx, "INFO", idx.INFO._replace(num_train=40))
     dataset = load(DataConfig(name="mnist", dir=str(tmp_path), classes=(9, 0), validation_size=20))
-    assert (dataset.image_shape, dataset.input_size, dataset.num_classes) == ((5, 3), 15, 2)
+    assert (dataset.input_shape, dataset.input_size, dataset.num_classes) == ((5, 3), 15, 2)
     assert dataset.test.labels.tolist() == [0, 1, 0, 1]  # the labels run 19, 18, …, 0 modulo 10
     pixels = small_dataset()["t10k-images-idx3-ubyte"][[0, 9, 10, 19]].reshape(4, 15)
     np.testing.assert_array_equal(dataset.test.images, pixels.astype(np.float32) / np.float32(255))
@@ -147,8 +147,8 @@ def test_a_missing_folder_is_named(tmp_path: Path):
 
 def test_mnist_is_the_official_one_in_the_official_order(mnist_dir: Path):
     source = idx.read("mnist", mnist_dir)
-    assert source.train.pixels.shape == (60_000, 28, 28)
-    assert source.test.pixels.shape == (10_000, 28, 28)
+    assert source.train.inputs.shape == (60_000, 28, 28)
+    assert source.test.inputs.shape == (10_000, 28, 28)
     assert source.train.labels[:8].tolist() == [5, 0, 4, 1, 9, 2, 1, 3]
     assert source.test.labels[:8].tolist() == [7, 2, 1, 0, 4, 1, 4, 9]
     assert np.bincount(source.train.labels).tolist() == [
@@ -181,7 +181,7 @@ def test_unzipped_official_files_are_accepted(mnist_dir: Path, tmp_path: Path):
         (tmp_path / name).write_bytes(gzip.decompress((mnist_dir / f"{name}.gz").read_bytes()))
     zipped, unzipped = idx.read("mnist", mnist_dir), idx.read("mnist", tmp_path)
     for expected, found in ((zipped.train, unzipped.train), (zipped.test, unzipped.test)):
-        np.testing.assert_array_equal(found.pixels, expected.pixels)
+        np.testing.assert_array_equal(found.inputs, expected.inputs)
         np.testing.assert_array_equal(found.labels, expected.labels)
 
 

@@ -25,7 +25,7 @@ from hyperforget_jax.pipeline import sample_quality, workdir
 from hyperforget_jax.pipeline.run import Run, validate_run_config
 from hyperforget_jax.pipeline.sample_quality import in_batches, measure
 from hyperforget_jax.report import figures
-from hyperforget_jax.report.style import FAINT, OURS, REFERENCE
+from hyperforget_jax.report.style import FAINT, LEVEL, OURS, REFERENCE
 from hyperforget_jax.runtime import artifacts
 from tests.small_run import on_paper, printed, tiny
 
@@ -318,7 +318,7 @@ def test_every_cell_is_one_mark_in_every_panel() -> None:
     """Colour tells tokens and objective, shape the sampler, filling the guidance; what is below the floor stays on it."""
     alignment, retain, forget = ablation.tradeoff(ROWS).axes
     assert marks(alignment) == [
-        (2.0, 0.45, REFERENCE, "o", "full"),
+        (2.0, 0.45, LEVEL, "o", "full"),
         (4.0, 0.45002, OURS, "o", "none"),
         (1000.0, ablation.FLOOR, FAINT, "s", "full"),
         (2.0, 0.4, REFERENCE, "s", "full"),

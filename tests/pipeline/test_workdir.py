@@ -26,9 +26,11 @@ from hyperforget_jax.pipeline import workdir
 WHERE = {
     *("workdir", "overwrite", "zoo.folder", "zoo.memory_gib"),
     *("loader.memory_gib", "loader.threads", "loader.prefetch"),
-    *("request.rounds", "training.tensorboard"),
+    *("request.rounds", "training.tensorboard", "task.forget_sets"),
 }
-"""Settings that decide no content."""
+"""Settings that decide no content of the zoo and the hypernetwork."""
+OF_ARRAYS = {"data.file", "data.standardise"}
+"""Settings of data that digits do not have."""
 
 
 def config(folder: Path, **changes: Any) -> Config:
@@ -51,9 +53,11 @@ def taken(tmp_path: Path) -> Path:
 def test_a_fresh_workdir_is_made_and_holds_the_resolved_config(tmp_path: Path) -> None:
     asked = config(tmp_path / "deep" / "run")
     workdir.acquire_workdir(asked)
-    told = json.loads((tmp_path / "deep" / "run" / "config.json").read_text())
+    record = json.loads((tmp_path / "deep" / "run" / "config.json").read_text())
     everything = flatten(asked)
-    assert told == {name: everything[name] for name in everything if name not in WHERE}
+    left_out = {*WHERE, *OF_ARRAYS}
+    assert record["identity"] == {name: everything[name] for name in everything if name not in left_out}
+    assert workdir.read_config(tmp_path / "deep" / "run") == asked
     assert set(contents(tmp_path / "deep" / "run")) == {"config.json"}
 
 
@@ -71,10 +75,15 @@ def test_the_same_config_goes_on_where_it_was(taken: Path) -> None:
 def test_settings_of_where_and_how_may_change(taken: Path) -> None:
     before = contents(taken)
     loader = LoaderConfig(memory_gib=1.0, threads=5, prefetch=3)
-    workdir.acquire_workdir(
-        config(taken, loader=loader, zoo=ZooConfig(runs=4, memory_gib=2.0, folder="elsewhere"))
+    task = TaskConfig(forget_sets=((3,),))
+    asked = config(taken, loader=loader, task=task, zoo=ZooConfig(runs=4, memory_gib=2.0, folder="elsewhere"))
+    workdir.acquire_workdir(asked)
+    after = contents(taken)
+    assert workdir.read_config(taken) == asked
+    assert (
+        json.loads(after.pop("config.json"))["identity"] == json.loads(before.pop("config.json"))["identity"]
     )
-    assert contents(taken) == before
+    assert after == before
 
 
 def test_a_workdir_that_another_part_of_the_same_run_is_just_taking_can_be_taken_too(tmp_path: Path) -> None:
@@ -107,10 +116,39 @@ def test_every_differing_field_is_named(taken: Path) -> None:
         workdir.acquire_workdir(config(taken, seed=3, zoo=ZooConfig(runs=6)))
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_run_of_format_1_is_refused_with_what_makes_it_again(tmp_path: Path, overwrite: bool) -> None:
+    flat = flatten(config(tmp_path))
+    (tmp_path / "config.json").write_text(
+        json.dumps({name: flat[name] for name in flat if name not in WHERE})
+    )
+    (tmp_path / "zoo").mkdir()
+    if overwrite:
+        workdir.acquire_workdir(config(tmp_path, overwrite=True))
+        assert set(contents(tmp_path)) == {"config.json"}
+        assert workdir.read_config(tmp_path).seed == 0
+        return
+    for read in (workdir.read_config, lambda folder: workdir.acquire_workdir(config(folder))):
+        with pytest.raises(
+            HyperForgetError, match=r"format 1, this version reads 2: .*`hyperforget run --config NAME`"
+        ):
+            read(tmp_path)
+
+
+def test_a_config_of_another_version_is_refused_by_the_field(taken: Path) -> None:
+    record = json.loads((taken / "config.json").read_text())
+    more = {**record["config"], "zoo.new": 1}
+    fewer = {name: value for name, value in record["config"].items() if name != "zoo.runs"}
+    for flat, message in ((more, "unknown field zoo.new"), (fewer, "lacks zoo.runs")):
+        (taken / "config.json").write_text(json.dumps({**record, "config": flat}))
+        with pytest.raises(HyperForgetError, match=message):
+            workdir.read_config(taken)
+
+
 def test_overwrite_deletes_what_another_config_left(taken: Path) -> None:
     workdir.acquire_workdir(config(taken, seed=3, overwrite=True))
     assert set(contents(taken)) == {"config.json"}
-    assert json.loads((taken / "config.json").read_text())["seed"] == 3
+    assert workdir.read_config(taken).seed == 3
 
 
 def test_after_overwrite_the_same_config_goes_on_without_it(taken: Path) -> None:

@@ -8,9 +8,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.metrics.results import frame_of
 from hyperforget_jax.report import figures, html, tables
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -44,7 +47,7 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-def rows() -> list[dict[str, Any]]:
+def result_rows() -> list[dict[str, Any]]:
     made: list[dict[str, Any]] = []
     for forget_set in ([2], [2, 3]):
         for metric in tables.METRICS:
@@ -55,6 +58,8 @@ def rows() -> list[dict[str, Any]]:
             ):
                 for statistic, value in (("mean", 0.5), ("median", 0.55), ("q05", 0.4), ("q95", 0.6)):
                     row: dict[str, Any] = {
+                        "low": None,
+                        "high": None,
                         "method": method,
                         "forget_set": forget_set,
                         "metric": metric,
@@ -68,6 +73,8 @@ def rows() -> list[dict[str, Any]]:
     for statistic in ("mean", "median", "mean_clipped", "share_aligned"):
         for metric in ("alignment_r2", "alignment_pearson"):
             row = {
+                "low": None,
+                "high": None,
                 "method": "dihyfo2",
                 "forget_set": [],
                 "metric": metric,
@@ -89,7 +96,7 @@ def content(**changes: Any) -> html.Content:
         "classes": (0, 1, 2, 3),
         "pivots": (0, 1),
         "forget_sets": ((2,), (2, 3)),
-        "rows": rows(),
+        "results": frame_of(result_rows()),
         "pictures": (picture,),
         "cost": ({"stage": "zoo", "seconds": 75.0}, {"stage": "hypernetwork", "seconds": 225.0}),
         "command": "python -m experiments.run --zoo.runs 8",
@@ -172,8 +179,8 @@ def test_tables_have_captions_and_scoped_headers(page: str) -> None:
 def test_the_page_tells_verdict_limits_cost_and_origin(page: str) -> None:
     words = re.sub(r"\s+", " ", " ".join(Page(page).words))
     for expected in (
-        "256 unselected models got 50.0% of the forgotten images right on average; 32 retrained models got 50.0%.",
-        "Inside the reference models on all 10 measures.",
+        "256 unselected models got 50.0% of the forgotten images right on average; 32 reference models got 50.0%.",
+        "Inside the reference models' range on all 10 measures.",
         "0.8765",
         "it can produce models that know the class",
         "Not suitable for strict privacy claims",
@@ -197,14 +204,20 @@ def test_the_same_content_gives_the_same_page(page: str) -> None:
 
 def test_rows_without_a_reference_are_an_error() -> None:
     with pytest.raises(HyperForgetError, match="reference models"):
-        html.page(content(rows=[row for row in rows() if row["method"] != "retrain"]))
+        html.page(content(results=frame_of(row for row in result_rows() if row["method"] != "retrain")))
 
 
 def test_strip_places_values_in_proportion() -> None:
-    line = tables.Line((2,), "mia", 0.0, 1.0, 0.5, 0.5, 0.25, 0.75, "above")
-    assert html.strip(line) == {"left": 29.0, "width": 42.0, "unselected": 8.0, "judged": 92.0}
-    same = tables.Line((2,), "forget_accuracy", 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, "inside")
-    assert html.strip(same) == {"left": 50.0, "width": 1.5, "unselected": 50.0, "judged": 50.0}
+    names = ("reference_q05", "reference_q95", "all_median", "judged", "selected_mean")
+    line = pd.Series(dict(zip(names, (0.25, 0.75, 0.0, 1.0, 1.0), strict=True)))
+    strip = html.strip(line)
+    assert 'class="range" style="left:29.0%;width:42.0%"' in strip
+    assert 'class="all" style="left:8.0%"' in strip
+    assert 'class="selected" style="left:92.0%"' in strip
+    same = html.strip(line.where(line.isna(), 0.0))
+    assert 'class="range" style="left:50.0%;width:1.5%"' in same
+    assert same.count('style="left:50.0%"') == 2
+    assert "selected" not in html.strip(pd.Series(dict(line) | {"selected_mean": np.nan}))
 
 
 @pytest.mark.parametrize(
@@ -224,8 +237,10 @@ def test_subscripts_and_ranges_are_set_and_the_rest_escaped() -> None:
 
 @pytest.mark.parametrize(("value", "place"), [(0.3, "below"), (0.5, "inside"), (0.7, "above")])
 def test_a_badge_says_the_place_and_only_inside_is_good(value: float, place: str) -> None:
-    judged = [row | {"value": value} if row["selection"] == "selected" else row for row in rows()]
-    badges = re.findall(r'<span class="(badge.*?)">(.*?)</span>', html.page(content(rows=judged)))
+    judged = [row | {"value": value} if row["selection"] == "selected" else row for row in result_rows()]
+    badges = re.findall(
+        r'<span class="(badge.*?)">(.*?)</span>', html.page(content(results=frame_of(judged)))
+    )
     assert badges == [("badge good" if place == "inside" else "badge", place)] * 2 * len(tables.METRICS)
 
 

@@ -3,13 +3,15 @@
 import io
 from typing import Any
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
 from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.metrics.results import frame_of
+from hyperforget_jax.report import console as terminal
 from hyperforget_jax.report import tables
 from hyperforget_jax.report.summaries import percent, verdicts
-from hyperforget_jax.report.tables import AlignmentLine, Line
 
 
 def rows_of(method: str, selection: str | None, metric: str, n: int, **values: float) -> list[dict[str, Any]]:
@@ -50,11 +52,25 @@ def aligned(label: int, *values: float) -> list[dict[str, Any]]:
     return [row | {"class": label, "forget_set": []} for row in rows]
 
 
+def comparison(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    return tables.comparison(frame_of(rows))
+
+
+def markdown_cells(text: str) -> list[list[str]]:
+    """The cells of a Markdown table, heading and rule first."""
+    assert text.endswith("|\n")
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+
+
 def test_comparison_reads_each_statistic_from_its_own_row() -> None:
     rows = measured("mia", 0.51, 0.53, 0.50, 0.60)
-    (line,) = tables.comparison(rows)
-    assert line == Line((2, 3), "mia", 0.51, 0.53, line.reference_median, 0.55, 0.50, 0.60, "inside")
-    assert line.reference_median == pytest.approx(0.58)
+    (line,) = comparison(rows).to_dict("records")
+    assert (line["forget_set"], line["metric"]) == ((2, 3), "mia")
+    assert (line["all_median"], line["all_mean"], line["selected_mean"]) == (0.51, 0.50, 0.53)
+    assert (line["reference_q05"], line["reference_q95"]) == (0.50, 0.60)
+    assert (line["reference_mean"], line["reference_median"]) == pytest.approx((0.55, 0.58))
+    assert (line["all_n"], line["selected_n"], line["reference_n"]) == (256, 5, 32)
+    assert (line["judged"], line["against_reference"]) == (0.53, "inside")
 
 
 def test_comparison_passes_over_validation_rows_classes_other_methods_and_unknown_metrics() -> None:
@@ -66,12 +82,12 @@ def test_comparison_passes_over_validation_rows_classes_other_methods_and_unknow
     ]
     strays += [row | {"method": "scrub"} for row in rows]
     strays = [row | {"value": 9.0} for row in strays]
-    assert tables.comparison(strays + rows + strays) == tables.comparison(rows)
+    pd.testing.assert_frame_equal(comparison(strays + rows + strays), comparison(rows))
 
 
 def test_comparison_keeps_the_order_of_metrics() -> None:
     rows = measured("mia", 0.5, None, 0.4, 0.6) + measured("retain_accuracy", 0.9, None, 0.8, 1.0)
-    assert [line.metric for line in tables.comparison(rows)] == ["retain_accuracy", "mia"]
+    assert comparison(rows)["metric"].tolist() == ["retain_accuracy", "mia"]
 
 
 @pytest.mark.parametrize(
@@ -93,39 +109,41 @@ def test_comparison_keeps_the_order_of_metrics() -> None:
     ],
 )
 def test_place_is_judged_on_the_best_as_printed(unselected: float, best: float | None, place: str) -> None:
-    (line,) = tables.comparison(measured("mia", unselected, best, 0.50, 0.60))
-    assert line.place == place
+    assert comparison(measured("mia", unselected, best, 0.50, 0.60))["against_reference"].tolist() == [place]
 
 
 def test_a_single_selected_model_counts_as_its_mean() -> None:
     rows = measured("mia", 0.51, None, 0.50, 0.60) + rows_of("dihyfo2", "selected", "mia", 1, value=0.75)
-    (line,) = tables.comparison(rows)
-    assert line.best == 0.75
+    assert comparison(rows)["selected_mean"].tolist() == [0.75]
 
 
 def test_a_metric_without_its_reference_is_an_error() -> None:
     rows = [row for row in measured("mia", 0.5, 0.5, 0.4, 0.6) if row["method"] != "retrain"]
     with pytest.raises(HyperForgetError, match=r"mia of dihyfo2 for forget set \{2, 3\}"):
-        tables.comparison(rows)
+        comparison(rows)
 
 
 def test_a_reference_without_its_median_is_an_error() -> None:
     rows = measured("mia", 0.5, 0.5, 0.4, 0.6)
     rows = [row for row in rows if (row["method"], row["statistic"]) != ("retrain", "median")]
     with pytest.raises(HyperForgetError, match=r"mean, median, q05, q95"):
-        tables.comparison(rows)
+        comparison(rows)
 
 
 def test_markdown_has_four_decimals_and_no_negative_zero() -> None:
     rows = measured("forget_accuracy", -0.00001, None, 0.0, 0.0) + measured("mia", 0.123449, 0.7, 0.5, 0.6)
     rows += measured("phi_badt", 0.1, None, 0.5, 0.6)
-    assert tables.to_markdown(tables.comparison(rows)).splitlines() == [
-        "| Forget | Measure | All, median | Best, mean | Retrained, median | Retrained, mean "
-        "| Retrained, 5–95% | Against the reference models |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |",
-        "| {2, 3} | Accuracy on D_f | 0.0000 | – | 0.0000 | 0.0000 | 0.0000–0.0000 | inside |",
-        "| {2, 3} | φ, bad-teaching | 0.1000 | – | 0.5800 | 0.5500 | 0.5000–0.6000 | below |",
-        "| {2, 3} | MIA score | 0.1234 | 0.7000 | 0.5800 | 0.5500 | 0.5000–0.6000 | above |",
+    texts = tables.comparison_texts(comparison(rows))
+    heads, rule, *body = markdown_cells(tables.to_markdown(texts, ["Forget", "Measure"]))
+    assert heads == [
+        *("Forget", "Measure", "All, median", "Selected, mean", "Reference, median", "Reference, mean"),
+        *("Reference, 5–95%", "Against the reference"),
+    ]
+    assert [(cell[0], cell[-1]) for cell in rule] == [(":", "-")] * 2 + [("-", ":")] * 6
+    assert body == [
+        ["{2, 3}", "Accuracy on D_f", "0.0000", "–", "0.0000", "0.0000", "0.0000–0.0000", "inside"],
+        ["{2, 3}", "φ, bad-teaching", "0.1000", "–", "0.5800", "0.5500", "0.5000–0.6000", "below"],
+        ["{2, 3}", "MIA score", "0.1234", "0.7000", "0.5800", "0.5500", "0.5000–0.6000", "above"],
     ]
 
 
@@ -139,7 +157,7 @@ def test_markdown_by_hand() -> None:
 def test_terminal_table_fits_80_columns_whole() -> None:
     rows = [row for metric in tables.METRICS for row in measured(metric, 0.123449, 0.7, 0.5, 0.6)]
     console = Console(width=80, file=io.StringIO(), record=True)
-    console.print(tables.to_rich(tables.comparison(rows)))
+    console.print(terminal.comparison(frame_of(rows)))
     lines = console.export_text().splitlines()
     for metric in tables.METRICS.values():
         (line,) = [line for line in lines if metric.name in line]
@@ -151,25 +169,26 @@ def test_alignment_lines_by_hand() -> None:
     rows += [
         row | {"class": 0} for row in rows_of("dihyfo2", None, "alignment_pivot_accuracy", 32, value=0.97)
     ]
-    lines = tables.alignment_table(rows)
-    assert lines == [
-        AlignmentLine(3, 0.5, 0.8, 0.6, 0.75, 0.9, None),
-        AlignmentLine(0, -0.4911, 0.77, 0.55, 0.5, 0.7968, 0.97),
+    lines = tables.alignment(frame_of(rows))
+    assert lines.index.tolist() == [3, 0]
+    names = [f"alignment_r2_{name}" for name in ("mean", "median", "mean_clipped", "share_aligned")]
+    assert lines[[*names, "alignment_pearson_mean"]].to_numpy().tolist() == [
+        [0.5, 0.8, 0.6, 0.75, 0.9],
+        [-0.4911, 0.77, 0.55, 0.5, 0.7968],
     ]
-    assert tables.alignment_to_markdown(lines).splitlines()[-2] == (
-        "| 3 | 0.5000 | 0.8000 | 0.6000 | 0.7500 | 0.9000 | – |"
-    )
-    assert tables.alignment_to_markdown(lines).splitlines()[-1] == (
-        "| 0 | -0.4911 | 0.7700 | 0.5500 | 0.5000 | 0.7968 | 0.9700 |"
-    )
-    assert tables.alignment_to_rich(lines).row_count == 2
+    assert lines[tables.PIVOTS].fillna(-1.0).tolist() == [-1.0, 0.97]
+    assert markdown_cells(tables.to_markdown(tables.alignment_texts(lines)))[2:] == [
+        ["3", "0.5000", "0.8000", "0.6000", "0.7500", "0.9000", "–"],
+        ["0", "-0.4911", "0.7700", "0.5500", "0.5000", "0.7968", "0.9700"],
+    ]
+    assert terminal.alignment(frame_of(rows)).row_count == 2
 
 
 def test_alignment_is_empty_if_not_measured_and_an_error_if_half_measured() -> None:
-    assert tables.alignment_table(measured("mia", 0.5, 0.5, 0.4, 0.6)) == []
+    assert tables.alignment(frame_of(measured("mia", 0.5, 0.5, 0.4, 0.6))).empty
     rows = [row for row in aligned(3, 0.5, 0.8, 0.6, 0.75, 0.9) if row["statistic"] != "share_aligned"]
     with pytest.raises(HyperForgetError, match=r"share_aligned of alignment_r2 for class 3"):
-        tables.alignment_table(rows)
+        tables.alignment(frame_of(rows))
 
 
 def test_verdict_says_the_numbers_in_words() -> None:
@@ -178,15 +197,15 @@ def test_verdict_says_the_numbers_in_words() -> None:
     rows += measured("overlap_forget", 0.5, 0.4, 0.5, 0.6)
     rows += measured("phi_jsd", 0.5, 0.8, 0.5, 0.6)
     rows += measured("mia", 0.5, 0.7, 0.5, 0.6)
-    (verdict,) = verdicts(rows)
+    (verdict,) = verdicts(frame_of(rows))
     assert verdict.forget_set == (2, 3)
     assert verdict.like_retrained
-    assert verdict.headline == "As accurate as retrained models"
+    assert verdict.headline == "As accurate as the reference models"
     assert verdict.sentences == (
-        "256 unselected models got 0.0% of the forgotten images right on average; 32 retrained models got 0.0%.",
-        "Their median accuracy on the rest is 99.2%; retrained: 99.5% (median; 5–95%: 99.0% to 99.6%).",
+        "256 unselected models got 0.0% of the forgotten images right on average; 32 reference models got 0.0%.",
+        "Their median accuracy on the rest is 99.2%; reference: 99.5% (median; 5–95%: 99.0% to 99.6%).",
         "Selected on validation (5), on average: 99.3% on the rest, 0.0% on the forgotten images.",
-        "Outside the reference models on 3 of 5 measures. Above: φ, JSD in bits 0.8000 (reference: 0.5000–0.6000); MIA score 0.7000 "
+        "Outside the reference models' range on 3 of 5 measures. Above: φ, JSD in bits 0.8000 (reference: 0.5000–0.6000); MIA score 0.7000 "
         "(reference: 0.5000–0.6000). Below: Overlap on D_f 0.4000 (reference: 0.5000–0.6000).",
     )
 
@@ -194,15 +213,15 @@ def test_verdict_says_the_numbers_in_words() -> None:
 @pytest.mark.parametrize(
     ("retain", "forget", "headline"),
     [
-        (0.993, 0.2, "Forgotten images: above the reference models. The rest: like retrained models."),
-        (0.9, 0.0, "Forgotten images: like retrained models. The rest: below the reference models."),
+        (0.993, 0.2, "Forgotten images: above the reference models. The rest: like the reference models."),
+        (0.9, 0.0, "Forgotten images: like the reference models. The rest: below the reference models."),
         (0.999, 0.2, "Forgotten images: above the reference models. The rest: above the reference models."),
     ],
 )
 def test_verdict_names_the_side_of_the_reference(retain: float, forget: float, headline: str) -> None:
     rows = measured("retain_accuracy", retain, None, 0.990, 0.996)
     rows += measured("forget_accuracy", forget, None, 0.0, 0.0)
-    (verdict,) = verdicts(rows)
+    (verdict,) = verdicts(frame_of(rows))
     assert verdict.headline == headline
     assert not verdict.like_retrained
     assert len(verdict.sentences) == 3  # none were selected

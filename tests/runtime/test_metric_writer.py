@@ -10,7 +10,7 @@ import jax
 import pytest
 
 from configs import digits4_dihyfo2
-from hyperforget_jax.cli import arguments as command
+from hyperforget_jax.cli.job import run_job
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.runtime import artifacts, metric_writer
 from hyperforget_jax.runtime.metric_writer import MetricWriter
@@ -71,7 +71,7 @@ def test_tensorboard_is_refused_before_any_work_where_its_writer_is_missing(
         metric_writer.validate_tensorboard(True)
     metric_writer.validate_tensorboard(False)
     arguments = ["--training.tensorboard", "--workdir", str(tmp_path / "run")]
-    assert command.main("quickstart", digits4_dihyfo2.get_config(), pytest.fail, arguments) == 2
+    assert run_job("hyperforget quickstart", digits4_dihyfo2.get_config(), pytest.fail, arguments) == 2
     assert capsys.readouterr().err == f"error: {line}\n"
     assert list(tmp_path.iterdir()) == []
 

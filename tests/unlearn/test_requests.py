@@ -174,6 +174,9 @@ def lanes(models: Params) -> list[Params]:
     return [jax.tree.map(lambda leaf: leaf[lane], host) for lane in range(len(host[0]["b"]))]  # noqa: B023
 
 
+REQUEST = requests.UnlearningRequest(
+    tuple(10 + position for position in FORGET), tuple(range(10, 10 + CLASSES))
+)
 PROMPTS = np.array([[0.1, 0.1, 9.0], [0.2, 0.2, 9.0], [0.3, 0.3, 9.0]], np.float32)
 CONFIG = RequestConfig(samples=24, samples_per_candidate=8, num_selected=5, forget_tolerance=0.001)
 
@@ -181,7 +184,7 @@ CONFIG = RequestConfig(samples=24, samples_per_candidate=8, num_selected=5, forg
 def ask(
     sample: Callable[[jax.Array, jax.Array], Params], config: RequestConfig = CONFIG
 ) -> requests.UnlearningResult:
-    return requests.answer(generator_of(sample), PROMPTS, FORGET, DATA, jax.random.key(0), config)
+    return requests.answer(generator_of(sample), PROMPTS, REQUEST, DATA, jax.random.key(0), config)
 
 
 def prompt_is(losses: jax.Array, row: int) -> jax.Array:
@@ -194,7 +197,7 @@ def test_the_prompt_with_the_best_samples_is_chosen(good: int) -> None:
         lambda u, losses: threshold_model(jnp.where(prompt_is(losses, good), 0.25, 0.75), 0.0 * u, 10.0 + u)
     )
     assert found.chosen == good
-    np.testing.assert_array_equal(found.candidates, PROMPTS)
+    np.testing.assert_array_equal(found.candidate_prompts, PROMPTS)
     # 40 of 60 retained images are of class 0, and all right; of the 20 of class 1, 15 or 5.
     expected = np.full(3, (40 + 5) / 60)
     expected[good] = (40 + 15) / 60
@@ -249,7 +252,7 @@ def test_of_prompts_about_equally_good_the_one_that_asks_for_more_is_chosen(
         missed = jnp.where(prompt_is(losses, 0), 0.0, 0.25)  # of class 1: 5 of 60 retained images, 0.083
         return threshold_model(missed, 0.0 * u, 10.0 + u)
 
-    found = requests.answer(generator_of(sample), asking, FORGET, DATA, jax.random.key(0), config)
+    found = requests.answer(generator_of(sample), asking, REQUEST, DATA, jax.random.key(0), config)
     assert found.chosen == chosen
 
 
@@ -273,7 +276,7 @@ def test_every_model_has_its_own_key_and_every_candidate_its_samples() -> None:
         none, all_ = jnp.zeros(len(losses)), jnp.ones(len(losses))
         return jax.vmap(threshold_model)(none, none, all_)
 
-    found = requests.answer(generate, PROMPTS, FORGET, DATA, jax.random.key(1), CONFIG)
+    found = requests.answer(generate, PROMPTS, REQUEST, DATA, jax.random.key(1), CONFIG)
     tried, sampled = asked
     np.testing.assert_array_equal(tried, np.repeat(PROMPTS, 8, axis=0))
     np.testing.assert_array_equal(sampled, np.tile(PROMPTS[found.chosen], (24, 1)))

@@ -85,7 +85,7 @@ def test_a_table_holds_the_values_of_the_runs(
         expected = {
             "strict": value_of(strict, **about, method=method, selection="selected", statistic="mean"),
             "paper": value_of(theirs, **about, method=method, selection="selected", statistic="mean"),
-            "all": value_of(strict, **about, method=method, selection="all", statistic="median"),
+            "unselected": value_of(strict, **about, method=method, selection="all", statistic="median"),
             "reference_mean": value_of(strict, **about, method="retrain", statistic="mean"),
             "reference_low": value_of(strict, **about, method="retrain", statistic="q05"),
             "reference_high": value_of(strict, **about, method="retrain", statistic="q95"),

@@ -1,0 +1,248 @@
+"""Your own arrays, from one file: x_train, y_train, x_test, y_test and optional class_names, as .npz or .safetensors.
+
+Nothing is ever unpickled. Types and shapes are read from the file's headers and checked before any array is.
+"""
+
+import contextlib
+import functools
+import json
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+import safetensors
+
+from hyperforget_jax.data.source import Array, Info, Labelled, Source
+from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.runtime import artifacts
+
+ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+NAMES = "class_names"
+SAFETENSORS_TYPES = {
+    "BOOL": np.dtype(bool),
+    **{f"I{bits}": np.dtype(f"int{bits}") for bits in (8, 16, 32, 64)},
+    **{f"U{bits}": np.dtype(f"uint{bits}") for bits in (8, 16, 32, 64)},
+    **{f"F{bits}": np.dtype(f"float{bits}") for bits in (16, 32, 64)},
+}
+DAMAGE = (
+    *(EOFError, KeyError, OSError, OverflowError, ValueError),
+    *(NotImplementedError, RuntimeError),  # another compression; an encrypted file
+    *(zipfile.BadZipFile, zlib.error, struct.error, safetensors.SafetensorError),
+)
+
+
+class Header(NamedTuple):
+    """Type and shape of a stored array."""
+
+    dtype: np.dtype
+    shape: tuple[int, ...]
+
+
+class Stored(NamedTuple):
+    """An open file: the headers of its arrays, and how to read one."""
+
+    headers: Mapping[str, Header]
+    read: Callable[[str], Array]
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, computed once for one state of it.
+
+    Raises:
+      HyperForgetError: it is no file that can be read.
+    """
+    return _checksum(path, *_state(path))
+
+
+def describe(path: Path) -> Info:
+    """What the headers and the labels tell; the inputs are not read.
+
+    Raises:
+      HyperForgetError: see `read`, but for the values of the inputs.
+    """
+    return _describe(path, *_state(path))
+
+
+def read(path: Path) -> Source:
+    """Reads all arrays of a file.
+
+    Args:
+      path: .npz (as numpy.savez writes it) or .safetensors, where class_names is a JSON list in the metadata. x: [n, ...], uint8 or
+        floats; y: [n], integers; class_names: text, one for each label of y_train in rising order.
+
+    Returns:
+      The training and test part; floats as float32, uint8 as it is.
+
+    Raises:
+      HyperForgetError: no such file, a damaged one, an array that is missing, pickled or of another type or shape, NaN or infinite
+        values, fewer than two classes, labels on test that training lacks.
+    """
+    describe(path)
+    with _opened(path) as stored:
+        train, test = (
+            Labelled(
+                _finite(path, f"x_{part}", stored.read(f"x_{part}")),
+                stored.read(f"y_{part}").astype(np.int64),
+            )
+            for part in ("train", "test")
+        )
+    return Source(train, test, white=255 if train.inputs.dtype == np.uint8 else 1)
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """Size and time of the last change of a file that can be read."""
+    try:
+        with path.open("rb") as file:
+            state = os.fstat(file.fileno())
+    except OSError as error:
+        raise HyperForgetError(
+            f"data.file {path} cannot be read ({error.strerror}): name a .npz or .safetensors file with {', '.join(ARRAYS)}"
+        ) from error
+    return state.st_size, state.st_mtime_ns
+
+
+@functools.lru_cache(maxsize=8)
+def _checksum(path: Path, _size: int, _modified: int) -> str:
+    return artifacts.checksum(path)
+
+
+@functools.lru_cache(maxsize=8)
+def _describe(path: Path, _size: int, _modified: int) -> Info:
+    with _opened(path) as stored:
+        _validate_headers(path, stored.headers)
+        train, test = (np.unique(stored.read(name)).tolist() for name in ("y_train", "y_test"))
+        if max(train[-1], test[-1]) > np.iinfo(np.int64).max:
+            raise HyperForgetError(f"{path}: a label is {max(train[-1], test[-1])}: use labels below 2^63")
+        if len(train) < 2:
+            raise HyperForgetError(
+                f"{path}: y_train holds the one label {train[0]}: give at least two classes"
+            )
+        if strangers := sorted(set(test) - set(train)):
+            raise HyperForgetError(
+                f"{path}: y_test holds label {strangers[0]}, which y_train lacks: take it out"
+            )
+        names = tuple(stored.read(NAMES).tolist()) if NAMES in stored.headers else None
+        if names is not None and len(names) != len(train):
+            raise HyperForgetError(
+                f"{path}: class_names are {len(names)}, y_train holds {len(train)} labels: name each, in rising order of the labels"
+            )
+        _, num_train, *shape = (1, *stored.headers["x_train"].shape)
+    return Info(tuple(train), num_train, tuple(shape), names)
+
+
+def _validate_headers(path: Path, headers: Mapping[str, Header]) -> None:
+    """Refuses arrays whose headers say that they cannot be used."""
+
+    def refuse(what: str, remedy: str) -> None:
+        raise HyperForgetError(f"{path}: {what}: {remedy}")
+
+    if missing := [name for name in ARRAYS if name not in headers]:
+        refuse(f"{missing[0]} is missing", f"the file must hold {', '.join(ARRAYS)}")
+    for name, (dtype, shape) in headers.items():
+        if dtype.hasobject:
+            refuse(
+                f"{name} holds pickled objects, which are never read",
+                "save plain numbers, and class_names as text",
+            )
+        if name == NAMES:
+            if dtype.kind != "U" or len(shape) != 1:
+                refuse(f"{name} is {dtype} {list(shape)}", "save one text for each class")
+        elif name.startswith("y"):
+            if dtype.kind not in "iu" or len(shape) != 1:
+                refuse(f"{name} is {dtype} {list(shape)}", "save integer labels of shape [n]")
+        elif dtype != np.uint8 and dtype.kind != "f":
+            refuse(f"{name} is {dtype}", "save uint8 (scaled to [0, 1]) or floats (used as they are)")
+        elif len(shape) < 2 or 0 in shape:
+            refuse(
+                f"{name} has shape {list(shape)}",
+                "save [n, d], [n, height, width] or [n, height, width, channels]",
+            )
+    train, test = headers["x_train"], headers["x_test"]
+    if train.shape[1:] != test.shape[1:]:
+        refuse(f"x_train is {list(train.shape)}, x_test {list(test.shape)}", "all inputs must have one shape")
+    if (train.dtype == np.uint8) != (test.dtype == np.uint8):
+        refuse(f"x_train is {train.dtype}, x_test {test.dtype}", "save both as uint8 or both as floats")
+    for part in ("train", "test"):
+        inputs, labels = headers[f"x_{part}"].shape[0], headers[f"y_{part}"].shape[0]
+        if inputs != labels:
+            refuse(
+                f"x_{part} holds {inputs} inputs, y_{part} {labels} labels", "save one label for each input"
+            )
+
+
+def _finite(path: Path, name: str, values: Array) -> Array:
+    """Floats as float32; uint8 as it is."""
+    if values.dtype == np.uint8:
+        return values
+    with np.errstate(over="ignore"):
+        values = values.astype(np.float32)
+    bad = ~np.isfinite(values.reshape(len(values), -1)).all(1)
+    if bad.any():
+        raise HyperForgetError(
+            f"{path}: {name} holds NaN or infinite values in {bad.sum()} rows, first in row {bad.argmax()}: take them out"
+        )
+    return values
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Stored]:
+    """Opens a file of either format; damage of any kind becomes one line."""
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                yield _npz(archive)
+        else:
+            with safetensors.safe_open(path, framework="np") as file:
+                yield _safetensors(path, file)
+    except DAMAGE as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise HyperForgetError(
+            f"{path} is damaged, or no .npz or .safetensors file ({reason}): write it again, such as with numpy.savez"
+        ) from error
+
+
+def _npz(archive: zipfile.ZipFile) -> Stored:
+    members = {name: f"{name}.npy" for name in (*ARRAYS, NAMES) if f"{name}.npy" in archive.namelist()}
+    headers = {}
+    for name, member in members.items():
+        with archive.open(member) as file:
+            headers[name] = _header(file)
+            expected = int(np.prod(headers[name].shape, dtype=object)) * headers[name].dtype.itemsize
+            actual = archive.getinfo(member).file_size - file.tell()
+        if not headers[name].dtype.hasobject and actual != expected:
+            raise ValueError(f"{name} has {actual} bytes, its header says {expected}")
+
+    def read(name: str) -> Array:
+        with archive.open(members[name]) as file:
+            values: Array = np.lib.format.read_array(file, allow_pickle=False)
+            file.read(1)  # at its end the checksum is compared
+        return values
+
+    return Stored(headers, read)
+
+
+def _header(file: IO[bytes]) -> Header:
+    version = np.lib.format.read_magic(file)
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in readers:
+        raise ValueError(f"an array of format {version}")
+    shape, _, dtype = readers[version](file)
+    return Header(dtype, shape)
+
+
+def _safetensors(path: Path, file: Any) -> Stored:
+    headers = {}
+    for name in sorted({*file.keys()} & {*ARRAYS}, reverse=True):
+        array = file.get_slice(name)
+        if array.get_dtype() not in SAFETENSORS_TYPES:
+            raise HyperForgetError(f"{path}: {name} is {array.get_dtype()}, which numpy lacks: save float32")
+        headers[name] = Header(SAFETENSORS_TYPES[array.get_dtype()], tuple(array.get_shape()))
+    names = np.array(json.loads((file.metadata() or {}).get(NAMES, "[]")))
+    if names.size:
+        headers[NAMES] = Header(names.dtype, names.shape)
+    return Stored(headers, lambda name: names if name == NAMES else file.get_tensor(name))

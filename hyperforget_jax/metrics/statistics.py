@@ -1,0 +1,62 @@
+"""Location, spread and confidence of a metric over models."""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+import scipy.stats  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+REDUCE = {"mean": np.mean, "median": np.median}
+
+
+class Interval(NamedTuple):
+    """Ends of a 95% interval."""
+
+    low: float
+    high: float
+
+
+def bootstrap(
+    values: NDArray[np.floating], statistic: Literal["mean", "median"], resamples: int, seed: int
+) -> Interval:
+    """Percentile bootstrap: the central 95% of a statistic over resamples drawn with replacement (`scipy.stats.bootstrap`).
+
+    The quantiles are those of 0.025 and 0.975 themselves; scipy's own interval takes (1 - 0.95) / 2, which floats round.
+
+    Args:
+      values: [N], N >= 2, independent of each other.
+      statistic: what is computed on each resample.
+      resamples: how many are drawn; memory is resamples * N numbers.
+      seed: of numpy's generator; the same seed draws the same resamples for both statistics.
+
+    Returns:
+      The 2.5% and 97.5% quantiles, interpolated linearly.
+    """
+    result = scipy.stats.bootstrap(
+        (np.asarray(values, np.float64),),
+        REDUCE[statistic],
+        n_resamples=resamples,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    )
+    low, high = np.quantile(result.bootstrap_distribution, (0.025, 0.975))
+    return Interval(float(low), float(high))
+
+
+def summarise(values: NDArray[np.floating]) -> dict[Literal["mean", "median", "q05", "q95"], float]:
+    """Mean, median, and 5% and 95% quantiles (interpolated linearly).
+
+    Args:
+      values: [N], N >= 1.
+
+    Returns:
+      The four statistics, in that order.
+    """
+    values = np.asarray(values, np.float64)
+    q05, q95 = np.quantile(values, (0.05, 0.95))
+    return {
+        "mean": float(values.mean()),
+        "median": float(np.median(values)),
+        "q05": float(q05),
+        "q95": float(q95),
+    }

@@ -1,0 +1,34 @@
+"""A finished run, made once by the command for all tests of verbs that ask something of one."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hyperforget_jax.cli import run
+from tests.compile_cache import compile_cache
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The workdir of a tiny run whose config names {2} alone; tests leave it as it is, but for further requests."""
+    folder = tmp_path_factory.mktemp("finished")
+    arguments = ["--config", "smoke_dihyfo2", "--task.forget-sets", "2", "--workdir", str(folder / "run")]
+    with compile_cache(folder / "programs"):
+        assert run.main(arguments) == 0
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def same_programs(finished: Path) -> Iterator[None]:
+    """Programs of the module are those of the finished run."""
+    with compile_cache(finished.parent / "programs"):
+        yield
+
+
+@pytest.fixture
+def copied(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run, to damage."""
+    folder: Path = shutil.copytree(finished, tmp_path / "copied")
+    return folder

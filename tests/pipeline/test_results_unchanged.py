@@ -1,0 +1,85 @@
+"""The numbers of the whole path are those of before the package was laid out anew; only names of metrics and selections changed.
+
+`results_before/` holds `results.jsonl` of three configs as they were, and the machine that made them. XLA chooses instructions by the
+processor and Eigen its summation order by the number of cores, so numbers are equal to the last digit on the same kind of machine with
+the same JAX, and to a relative 1e-5 elsewhere.
+"""
+
+import gzip
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hyperforget_jax.metrics.results import COLUMNS
+from hyperforget_jax.runtime import artifacts
+
+BEFORE = Path(__file__).parent / "results_before"
+ROOT = Path(__file__).parents[2]
+RENAMED: dict[str, dict[Any, Any]] = {
+    "selection": {"pass1": "all", "best": "selected"},
+    "ideal": {"cloud": "reference"},
+}
+"""Column to its old values and what they are called now; every other value stays."""
+COMMANDS = {
+    "smoke_dihyfo1": ("run", "--config", "smoke_dihyfo1"),
+    "smoke_dihyfo2": ("run", "--config", "smoke_dihyfo2"),
+    "quickstart": ("quickstart",),
+}
+
+
+def machine() -> dict[str, Any]:
+    """What decides the last digits: the processor, its instructions, the cores in use, and JAX."""
+    info = dict(
+        (part.strip() for part in line.split(":", 1))
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        if ":" in line
+    )
+    flags = hashlib.sha256(" ".join(sorted(info.get("flags", "").split())).encode()).hexdigest()[:16]
+    cores = len(os.sched_getaffinity(0))
+    return {"processor": info.get("model name"), "flags": flags, "cores": cores, "jax": version("jax")}
+
+
+def renamed(row: dict[str, Any]) -> dict[str, Any]:
+    """An old row under the names of today."""
+    return {
+        name: RENAMED.get(name, {}).get(value, value) if isinstance(value, str) else value
+        for name, value in row.items()
+    }
+
+
+def before(name: str) -> list[dict[str, Any]]:
+    """The old rows of a config under the names of today."""
+    lines = gzip.decompress((BEFORE / f"{name}.jsonl.gz").read_bytes()).decode().splitlines()
+    return [renamed(json.loads(line)) for line in lines]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_number_is_that_of_before(name: str, tmp_path: Path) -> None:
+    settings = {key: value for key, value in os.environ.items() if not key.startswith(("JAX_", "XLA_"))}
+    command = [sys.executable, "-m", "hyperforget_jax", *COMMANDS[name], "--workdir", str(tmp_path / "run")]
+    subprocess.run(command, cwd=ROOT, env=settings, check=True, stdout=subprocess.DEVNULL)
+    rows, expected = artifacts.read_rows(tmp_path / "run" / "results.jsonl"), before(name)
+    assert [tuple(row) for row in rows] == [COLUMNS] * len(expected)
+    if machine() == json.loads((BEFORE / "machine.json").read_text(encoding="utf-8")):
+        assert rows == expected
+        return
+    for row, old in zip(rows, expected, strict=True):
+        ends = ("value", "low", "high")
+        assert {key: row[key] for key in row if key not in ends} == {
+            key: old[key] for key in old if key not in ends
+        }
+        assert [row[key] for key in ends] == pytest.approx([old[key] for key in ends], rel=1e-5, abs=1e-7)
+
+
+def test_the_map_names_every_old_selection_and_ideal() -> None:
+    rows = [row for name in COMMANDS for row in before(name)]
+    assert {row["selection"] for row in rows} == {"all", "selected", None}
+    assert {row["ideal"] for row in rows} == {"reference", 0.0, 1.0}
