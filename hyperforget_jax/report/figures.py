@@ -172,7 +172,8 @@ def alignment_evolution(curve_rows: Sequence[Mapping[str, Any]]) -> Figure:
     for panel, (measure, title) in zip(figure.subplots(1, 2, sharey=True), titles.items(), strict=True):
         values = table.filter(regex=f"^{measure}_").clip(lower=0.0)
         ends = {
-            name: f"class {str(name).split('_')[1]}, at the end {values[name].iloc[-1]:.3f}" for name in values
+            name: f"class {str(name).split('_')[1]}, at the end {values[name].iloc[-1]:.3f}"
+            for name in values
         }
         values = values.rename(columns=ends)
         shades = seaborn.light_palette(OURS, len(ends) + 1)[1:]
