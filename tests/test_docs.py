@@ -72,7 +72,9 @@ def faults(words: list[str]) -> Iterator[str]:
                 yield f"module {module}"
             yield from unknown_options(rest, source_of(module), configured=True)
         case ["nox", "-s", *rest]:
-            sessions = re.findall(r"def (\w+)\(session: nox.Session\)", (ROOT / "noxfile.py").read_text(encoding="utf-8"))
+            sessions = re.findall(
+                r"def (\w+)\(session: nox.Session\)", (ROOT / "noxfile.py").read_text(encoding="utf-8")
+            )
             named = itertools.takewhile(lambda word: word != "--", rest)
             yield from (f"session {word}" for word in named if word not in sessions)
         case ["pytest", *rest]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -132,6 +133,7 @@ def compare(
     Raises:
       HyperForgetError: fewer than 2 reference models; a class without images; an output is not finite.
     """
+    chex.assert_trees_all_equal_dtypes(models, reference_models)
     measured = measure(models, selected, reference_models, split, forget_positions, train)
     num_classes = next(iter(measured.class_metrics.values())).shape[1]
     labels = tuple(range(num_classes)) if classes is None else tuple(classes)
