@@ -88,7 +88,9 @@ def losses(histograms: Mapping[int, NDArray[np.integer]], edges: Sequence[float]
     """Checkpoints per class (original label) and loss level, [E + 1] counts each; E edges in nats."""
     inner = [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
     levels = [f"below {edges[0]:g}", *inner, f"from {edges[-1]:g}"]
-    return pd.DataFrame.from_dict(histograms, "index", columns=levels).rename_axis("class").reset_index()
+    table = pd.DataFrame([*histograms.values()], columns=levels)
+    table.insert(0, "class", [*histograms])
+    return table
 
 
 def resampling(edges: NDArray[np.floating], shares: Mapping[str, NDArray[np.floating]]) -> pd.DataFrame:
