@@ -79,7 +79,7 @@ def test_a_hypernetwork_is_trained_saved_and_asked_as_by_the_pipeline(
     assert (tmp_path / "saved" / name).read_bytes() == (
         Path(finished.workdir) / "hypernetwork" / name
     ).read_bytes()
-    expected = unlearning.unlearn(on_paper(finished), (3,), num_samples=6, num_selected=2, seed=5)
+    expected = unlearning.unlearn(on_paper(finished), (3,), num_samples=6, num_selected=2, seed=5).result
     for model in (fitted, *map(hf.HyperForget.from_pretrained, (tmp_path / "saved", finished.workdir))):
         result = model.unlearn([3], data.validation, num_samples=6, num_selected=2, seed=5)
         assert result.request == expected.request

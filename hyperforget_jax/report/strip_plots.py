@@ -125,12 +125,12 @@ def _strips(
 
 def _frame(panel: Axes, ticks: Array, values: Array, scale: Callable[[Array], Array]) -> None:
     """The axis ends at the nearest ticks around the values; of the ticks between, those with room are shown."""
-    first = int(np.searchsorted(ticks, values.min(), side="right")) - 1
-    last = int(np.searchsorted(ticks, values.max(), side="left"))
-    low, high = ticks[max(first, 0)], ticks[last]
+    first = int(np.clip(np.searchsorted(ticks, values.min(), side="right") - 1, 0, len(ticks) - 2))
+    last = max(int(np.searchsorted(ticks, values.max(), side="left")), first + 1)
+    low, high = ticks[first], ticks[last]
     room = CLOSEST * (scale(high) - scale(low))
     shown = [high]
-    for tick in ticks[max(first, 0) + 1 : last][::-1]:
+    for tick in ticks[first + 1 : last][::-1]:
         if scale(shown[-1]) - scale(tick) >= room and scale(tick) - scale(low) >= room:
             shown.append(tick)
     panel.xaxis.set_major_locator(FixedLocator([*shown, low]))

@@ -139,6 +139,17 @@ def test_accuracies_label_both_ends_of_an_axis() -> None:
         assert max(ticks) == pytest.approx(high)
 
 
+@pytest.mark.parametrize("accuracy", [0.0, 0.5, 1.0])
+def test_accuracies_that_are_all_one_number_have_an_axis_around_it(accuracy: float) -> None:
+    equal = strip_plots.Request(
+        (2,), *[np.full(4, accuracy)] * 2, np.asarray((0,)), *[np.full(3, accuracy)] * 2
+    )
+    for axes in strip_plots.accuracies([equal]).axes[:2]:
+        low, high = axes.get_xlim()
+        assert low <= accuracy <= high
+        assert low < high
+
+
 def test_the_log_scale_of_the_error_is_undone_by_its_inverse() -> None:
     left, right = accuracies().axes[:2]
     for axes in (left, right):
