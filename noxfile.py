@@ -63,7 +63,8 @@ def wheel(session: nox.Session) -> None:
             (built,) = Path(folder).glob("*.whl")
             session.run("venv/bin/python", "-m", "pip", "install", "--quiet", str(built))
             session.run("venv/bin/hyperforget", "doctor")
-            session.run("venv/bin/hyperforget", "run", "--config", "smoke_dihyfo2")
+            session.run("venv/bin/hyperforget", "run", "--config", "smoke_dihyfo2", "--task.forget-sets", "2")
+            session.run("venv/bin/hyperforget", "unlearn", "runs/smoke_dihyfo2", "--forget", "3")
             within(
                 session,
                 0.3,

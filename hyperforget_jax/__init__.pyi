@@ -1,9 +1,9 @@
-from .api import HyperForget as HyperForget
-from .api import Zoo as Zoo
-from .api import build_zoo as build_zoo
-from .api import evaluate as evaluate
-from .api import predict as predict
-from .api import retrain as retrain
+from .api.hyperforget import HyperForget as HyperForget
+from .api.models import evaluate as evaluate
+from .api.models import predict as predict
+from .api.models import retrain as retrain
+from .api.zoo import Zoo as Zoo
+from .api.zoo import build_zoo as build_zoo
 from .config import Config as Config
 from .data import load_dataset as load_dataset
 from .unlearn.requests import UnlearningResult as UnlearningResult

@@ -17,11 +17,10 @@ from hyperforget_jax.config import Config, flatten
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
-    "README.md",
-    "CONTRIBUTING.md",
-    *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
+    str(path.relative_to(ROOT))
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ]
-HISTORY = {"docs/renamed.md", "docs/results.md", "README.md"}
+HISTORY = {"docs/renamed.md", "docs/results.md"}
 """Pages that name what is no more."""
 HEADERS = [f"configs/{name}.py" for name in configs.config_names()]
 PROGRAMS = ("hyperforget", "python", "pytest", "nox", "pip")
@@ -64,9 +63,8 @@ def faults(words: list[str]) -> Iterator[str]:
         case ["hyperforget", verb, *rest]:
             if verb not in {*main.VERBS, "--help", "--version"} and not verb.isupper():
                 yield f"verb {verb}"
-            yield from unknown_options(
-                rest, source_of(f"hyperforget_jax.cli.{verb}"), verb in main.CONFIGURED
-            )
+            source = source_of(f"hyperforget_jax.cli.{verb}")
+            yield from unknown_options(rest, source, "--FIELD VALUE" in source)
         case ["python", "-m", module, *rest]:
             if not source_of(module) and not module.rpartition(".")[2].isupper():
                 yield f"module {module}"

@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     options, run = open_finished(Options, "unlearn", arguments)
     if options.seed is not None and options.seed < 0:
         raise HyperForgetError(f"--seed is {options.seed}: choose a whole number of at least 0")
-    answer = unlearning.answer_request(run, options.forget, options.samples, options.best, options.seed)
+    answer = unlearning.unlearn(run, options.forget, options.samples, options.best, options.seed)
     summary = {
         "run": str(run.folder),
         "forget": list(answer.result.request.labels),

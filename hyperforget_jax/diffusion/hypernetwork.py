@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, Protocol
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -131,6 +132,7 @@ def generator_of_params(hypernetwork: Hypernetwork, config: SamplingConfig) -> C
             raise HyperForgetError(
                 "DiHyFo-1 was asked for models without any to start from: give it a start, models and their losses"
             )
+        chex.assert_shape(losses, (len(keys), hypernetwork.condition.mean.size))
         count, parts = len(keys), []
         for first in range(0, count, config.batch_size):
             rows = jnp.clip(jnp.arange(first, first + config.batch_size), 0, count - 1)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -46,7 +47,7 @@ class State(NamedTuple):
 
     params: Params
     ema: Params
-    optimiser: optax.OptState
+    opt_state: optax.OptState
     step: jax.Array
 
 
@@ -74,7 +75,7 @@ def step(
 
     Args:
       state: before.
-      batch: B examples, taken `accumulate` parts after one another; their gradients are averaged.
+      batch: B examples, taken in `grad_accum_steps` parts after one another; their gradients are averaged.
       key: root key; step s draws from fold_in(key, s), so a restart draws the same.
       task: what is learned.
       config: the optimisation.
@@ -99,18 +100,19 @@ def step(
         total, _ = jax.lax.scan(add, nothing, (keys, parts))
         mean, gradients = jax.tree.map(lambda x: x / config.grad_accum_steps, total)
     with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an integer count
-        updates, moments = rule(config).update(gradients, state.optimiser, state.params)
+        updates, opt_state = rule(config).update(gradients, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     count = state.step.astype(jnp.float32)
     decay = jnp.minimum(config.ema_decay, (1.0 + count) / (10.0 + count))
     ema = optax.incremental_update(params, state.ema, 1.0 - decay)
-    return State(params, ema, moments, state.step + 1), mean
+    return State(params, ema, opt_state, state.step + 1), mean
 
 
 def loss(params: Params, key: jax.Array, batch: Batch, *, task: Task) -> jax.Array:
     """Denoising error [] of a batch, some classes of whose conditions are dropped."""
     prepare_key, drop_key, noise_key = jax.random.split(key, 3)
     tokens, condition = task.prepare(prepare_key, batch)
+    chex.assert_shape(tokens, (None, task.layout.num_tokens, task.layout.width))
     diffusion = task.diffusion
     if diffusion.class_dropout > 0.0 or diffusion.full_dropout > 0.0:
         condition = conditioning.drop(drop_key, condition, diffusion.class_dropout, diffusion.full_dropout)

@@ -120,21 +120,18 @@ def _rows_of(run: Run, labels: tuple[int, ...], direction: str, found: Round) ->
     shares = class_weights(run.dataset.test.labels, run.dataset.positions(labels), run.sizes[-1])
     retained, forgotten = (found.accuracies @ share for share in shares)  # [N] each
     sets = {"retain_accuracy": retained, "forget_accuracy": forgotten}
-    classes = {"class_accuracy": found.accuracies, "class_loss": found.losses}
+    values = sets | {"class_accuracy": found.accuracies, "class_loss": found.losses}
     ideal = {"forget_accuracy": 0.0} if direction == "forget" else {}
     about, rows = evaluation.context(run, run.config.hypernetwork.kind, labels), list[Row]()
     for selection, kept in ({None: slice(None)} if direction == "before" else of_samples).items():
         ours = replace(about, selection=selection)
-        whole = evaluation.metric_rows(run, ours, {name: column[kept] for name, column in sets.items()})
-        parts = evaluation.class_metric_rows(
-            run, ours, {name: table[kept] for name, table in classes.items()}
-        )
-        rows += whole + parts
-        medians = [row for row in whole if selection == "all" and row["statistic"] == "median"]
-        for row in medians:
-            column = sets[row["metric"]]
-            value = float(column.max() if row["metric"] in ideal else column.min())
-            rows.append(row | {"statistic": "worst", "value": value, "low": None, "high": None})
+        new = evaluation.metric_rows(run, ours, {name: array[kept] for name, array in values.items()})
+        rows += new
+        for row in new:
+            if selection == "all" and row["statistic"] == "median" and row["class"] is None:
+                column = sets[row["metric"]]
+                value = float(column.max() if row["metric"] in ideal else column.min())
+                rows.append(row | {"statistic": "worst", "value": value, "low": None, "high": None})
     return [row | {"ideal": ideal.get(row["metric"])} for row in rows]
 
 

@@ -57,17 +57,6 @@ def unlearn(
     num_samples: int | None = None,
     num_selected: int | None = None,
     seed: int | None = None,
-) -> UnlearningResult:
-    """The models of `answer_request`, which see."""
-    return answer_request(run, forget, num_samples, num_selected, seed).result
-
-
-def answer_request(
-    run: Run,
-    forget: Sequence[int],
-    num_samples: int | None = None,
-    num_selected: int | None = None,
-    seed: int | None = None,
 ) -> StoredResult:
     """Answers one request from a finished run, whether or not its config names the forget set; the zoo is not needed.
 

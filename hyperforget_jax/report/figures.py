@@ -1,7 +1,6 @@
 """Figures: arrays in, `matplotlib.figure.Figure` out; no pyplot, so no global state and no window."""
 
 import io
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +9,14 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from hyperforget_jax.report.style import FAINT, INK, LEVEL, OURS, RC, REFERENCE, WIDTH, class_axes, styled
+from hyperforget_jax.report.style import FAINT, INK, LEVEL, OURS, RC, REFERENCE, WIDTH, styled
 from hyperforget_jax.report.tables import braces
 from hyperforget_jax.runtime.artifacts import writing_errors
 
@@ -34,7 +35,7 @@ class Matrices:
       classes: original labels of all K classes, in the order of the outputs.
       generated: [K, K], images of a true class (row) with a predicted class (column), counts or shares; of the generated models
         selected on validation.
-      retrained: [K, K], the same of the retrained models.
+      retrained: [K, K], the same of the reference models.
     """
 
     forget_set: tuple[int, ...]
@@ -95,7 +96,8 @@ def alignment(
         panel.remove()
     figure.supxlabel("target loss of the class (nats)", fontsize=9.5)
     figure.supylabel("observed loss (nats)", fontsize=9.5)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper left", ncols=3)
     return figure
 
 
@@ -112,24 +114,25 @@ def alignment_panel(
       learned: the value of a learned model, a level with the name `bound`.
       bound: its name in the legend.
     """
-    low, median, high = np.quantile(losses, (0.05, 0.5, 0.95), axis=0)  # [P] each
+    high = np.quantile(losses, 0.95, axis=0)  # [P]
     top = 1.06 * max(float(target.max()), float(high.max()), learned)
     reach = float(target.max())
-    panel.fill_between(target, low, high, color=OURS, alpha=0.16, linewidth=0, label="5–95% of the families")
-    for index, family in enumerate(losses):
-        name = "one family" if index == 0 else None
-        panel.plot(
-            target,
-            family,
-            ".-",
-            color=OURS,
-            alpha=0.22,
-            linewidth=0.5,
-            markersize=2.5,
-            label=name,
-            rasterized=True,
-        )
-    panel.plot(target, median, color=OURS, linewidth=2.2, label="median of the families")
+    lines = panel.plot(
+        target, losses.T, ".-", color=OURS, alpha=0.22, linewidth=0.5, markersize=2.5, rasterized=True
+    )
+    lines[0].set_label("one family")
+    seaborn.lineplot(
+        x=np.tile(target, len(losses)),
+        y=losses.ravel(),
+        estimator="median",
+        errorbar=("pi", 90),
+        err_kws={"label": "5–95% of the families", "alpha": 0.16, "linewidth": 0},
+        label="median of the families",
+        color=OURS,
+        linewidth=2.2,
+        legend=False,
+        ax=panel,
+    )
     panel.plot(
         [0.0, reach], [0.0, reach], color=INK, linewidth=1.2, linestyle=(0, (5, 3)), label="observed = target"
     )
@@ -164,18 +167,18 @@ def alignment_evolution(curve_rows: Sequence[Mapping[str, Any]]) -> Figure:
       A figure; an R^2 below zero is drawn at zero.
     """
     figure = Figure(figsize=(WIDTH, 3.1), layout="constrained")
-    labels = [name.removeprefix("r2_") for name in curve_rows[0] if name.startswith("r2_")]
-    for panel, (measure, title) in zip(
-        figure.subplots(1, 2, sharey=True), {"r2": "mean R²", "pearson": "mean Pearson"}.items(), strict=True
-    ):
-        for label, mark in zip(labels, itertools.cycle("osD^v"), strict=False):
-            found = np.array([row[f"{measure}_{label}"] for row in curve_rows], np.float64)
-            values = np.maximum(found, 0.0)
-            name = f"class {label}, at the end {values[-1]:.3f}"
-            shade = 0.35 + 0.65 * (labels.index(label) + 1) / len(labels)
-            steps = [row["step"] for row in curve_rows]
-            panel.plot(steps, values, mark + "-", color=OURS, alpha=shade, markersize=4, label=name)
-        panel.set(ylim=(0.0, 1.02), xlabel="training step")
+    table = pd.DataFrame(curve_rows).set_index("step")
+    titles = {"r2": "mean R²", "pearson": "mean Pearson"}
+    for panel, (measure, title) in zip(figure.subplots(1, 2, sharey=True), titles.items(), strict=True):
+        values = table.filter(regex=f"^{measure}_").clip(lower=0.0)
+        ends = {
+            name: f"class {str(name).split('_')[1]}, at the end {values[name].iloc[-1]:.3f}"
+            for name in values
+        }
+        values = values.rename(columns=ends)
+        shades = seaborn.light_palette(OURS, len(ends) + 1)[1:]
+        seaborn.lineplot(values, markers=True, dashes=False, palette=shades, ax=panel)
+        panel.set(ylim=(0.0, 1.02), xlabel="training step", ylabel="")
         panel.set_title(title)
         panel.legend(loc="lower right")
     return figure
@@ -198,13 +201,11 @@ def learning_curves(curve_rows: Sequence[Mapping[str, Any]]) -> Figure:
 
 def learning_panel(panel: Axes, curve_rows: Sequence[Mapping[str, Any]]) -> None:
     """Draws the curves of `learning_curves` on a panel."""
-    steps = [row["step"] for row in curve_rows]
+    table = pd.DataFrame(curve_rows).set_index("step")
     curves = (("training", "train_loss", FAINT, 1.3), ("validation", "validation_loss", OURS, 2.2))
     for name, column, colour, width in curves:
-        losses = [row[column] for row in curve_rows]
-        label = f"{name}, at the end {losses[-1]:.4g}"
-        panel.plot(steps, losses, color=colour, linewidth=width, label=label)
-        panel.plot(steps[-1], losses[-1], "o", color=colour, markersize=5)
+        label = f"{name}, at the end {table[column].iloc[-1]:.4g}"
+        seaborn.lineplot(table[column], color=colour, linewidth=width, label=label, ax=panel)
     panel.set(yscale="log", xlabel="optimiser step", ylabel="loss (mean squared error)", xlim=(0, None))
     low, high = panel.get_ylim()
     within_a_decade = high <= 10.0 * low
@@ -216,7 +217,7 @@ def learning_panel(panel: Axes, curve_rows: Sequence[Mapping[str, Any]]) -> None
 
 @styled
 def confusion(panels: Sequence[Matrices]) -> Figure:
-    """Confusion matrices, one row per forget set: selected generated models beside retrained ones.
+    """Confusion matrices, one row per forget set: selected generated models beside reference models.
 
     Args:
       panels: one per forget set; each row of a matrix is shown as shares of its true class, in percent.
@@ -229,8 +230,8 @@ def confusion(panels: Sequence[Matrices]) -> Figure:
     for (left, right), panel in zip(grid, panels, strict=True):
         _matrix(left, panel.generated, panel)
         _matrix(right, panel.retrained, panel)
-        left.set_title(f"forget {braces(panel.forget_set)}: selected")
-        right.set_title(f"forget {braces(panel.forget_set)}: retrained")
+        left.set_title(f"forget {braces(panel.forget_set)}: selected models")
+        right.set_title(f"forget {braces(panel.forget_set)}: reference models")
         left.set_ylabel("true class (each row is 100%)")
     for axes in grid[-1]:
         axes.set_xlabel("predicted class")
@@ -241,25 +242,42 @@ def _matrix(axes: Axes, matrix: Array, panel: Matrices) -> None:
     counts = np.asarray(matrix, np.float64)
     totals = counts.sum(1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)  # [K, K]
-    axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.15)
-    decimals = 1 if len(panel.classes) <= 5 else 0
-    size = 9.0 if len(panel.classes) <= 5 else 7.0
-    for row, column in np.ndindex(shares.shape):
-        share = float(shares[row, column])
-        text = f"{100 * share:.{decimals}f}"
-        is_nothing = float(text) == 0.0
-        if is_nothing:
-            text = "0" if share == 0.0 else f"<{10.0**-decimals:g}"
-        colour = FAINT if is_nothing else "white" if share > 0.78 else INK
-        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
-    class_axes(axes, panel.classes)
+    few, names = len(panel.classes) <= 5, [str(label) for label in panel.classes]
+    texts = np.vectorize(_percent)(shares, 1 if few else 0)
+    seaborn.heatmap(
+        shares,
+        annot=texts,
+        fmt="",
+        cmap="Blues",
+        vmin=0.0,
+        vmax=1.15,
+        cbar=False,
+        square=True,
+        linewidths=0.6,
+        annot_kws={"fontsize": 9.0 if few else 7.0},
+        xticklabels=names,
+        yticklabels=names,
+        ax=axes,
+    )
+    axes.tick_params(length=0, rotation=0)
+    for text in axes.texts:
+        if text.get_text().startswith(("0", "<")):
+            text.set_color(FAINT)
     for index, label in enumerate(panel.classes):
         if label in panel.forget_set:
             axes.axhspan(
-                index - 0.46, index + 0.46, fill=False, edgecolor=REFERENCE, linewidth=1.8, clip_on=False
+                index + 0.04, index + 0.96, fill=False, edgecolor=REFERENCE, linewidth=1.8, clip_on=False
             )
             for tick in (axes.get_yticklabels()[index], axes.get_xticklabels()[index]):
                 tick.set(color=REFERENCE, fontweight="bold")
+
+
+def _percent(share: float, decimals: int) -> str:
+    """A share in percent; a few images are never printed as none."""
+    text = f"{100 * share:.{decimals}f}"
+    if float(text) > 0.0:
+        return text
+    return "0" if share == 0.0 else f"<{10.0**-decimals:g}"
 
 
 @styled

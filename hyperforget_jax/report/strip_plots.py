@@ -18,7 +18,7 @@ FLOOR = 1e-3
 RETAIN_TICKS = np.array((0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 1.0))
 FORGET_TICKS = np.array((0.0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0))
 CLOSEST = 0.15
-NAMES = ("generated", "selected", "retrained")
+NAMES = ("all", "selected", "reference")
 HEIGHTS = (2.0, 1.0, 0.0)
 GOLDEN = (5.0**0.5 - 1.0) / 2.0
 
@@ -85,7 +85,7 @@ def _strips(
     panel: Axes, generated: Array, selected: NDArray[np.integer], reference: Array, *, pile: float
 ) -> None:
     low, high = np.quantile(reference, (0.05, 0.95))
-    name = "5–95% of the retrained"
+    name = "5–95% of the reference models"
     panel.axvspan(low, high, facecolor=REFERENCE, edgecolor=REFERENCE, alpha=0.16, linewidth=1.5, label=name)
     rows = (
         (generated, OURS, "o", 0.45),
@@ -125,12 +125,12 @@ def _strips(
 
 def _frame(panel: Axes, ticks: Array, values: Array, scale: Callable[[Array], Array]) -> None:
     """The axis ends at the nearest ticks around the values; of the ticks between, those with room are shown."""
-    first = int(np.searchsorted(ticks, values.min(), side="right")) - 1
-    last = int(np.searchsorted(ticks, values.max(), side="left"))
-    low, high = ticks[max(first, 0)], ticks[last]
+    first = int(np.clip(np.searchsorted(ticks, values.min(), side="right") - 1, 0, len(ticks) - 2))
+    last = max(int(np.searchsorted(ticks, values.max(), side="left")), first + 1)
+    low, high = ticks[first], ticks[last]
     room = CLOSEST * (scale(high) - scale(low))
     shown = [high]
-    for tick in ticks[max(first, 0) + 1 : last][::-1]:
+    for tick in ticks[first + 1 : last][::-1]:
         if scale(shown[-1]) - scale(tick) >= room and scale(tick) - scale(low) >= room:
             shown.append(tick)
     panel.xaxis.set_major_locator(FixedLocator([*shown, low]))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -162,6 +163,7 @@ def answer(
       key: a typed key.
       config: numbers of samples.
     """
+    chex.assert_shape(prompts, (None, len(request.classes)))
     candidate_key, sample_key = jax.random.split(key)
     each, forget = config.samples_per_candidate, list(request.positions)
     candidates = generate(

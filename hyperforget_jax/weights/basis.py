@@ -43,10 +43,10 @@ def fit(images: Array, size: int) -> Basis:
       size: K; directions whose second moment is below 1e-7 of the largest are never kept.
     """
     extended = np.concatenate([images, np.ones((len(images), 1))], axis=1).astype(np.float64)  # [N, D + 1]
-    moments, directions = np.linalg.eigh(extended.T @ extended / len(extended))  # ascending
-    kept = np.arange(len(moments))[::-1][:size]
-    kept = kept[moments[kept] > 1e-7 * moments[-1]]
-    roots = np.sqrt(moments[kept])  # [K]
+    eigenvalues, directions = np.linalg.eigh(extended.T @ extended / len(extended))  # ascending
+    kept = np.arange(len(eigenvalues))[::-1][:size]
+    kept = kept[eigenvalues[kept] > 1e-7 * eigenvalues[-1]]
+    roots = np.sqrt(eigenvalues[kept])  # [K]
     return Basis(
         encode=(directions[:, kept] * roots).T.astype(np.float32),
         decode=(directions[:, kept] / roots).astype(np.float32),

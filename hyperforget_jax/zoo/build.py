@@ -191,18 +191,18 @@ def _select(recipe: Recipe, number: int, runs: Numbers, snapshots: train.Snapsho
     )
     good, selected = (np.asarray(mask) for mask in masks)  # [S, R]
     codes = coverage.combination(accuracies, forgettable)  # [S, R]
-    moments, lanes = np.nonzero(selected)
+    snapshot_ids, lanes = np.nonzero(selected)
     # the caps take no snapshot for being early
-    priorities = np.asarray(jax.random.bits(caps_key, selected.shape))[moments, lanes]
+    priorities = np.asarray(jax.random.bits(caps_key, selected.shape))[snapshot_ids, lanes]
     order = np.argsort(priorities, kind="stable")
     if config.max_per_bin is not None:
-        seen = losses[moments[order], lanes[order]][:, forgettable]
+        seen = losses[snapshot_ids[order], lanes[order]][:, forgettable]
         order = order[selection.within_bins(seen, config.bin_edges, config.max_per_bin)]
     if config.max_per_combination is not None:
-        ordered = codes[moments[order], lanes[order]]
+        ordered = codes[snapshot_ids[order], lanes[order]]
         order = order[selection.within_combinations(ordered, config.max_per_combination)]
     order = np.sort(order)
-    at = moments[order], lanes[order]
+    at = snapshot_ids[order], lanes[order]
     kinds = len(forgettable)
     return Block(
         weights=np.asarray(snapshots.weights)[at],

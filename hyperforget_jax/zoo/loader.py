@@ -25,7 +25,7 @@ MOST_STEPS = 2**31 - 1
 """Steps that a training can have, which counts them in 32 bits."""
 
 
-class Batch(NamedTuple):
+class CheckpointBatch(NamedTuple):
     """Checkpoints.
 
     Attributes:
@@ -45,12 +45,12 @@ class Pairs(NamedTuple):
       target: theta* with its losses L*.
     """
 
-    current: Batch
-    target: Batch
+    current: CheckpointBatch
+    target: CheckpointBatch
 
 
 @dataclass(frozen=True)
-class Source(Generic[T]):
+class CheckpointSource(Generic[T]):
     """A sequence whose element s is the batch of step s.
 
     Attributes:
@@ -92,7 +92,7 @@ class Groups(NamedTuple):
 
 def batches(
     zoo: Zoo, forgettable: Sequence[int], batch_size: int, seed: int, config: LoaderConfig
-) -> Source[Batch]:
+) -> CheckpointSource[CheckpointBatch]:
     """Batches of single checkpoints, for DiHyFo-2.
 
     Args:
@@ -112,16 +112,16 @@ def batches(
         )
     groups = _group(np.arange(len(zoo)), _codes(zoo, forgettable, config))
 
-    def draw(weights: Rows, random: np.random.Generator) -> Batch:
+    def draw(weights: Rows, random: np.random.Generator) -> CheckpointBatch:
         places = groups.draw(random, batch_size)
-        return Batch(weights.read(places), zoo.losses[places])
+        return CheckpointBatch(weights.read(places), zoo.losses[places])
 
-    return Source(zoo.weights, draw, seed)
+    return CheckpointSource(zoo.weights, draw, seed)
 
 
 def pairs(
     zoo: Zoo, forgettable: Sequence[int], batch_size: int, seed: int, config: LoaderConfig
-) -> Source[Pairs]:
+) -> CheckpointSource[Pairs]:
     """Batches of pairs, for DiHyFo-1: the earlier checkpoint is drawn like those of `batches`, the later one uniformly after it.
 
     With probability `reverse_probability` the two change places, so that losses climb: the way to learn de-optimisation that section
@@ -153,12 +153,14 @@ def pairs(
         reverse = random.random(batch_size) < config.reverse_probability  # [B]
         current, target = np.where(reverse, [later, first], [first, later])  # [2, B]
         places = by_time[np.concatenate([current, target])]  # [2 B]
-        return Pairs(*map(Batch, np.split(weights.read(places), 2), np.split(zoo.losses[places], 2)))
+        return Pairs(
+            *map(CheckpointBatch, np.split(weights.read(places), 2), np.split(zoo.losses[places], 2))
+        )
 
-    return Source(zoo.weights, draw, seed)
+    return CheckpointSource(zoo.weights, draw, seed)
 
 
-def stream(source: Source[T], step: int, config: LoaderConfig) -> Iterator[T]:
+def stream(source: CheckpointSource[T], step: int, config: LoaderConfig) -> Iterator[T]:
     """The batches from a step on, read ahead by threads.
 
     Args:

@@ -83,8 +83,8 @@ def candidates(
     good = passes_pivots(accuracies, pivots, config.pivot_accuracy) & has_learned(
         accuracies, config.min_learned, config.pivot_accuracy
     )
-    moments = losses.shape[0]
-    progress = (jnp.arange(moments, dtype=jnp.float32) + 1) / moments  # [S]
+    num_snapshots = losses.shape[0]
+    progress = (jnp.arange(num_snapshots, dtype=jnp.float32) + 1) / num_snapshots  # [S]
     selected = jax.vmap(lambda k, chance: jax.random.bernoulli(k, chance), in_axes=(0, None), out_axes=1)(
         key, selection_probability(progress, config.selection_probability)
     )

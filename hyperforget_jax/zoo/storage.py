@@ -17,6 +17,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import chex
 import jax.numpy as jnp
 import numpy as np
 
@@ -96,6 +97,9 @@ def write_block(folder: Path, number: int, block: Block, made_from: Mapping[str,
       HyperForgetError: NaN weights or losses, naming the block and a run; disk full.
     """
     place = block_folder(folder, number)
+    chex.assert_equal_shape_prefix(
+        (block.weights, block.losses, block.accuracies, block.run, block.progress), 1
+    )
     _check_finite(place, block, "lower zoo.learning_rate")
     with artifacts.new_artifact(place, {**made_from, "format": FORMAT, "block": number}) as partial:
         for item in fields(block):

@@ -35,7 +35,7 @@ class Images(NamedTuple):
     labels: jax.Array
 
 
-class Batch(NamedTuple):
+class Minibatch(NamedTuple):
     """One minibatch of B images.
 
     Attributes:
@@ -49,11 +49,11 @@ class Batch(NamedTuple):
     words: jax.Array
 
 
-class Run(NamedTuple):
+class RunState(NamedTuple):
     """State of one run: its model, Adam's moments, and its random word [] (uint32)."""
 
     params: Params
-    moments: optax.OptState
+    opt_state: optax.OptState
     word: jax.Array
 
 
@@ -73,11 +73,11 @@ class Snapshots(NamedTuple):
     progress: jax.Array
 
 
-def start(key: jax.Array, sizes: tuple[int, ...]) -> Run:
+def start(key: jax.Array, sizes: tuple[int, ...]) -> RunState:
     """A run before its first step."""
     init_key, word_key = jax.random.split(key)
     params = classifier.init(init_key, sizes)
-    return Run(params, ADAM.init(params), jax.random.bits(word_key))
+    return RunState(params, ADAM.init(params), jax.random.bits(word_key))
 
 
 def uniforms(run_word: jax.Array, image_words: jax.Array) -> jax.Array:
@@ -119,7 +119,7 @@ def widen(params: Params, initial: Params, pixels: tuple[int, ...]) -> Params:
     return ({"w": weights, "b": first["b"]}, *others)
 
 
-def loss(params: Params, batch: Batch, used: jax.Array) -> jax.Array:
+def loss(params: Params, batch: Minibatch, used: jax.Array) -> jax.Array:
     """Mean cross-entropy in nats over the images in use ([B] bool); 0 if none is."""
     scores = classifier.scores(params, batch.columns)  # [K, B]
     top = jax.lax.stop_gradient(scores.max(0))  # [B]
@@ -129,7 +129,7 @@ def loss(params: Params, batch: Batch, used: jax.Array) -> jax.Array:
     return (losses * weights).sum() / jnp.maximum(weights.sum(), 1.0)
 
 
-def step(run: Run, plan: Hyperparameters, batch: Batch, progress: jax.Array) -> Run:
+def step(run: RunState, plan: Hyperparameters, batch: Minibatch, progress: jax.Array) -> RunState:
     """One Adam step of one run; the step size falls to zero along a cosine.
 
     Args:
@@ -142,10 +142,10 @@ def step(run: Run, plan: Hyperparameters, batch: Batch, progress: jax.Array) -> 
     used = uniforms(run.word, batch.words) < jnp.dot(rates, batch.member, precision="highest")  # [B]
     gradients = jax.grad(loss)(run.params, batch, used)
     with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an integer count
-        updates, moments = ADAM.update(gradients, run.moments)
+        updates, opt_state = ADAM.update(gradients, run.opt_state)
     size = plan.learning_rate * 0.5 * (1.0 + jnp.cos(jnp.pi * progress))
     params = jax.tree.map(lambda p, u: p - size * u, run.params, updates)
-    return Run(params, moments, run.word)
+    return RunState(params, opt_state, run.word)
 
 
 step_of_many = jax.vmap(step, in_axes=(0, 0, None, None))
@@ -195,15 +195,15 @@ def train_runs(
     words = jax.random.bits(word_key, (num_images,))  # [N]
     times = jnp.arange(steps, dtype=jnp.float32) / steps
 
-    def one_step(runs: Run, at: tuple[jax.Array, jax.Array]) -> tuple[Run, None]:
+    def one_step(runs: RunState, at: tuple[jax.Array, jax.Array]) -> tuple[RunState, None]:
         rows, progress = at
         member = jax.nn.one_hot(train.labels[rows], sizes[-1], axis=0)
-        batch = Batch(train.images[rows].T, member, words[rows])
+        batch = Minibatch(train.images[rows].T, member, words[rows])
         return step_of_many(runs, plans, batch, progress), None
 
     def one_snapshot(
-        runs: Run, at: tuple[jax.Array, jax.Array]
-    ) -> tuple[Run, tuple[jax.Array, jax.Array, jax.Array]]:
+        runs: RunState, at: tuple[jax.Array, jax.Array]
+    ) -> tuple[RunState, tuple[jax.Array, jax.Array, jax.Array]]:
         runs, _ = jax.lax.scan(one_step, runs, at)
         wide = jax.vmap(partial(widen, pixels=pixels))(runs.params, initial)
         stored = jax.vmap(flatten)(wide).astype(dtype)  # [R, P]
@@ -213,7 +213,7 @@ def train_runs(
     runs = jax.vmap(start, in_axes=(0, None))(run_keys, sizes)
     initial = runs.params
     models = jax.vmap(partial(narrow, pixels=pixels))(initial)
-    runs = Run(models, jax.vmap(ADAM.init)(models), runs.word)
+    runs = RunState(models, jax.vmap(ADAM.init)(models), runs.word)
     shape = (snapshots, steps_per_snapshot)
     _, (weights, losses, accuracies) = jax.lax.scan(
         one_snapshot, runs, (rows.reshape(*shape, -1), times.reshape(shape))

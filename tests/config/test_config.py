@@ -10,9 +10,18 @@ from typing import Any
 import pytest
 
 from hyperforget_jax import config as config_module
-from hyperforget_jax.config import Config, flatten, hypernetwork
+from hyperforget_jax.config import (
+    Config,
+    TaskConfig,
+    ZooConfig,
+    flatten,
+    hypernetwork,
+    unflatten,
+    unlearning,
+    zoo,
+)
 
-MODULES = (config_module, hypernetwork)
+MODULES = (config_module, hypernetwork, unlearning, zoo)
 
 
 def leaves(config: Any) -> Iterator[tuple[str, str, Any]]:
@@ -79,3 +88,10 @@ def test_a_config_is_frozen_and_has_every_default(cls: type) -> None:
         setattr(value, first, getattr(value, first))
     assert hash(value) == hash(cls())
     assert value == cls()
+
+
+def test_a_flat_config_comes_back_through_json() -> None:
+    config = Config(
+        seed=3, task=TaskConfig(pivots=(), forget_sets=((2,), (2, 3))), zoo=ZooConfig(dtype="bfloat16")
+    )
+    assert unflatten(json.loads(json.dumps(flatten(config)))) == config

@@ -1,14 +1,13 @@
 """Splits are disjoint, whole and the same for every choice of classes; what cannot be loaded is refused in one line."""
 
 import dataclasses
-import doctest
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
 from hyperforget_jax.config import DataConfig
-from hyperforget_jax.data import load, load_dataset, splits
+from hyperforget_jax.data import load, load_dataset
 from hyperforget_jax.errors import HyperForgetError
 
 ALL = tuple(range(10))
@@ -93,12 +92,6 @@ def test_load_dataset_is_load_with_fitting_defaults():
     assert (ours.name, ours.classes, ours.class_names) == ("digits4", (0, 1, 2, 3), None)
     assert load_dataset().classes == ALL
     assert len(load_dataset(validation_size=100).validation.labels) == 100
-
-
-def test_the_example_of_load_dataset_is_true():
-    (example,) = doctest.DocTestFinder(recurse=False).find(load_dataset, globs={**vars(splits)})
-    assert example.examples
-    assert doctest.DocTestRunner().run(example).failed == 0
 
 
 def test_standardised_inputs_have_mean_0_and_variance_1_in_training_alone():

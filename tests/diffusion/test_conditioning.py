@@ -2,6 +2,7 @@
 
 import math
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -38,17 +39,21 @@ def test_losses_that_never_vary_and_vanish_give_finite_conditions() -> None:
     assert conditions[0, 0] == pytest.approx(0.0, abs=1e-3)
 
 
-def test_a_class_that_is_nan_is_not_asked_for() -> None:
-    fitted = conditioning.fit(LOSSES, 1e-3)
-    losses = jnp.asarray(LOSSES[:3])
-    condition = conditioning.ask(fitted, losses.at[1, 2].set(jnp.nan))
-    expected = np.ones((3, 4), np.float32)
-    expected[1, 2] = 0.0
-    np.testing.assert_array_equal(condition.asked, expected)
-    standard = conditioning.standardise(fitted, losses)
-    np.testing.assert_allclose(condition.target, standard * expected, rtol=1e-6)
-    assert condition.current is None
-    assert condition.start is None
+class Asking(chex.TestCase):
+    """Asking gives the same inside a compiled program and outside."""
+
+    @chex.variants(with_jit=True, without_jit=True)  # type: ignore[untyped-decorator]
+    def test_a_class_that_is_nan_is_not_asked_for(self) -> None:
+        fitted = conditioning.fit(LOSSES, 1e-3)
+        losses = jnp.asarray(LOSSES[:3])
+        condition = self.variant(conditioning.ask)(fitted, losses.at[1, 2].set(jnp.nan))
+        expected = np.ones((3, 4), np.float32)
+        expected[1, 2] = 0.0
+        np.testing.assert_array_equal(condition.asked, expected)
+        standard = conditioning.standardise(fitted, losses)
+        np.testing.assert_allclose(condition.target, standard * expected, rtol=1e-6, atol=1e-6)
+        assert condition.current is None
+        assert condition.start is None
 
 
 def test_dropped_classes_are_those_of_the_rates_and_are_no_longer_told() -> None:

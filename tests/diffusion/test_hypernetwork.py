@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from hyperforget_jax import classifier
 from hyperforget_jax.classifier import Params as Models
 from hyperforget_jax.config import CodecConfig, DiffusionConfig, HypernetworkConfig, SamplingConfig
-from hyperforget_jax.diffusion import conditioning, dit, serialization
+from hyperforget_jax.diffusion import conditioning, dit, samplers, serialization
 from hyperforget_jax.diffusion.conditioning import Condition
 from hyperforget_jax.diffusion.hypernetwork import Generator, Hypernetwork, Start, generator
 from hyperforget_jax.weights import codec
@@ -94,6 +95,21 @@ def test_key_and_prompt_both_matter(generate: Generate) -> None:
     assert np.array_equal(same, again)
     assert np.abs(same - prompted).max() > 1e-3
     assert np.abs(same - drawn).max() > 1e-3
+
+
+def test_one_program_serves_any_number_of_models(
+    hypernetwork: Hypernetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chex.clear_trace_counter()
+    monkeypatch.setattr(samplers, "sample", chex.assert_max_traces(samplers.sample, n=1))
+    generate = uncounted(generator(hypernetwork, SAMPLING))
+    for count in (3, 8, 11):
+        some(generate, count)
+
+
+def test_prompts_of_other_classes_are_refused(generate: Generate) -> None:
+    with pytest.raises(AssertionError, match="shape"):
+        generate(jax.random.split(jax.random.key(3), 2), jnp.ones((2, SIZES[-1] + 1)))
 
 
 def test_models_have_the_classifiers_shape_and_are_counted(hypernetwork: Hypernetwork) -> None:

@@ -61,20 +61,20 @@ def same(ours: UnlearningResult, theirs: UnlearningResult) -> bool:
 def test_an_answer_equals_that_of_a_run_that_named_the_set(
     one: Path, named: Path, forget: tuple[int, ...]
 ) -> None:
-    ours = unlearning.unlearn(opened(one)[0], forget)
+    ours = unlearning.unlearn(opened(one)[0], forget).result
     theirs = unlearning.stored(opened(named)[0], tuple(sorted(forget)))
     assert same(ours, theirs)
     assert ours.request.labels == tuple(sorted(forget))
 
 
 def test_an_answer_is_read_back_when_asked_again(one: Path) -> None:
-    first = unlearning.unlearn(opened(one)[0], (3,), num_samples=5, num_selected=1, seed=7)
+    first = unlearning.unlearn(opened(one)[0], (3,), num_samples=5, num_selected=1, seed=7).result
     run, paper = opened(one)
-    again = unlearning.unlearn(run, (3,), num_samples=5, num_selected=1, seed=7)
+    again = unlearning.unlearn(run, (3,), num_samples=5, num_selected=1, seed=7).result
     assert "forget-3: reused" in paper.getvalue()
     assert same(first, again)
     assert (len(first.models[0]["b"]), len(first.selected)) == (5, 1)
-    assert not same(first, unlearning.unlearn(run, (3,), num_samples=5, num_selected=1, seed=8))
+    assert not same(first, unlearning.unlearn(run, (3,), num_samples=5, num_selected=1, seed=8).result)
 
 
 def test_another_set_leaves_the_hypernetwork_as_it_is(one: Path) -> None:

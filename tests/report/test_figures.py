@@ -119,9 +119,9 @@ def test_accuracies_show_every_model() -> None:
         assert low <= values.min()
         assert values.max() <= high
     assert [text.get_text() for text in retain.get_yticklabels()] == [
-        "generated (11)",
+        "all (11)",
         "selected (2)",
-        "retrained (4)",
+        "reference (4)",
     ]
 
 
@@ -137,6 +137,17 @@ def test_accuracies_label_both_ends_of_an_axis() -> None:
         ticks = axes.get_xticks()
         assert min(ticks) == pytest.approx(low, abs=1e-3)
         assert max(ticks) == pytest.approx(high)
+
+
+@pytest.mark.parametrize("accuracy", [0.0, 0.5, 1.0])
+def test_accuracies_that_are_all_one_number_have_an_axis_around_it(accuracy: float) -> None:
+    equal = strip_plots.Request(
+        (2,), *[np.full(4, accuracy)] * 2, np.asarray((0,)), *[np.full(3, accuracy)] * 2
+    )
+    for axes in strip_plots.accuracies([equal]).axes[:2]:
+        low, high = axes.get_xlim()
+        assert low <= accuracy <= high
+        assert low < high
 
 
 def test_the_log_scale_of_the_error_is_undone_by_its_inverse() -> None:
@@ -169,8 +180,8 @@ def test_confusion_is_in_percent_of_the_true_class_and_marks_what_is_forgotten()
 
 def test_confusion_titles_say_which_models() -> None:
     generated, retrained = confusion().axes
-    assert generated.get_title(loc="left") == "forget {7}: selected"
-    assert retrained.get_title(loc="left") == "forget {7}: retrained"
+    assert generated.get_title(loc="left") == "forget {7}: selected models"
+    assert retrained.get_title(loc="left") == "forget {7}: reference models"
 
 
 def test_confusion_never_prints_zero_for_a_few_images() -> None:

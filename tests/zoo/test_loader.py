@@ -16,7 +16,7 @@ from hyperforget_jax.config import Config, LoaderConfig, validation
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import workdir
 from hyperforget_jax.zoo import coverage, loader
-from hyperforget_jax.zoo.loader import Batch, Pairs, Source
+from hyperforget_jax.zoo.loader import CheckpointBatch, CheckpointSource, Pairs
 from hyperforget_jax.zoo.memmap import Rows
 from hyperforget_jax.zoo.storage import Zoo
 
@@ -25,7 +25,7 @@ SIZE = 32
 DRAWN = LoaderConfig()
 UNIFORM = LoaderConfig(resample="none")
 MAPPED = LoaderConfig(memory_gib=0.0)
-MAKERS: list[Callable[..., Source[Any]]] = [loader.batches, loader.pairs]
+MAKERS: list[Callable[..., CheckpointSource[Any]]] = [loader.batches, loader.pairs]
 kinds = pytest.mark.parametrize("make", MAKERS, ids=["batches", "pairs"])
 
 
@@ -65,30 +65,30 @@ ZOO = make_zoo()
 
 
 def source(
-    make: Callable[..., Source[Any]] = loader.batches,
+    make: Callable[..., CheckpointSource[Any]] = loader.batches,
     zoo: Zoo = ZOO,
     seed: int = 3,
     config: LoaderConfig = DRAWN,
     size: int = SIZE,
-) -> Source[Any]:
+) -> CheckpointSource[Any]:
     return make(zoo, FORGETTABLE, size, seed, config)
 
 
-def places(batch: Batch) -> np.ndarray[Any, np.dtype[np.int64]]:
+def places(batch: CheckpointBatch) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Rows [B] of a batch from `make_zoo`."""
     return batch.weights[:, 0].astype(np.int64)
 
 
-def leaves(batch: Batch | Pairs) -> list[np.ndarray[Any, Any]]:
+def leaves(batch: CheckpointBatch | Pairs) -> list[np.ndarray[Any, Any]]:
     return jax.tree.leaves(batch)
 
 
-def assert_same(ours: Batch | Pairs, theirs: Batch | Pairs) -> None:
+def assert_same(ours: CheckpointBatch | Pairs, theirs: CheckpointBatch | Pairs) -> None:
     for mine, other in zip(leaves(ours), leaves(theirs), strict=True):
         np.testing.assert_array_equal(mine, other, strict=True)
 
 
-def differ(ours: Batch | Pairs, theirs: Batch | Pairs) -> bool:
+def differ(ours: CheckpointBatch | Pairs, theirs: CheckpointBatch | Pairs) -> bool:
     return not np.array_equal(leaves(ours)[0], leaves(theirs)[0])
 
 
@@ -102,7 +102,7 @@ def assert_fits(counts: np.ndarray[Any, Any], chances: np.ndarray[Any, Any]) -> 
 
 
 @kinds
-def test_a_batch_depends_on_seed_and_step_alone(make: Callable[..., Source[Any]]) -> None:
+def test_a_batch_depends_on_seed_and_step_alone(make: Callable[..., CheckpointSource[Any]]) -> None:
     ours, again = source(make), source(make)
     late = ours[7]  # asked for first
     for step in (0, 1, 7):
@@ -115,7 +115,7 @@ def test_a_batch_depends_on_seed_and_step_alone(make: Callable[..., Source[Any]]
 @kinds
 @pytest.mark.parametrize(("threads", "prefetch"), [(1, 1), (3, 8)])
 def test_a_stream_has_the_batches_of_its_steps_in_order(
-    make: Callable[..., Source[Any]], threads: int, prefetch: int
+    make: Callable[..., CheckpointSource[Any]], threads: int, prefetch: int
 ) -> None:
     ours, config = source(make), replace(DRAWN, threads=threads, prefetch=prefetch)
     straight = list(itertools.islice(loader.stream(ours, 0, config), 20))
@@ -133,7 +133,9 @@ def test_the_last_step_has_a_batch_and_ends_the_stream() -> None:
 
 
 @kinds
-def test_batches_from_disk_equal_those_from_memory(make: Callable[..., Source[Any]], tmp_path: Path) -> None:
+def test_batches_from_disk_equal_those_from_memory(
+    make: Callable[..., CheckpointSource[Any]], tmp_path: Path
+) -> None:
     weights = np.asarray(ZOO.weights)
     shards = []
     for number, shard in enumerate([weights[:20], weights[20:]]):
@@ -277,7 +279,7 @@ def test_a_share_of_the_pairs_is_reversed(probability: float) -> None:
 
 
 @kinds
-def test_an_empty_part_is_refused(make: Callable[..., Source[Any]]) -> None:
+def test_an_empty_part_is_refused(make: Callable[..., CheckpointSource[Any]]) -> None:
     with pytest.raises(HyperForgetError, match=r"^[^\n]+: raise zoo\.runs or [^\n]+$"):
         source(make, ZOO.take(np.array([], np.int64)))
 

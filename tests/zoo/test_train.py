@@ -160,13 +160,15 @@ def assert_trees_close(ours: Any, theirs: Any, tolerance: float = 1e-5) -> None:
 WORDS = jax.random.bits(jax.random.key(9), (60,))
 
 
-def batch_of(rows: Numbers) -> train.Batch:
+def batch_of(rows: Numbers) -> train.Minibatch:
     """A minibatch of some training images, with the random words that they have in every minibatch."""
     labels = TRAIN.labels[rows]
-    return train.Batch(TRAIN.images[rows].T, jnp.eye(4, dtype=jnp.float32)[:, labels], WORDS[rows])
+    return train.Minibatch(TRAIN.images[rows].T, jnp.eye(4, dtype=jnp.float32)[:, labels], WORDS[rows])
 
 
-def stepped(run: train.Run, keep: Hyperparameters, rows: Numbers, progress: float = 0.25) -> train.Run:
+def stepped(
+    run: train.RunState, keep: Hyperparameters, rows: Numbers, progress: float = 0.25
+) -> train.RunState:
     return jax.jit(train.step)(run, keep, batch_of(rows), jnp.float32(progress))
 
 
@@ -187,7 +189,7 @@ def test_a_class_that_is_not_kept_might_as_well_not_be_there() -> None:
     others = rows[np.asarray(TRAIN.labels)[:20] != 2]
     assert 0 < len(others) < 20
     ours, theirs = stepped(run, plan((1.0, 1.0, 0.0, 1.0)), rows), stepped(run, plan(), others)
-    assert_trees_close(ours.moments, theirs.moments, 1e-6)  # a tenth of the gradient, after one step
+    assert_trees_close(ours.opt_state, theirs.opt_state, 1e-6)  # a tenth of the gradient, after one step
     assert_trees_close(ours.params, theirs.params)
 
 
@@ -198,7 +200,7 @@ def test_an_image_is_used_while_its_number_is_below_its_class_rate() -> None:
     used = np.asarray(train.uniforms(run.word, WORDS) < rate) | ~of_class
     assert 0 < used[of_class].sum() < of_class.sum()
     ours, theirs = stepped(run, plan((1.0, 1.0, 1.0, rate)), rows), stepped(run, plan(), rows[used])
-    assert_trees_close(ours.moments, theirs.moments, 1e-6)
+    assert_trees_close(ours.opt_state, theirs.opt_state, 1e-6)
 
 
 @pytest.mark.parametrize(("progress", "share"), [(0.0, 1.0), (0.5, 0.5), (2 / 3, 0.25)])

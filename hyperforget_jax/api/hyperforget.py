@@ -1,0 +1,198 @@
+"""A hypernetwork: trained, saved, loaded, asked to unlearn."""
+
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from hyperforget_jax.api.settings import run_of
+from hyperforget_jax.api.zoo import Zoo
+from hyperforget_jax.config import (
+    Config,
+    validation,
+)
+from hyperforget_jax.data import Dataset, Split
+from hyperforget_jax.diffusion.hypernetwork import Generator, generator
+from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.pipeline import pretrained, training
+from hyperforget_jax.pipeline.pretrained import Pretrained
+from hyperforget_jax.pipeline.run import HYPERNETWORK, Run, on_device
+from hyperforget_jax.pipeline.workdir import acquire_workdir, identity, zoo_identity
+from hyperforget_jax.runtime import artifacts, prng
+from hyperforget_jax.unlearn import prompts, requests, starting_models
+from hyperforget_jax.unlearn.requests import UnlearningRequest, UnlearningResult
+
+
+class HyperForget:
+    """A hypernetwork that answers unlearning requests: DiHyFo-1, DiHyFo-2 or G.pt (paper, section 3).
+
+    >>> import hyperforget_jax as hf
+    >>> hf.HyperForget(method="dihyfo2", steps=800, seed=0).config.training.steps
+    800
+    """
+
+    def __init__(
+        self,
+        method: Literal["dihyfo1", "dihyfo2"] = "dihyfo2",
+        steps: int = 2000,
+        seed: int = 0,
+        config: Config | None = None,
+        progress: bool = True,
+    ) -> None:
+        """Takes the constants; `fit` takes the data.
+
+        Args:
+          method: "dihyfo1" updates given weights, "dihyfo2" generates from the prompt alone.
+          steps: of the training.
+          seed: of the training.
+          config: codec, hypernetwork, diffusion, training, sampling and request settings; None: the defaults of `Config`.
+          progress: whether to show it on stderr.
+
+        Raises:
+          HyperForgetError: a number that no setting can mean.
+        """
+        config = Config() if config is None else config
+        self.config = replace(
+            config,
+            hypernetwork=replace(config.hypernetwork, kind=method),
+            training=replace(config.training, steps=steps, seed=seed),
+        )
+        self.progress = progress
+        self.pretrained: Pretrained | None = None
+        validation.validate_config(self.config)
+
+    def fit(self, zoo: Zoo, data: Dataset, workdir: str | os.PathLike[str] | None = None) -> "HyperForget":
+        """Trains the hypernetwork on a zoo; returns itself.
+
+        Args:
+          zoo: from `build_zoo`.
+          data: what the zoo was made from.
+          workdir: folder of saved training states, from which a stopped training goes on; None: a temporary one.
+
+        Raises:
+          HyperForgetError: the zoo is of other data, or the workdir of another training.
+        """
+        with tempfile.TemporaryDirectory() as temporary:
+            config = replace(
+                zoo.config,
+                workdir=str(temporary if workdir is None else workdir),
+                data=data.config,
+                zoo=replace(zoo.config.zoo, validation_share=self.config.zoo.validation_share),
+                **{name: getattr(self.config, name) for name in OF_THE_HYPERNETWORK},
+            )
+            run = run_of(config, data, self.progress)
+            self._validate_origin(zoo, run)
+            acquire_workdir(config)
+            zoos = zoo.checkpoints.split(config.zoo.runs, config.zoo.validation_share)
+            hypernetwork = training.train_hypernetwork(run, *zoos)
+            self.pretrained = training.describe(run, hypernetwork, zoos[0])
+        self.config = config
+        self.__dict__.pop("_generator", None)
+        return self
+
+    def unlearn(
+        self,
+        forget: Iterable[int],
+        data: Split,
+        num_samples: int = 64,
+        num_selected: int = 5,
+        seed: int = 0,
+    ) -> UnlearningResult:
+        """Models that have forgotten some classes, selected on images that are used for nothing else (paper, section 4).
+
+        Args:
+          forget: labels of the classes to forget.
+          data: validation images and labels: they choose the prompt and the selected models.
+          num_samples: models to sample.
+          num_selected: of these, how many to select.
+          seed: of the samples.
+
+        Returns:
+          All models and the rows of the selected ones; `best` is the first of these.
+
+        Raises:
+          HyperForgetError: not fitted; a pivot, an unknown class, an empty or complete forget set.
+        """
+        model = self._fitted()
+        labels = tuple(sorted(forget))
+        requests.validate_request(labels, model.config.task.pivots, model.data.classes)
+        request = replace(model.config.request, samples=num_samples, num_selected=num_selected)
+        requests.validate_numbers(request)
+        asked = UnlearningRequest(labels, model.data.classes)
+        candidates = prompts.candidates(*model.statistics, asked.positions, request)
+        split = on_device(data)
+        start = starting_models.with_random_start(
+            self._generator, model.sizes, model.config.hypernetwork, split
+        )
+        return requests.answer(
+            lambda keys, losses: start(keys, losses, lambda count: None),
+            candidates,
+            asked,
+            split,
+            prng.stream(seed, requests.name_of(labels)),
+            request,
+        )
+
+    def save_pretrained(self, path: str | os.PathLike[str]) -> None:
+        """Writes all that `from_pretrained` needs into one folder; a hypernetwork that stands there is replaced.
+
+        Args:
+          path: the folder: config.json, safetensors files and a manifest with checksums.
+
+        Raises:
+          HyperForgetError: not fitted; the folder holds something else; disk full, no permission.
+        """
+        model, folder = self._fitted(), Path(path).expanduser().resolve()
+        if folder.exists() and any(folder.iterdir()) and not artifacts.is_complete(folder):
+            raise HyperForgetError(f"{folder} holds something else: name a new folder, or an empty one")
+        with artifacts.new_artifact(folder, identity(model.config)) as partial_folder:
+            pretrained.save(partial_folder, model)
+
+    @classmethod
+    def from_pretrained(cls, path: str | os.PathLike[str], progress: bool = True) -> "HyperForget":
+        """A hypernetwork from the folder that `save_pretrained` wrote, or from the workdir of a finished run.
+
+        Args:
+          path: the folder.
+          progress: whether later calls show it on stderr.
+
+        Raises:
+          HyperForgetError: no hypernetwork there, a damaged one, or one of an older format; says what makes it again.
+        """
+        folder = Path(path).expanduser().resolve()
+        of_run = folder / HYPERNETWORK
+        model = pretrained.load(of_run if of_run.is_dir() else folder)
+        config = model.config
+        found = cls(
+            config.hypernetwork.kind, config.training.steps, training.training_seed(config), config, progress
+        )
+        found.config, found.pretrained = config, model
+        return found
+
+    @cached_property
+    def _generator(self) -> Generator:
+        """The compiled program of this hypernetwork."""
+        return generator(self._fitted().hypernetwork, self._fitted().config.sampling)
+
+    def _fitted(self) -> Pretrained:
+        if self.pretrained is None:
+            raise HyperForgetError("this HyperForget is not trained: call fit, or from_pretrained")
+        return self.pretrained
+
+    @staticmethod
+    def _validate_origin(zoo: Zoo, run: Run) -> None:
+        ours, theirs = (artifacts.as_json(each) for each in (zoo_identity(run.config), zoo.made_from))
+        differing = [name for name in ours if ours[name] != theirs.get(name)]
+        if differing:
+            name = differing[0]
+            raise HyperForgetError(
+                f"the zoo {zoo.path} was made from other data ({name}: {theirs.get(name)} there, {ours[name]} here): "
+                "give fit the data that build_zoo was given"
+            )
+
+
+OF_THE_HYPERNETWORK = ("codec", "hypernetwork", "diffusion", "training", "sampling", "loader", "request")
+"""Sections of a config that a HyperForget brings; the others are the zoo's."""

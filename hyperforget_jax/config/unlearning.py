@@ -1,0 +1,84 @@
+"""Defaults of the task, requests, reference models and evaluation."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from tyro.constructors import PrimitiveConstructorSpec
+
+ForgetSet = Annotated[
+    tuple[int, ...],
+    PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="CLASS[,CLASS...]",
+        instance_from_str=lambda words: tuple(int(label) for label in words[0].split(",") if label),
+        is_instance=lambda value: isinstance(value, tuple),
+        str_from_instance=lambda value: [",".join(str(label) for label in value)],
+    ),
+]
+"""Classes to forget together; on the command line `2,3` is one set and `2 3` are two."""
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """What may be forgotten and what is asked."""
+
+    pivots: tuple[int, ...] = (0, 1)
+    """Classes that are never forgotten; every stored checkpoint is good on them (section 4)."""
+    forget_sets: tuple[ForgetSet, ...] = ((2,), (3,), (2, 3))
+    """Requests to answer, each a set of classes to forget."""
+
+
+@dataclass(frozen=True)
+class RequestConfig:
+    """How a request becomes prompts, and prompts become one answer."""
+
+    samples: int = 256
+    """Models sampled per request (N)."""
+    forget_levels: int = 3
+    """Levels of forget loss among the candidate prompts."""
+    retain_quantiles: tuple[float, ...] = (0.02, 0.05, 0.1, 0.25)
+    """Shares of the matching checkpoints, best retain loss first, whose median is a candidate prompt."""
+    retain_factors: tuple[float, ...] = (1.0, 0.8)
+    """Factors on the retain losses of every candidate prompt: below 1 asks for a little more than checkpoints have reached."""
+    forget_tolerance: float = 0.001
+    """Forget accuracy on validation above which a model is of score 0."""
+    samples_per_candidate: int = 64
+    """Models sampled to judge a candidate."""
+    score_tolerance: float = 0.002
+    """Mean retain accuracy that a prompt may lack beside the best one's and still be chosen, for asking a higher forget loss."""
+    num_selected: int = 5
+    """Models selected on validation and averaged, as in Tables 1-4."""
+    rounds: int = 3
+    """Times that `hyperforget update` applies DiHyFo-1 to its own output, with the same prompt; the first is the answer."""
+
+
+@dataclass(frozen=True)
+class ReferenceConfig:
+    """The reference models of models retrained without the forget set."""
+
+    seeds: int = 32
+    """Models per forget set (M)."""
+    epochs: float = 25.0
+    """Passes over the retained images."""
+    batch_size: int = 64
+    """Images in a minibatch."""
+    learning_rate: float = 4e-3
+    """Adam's step size, decayed to zero by a cosine."""
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """What is measured beside the accuracies."""
+
+    alignment_prompts: int = 20
+    """Regularly spaced target losses per class (equation 6)."""
+    alignment_families: int = 32
+    """Noise draws; each is one family of models, prompted at every target."""
+    alignment_quantiles: tuple[float, float] = (0.02, 0.95)
+    """Ends of the grid, as quantiles of the class's loss in the zoo where the other classes are learned."""
+    alignment_epsilon: float = 1e-8
+    """Constant epsilon of equation 6, in squared nats."""
+    learned_share: float = 0.02
+    """Share of the zoo, lowest mean loss first, whose median losses are the good values of a sweep."""
+    bootstrap: int = 1000
+    """Resamples behind each 95% interval."""
