@@ -98,43 +98,40 @@ def stepping(generate: Generator, advance: Callable[[int], None]) -> Update:
     return lambda draws, losses, models, current: generate(draws, losses, advance, Start(models, current))
 
 
-def result_rows(run: Run, labels: tuple[int, ...], sweeps_by_round: Mapping[str, list[Round]]) -> list[Row]:
+def result_rows(run: Run, labels: tuple[int, ...], rounds: Mapping[str, list[Round]]) -> list[Row]:
     """Rows of a forget set: the model before (round 0), and the rounds of each direction.
 
     Args:
       run: its config and its dataset.
       labels: the forget set.
-      sweeps_by_round: before, forget and back to their rounds.
+      rounds: before, forget and back to their rounds.
     """
     return [
         row | {"direction": direction, "round": place + (direction != "before")}
-        for direction, each in sweeps_by_round.items()
+        for direction, each in rounds.items()
         for place, one in enumerate(each)
         for row in _rows_of(run, labels, direction, one)
     ]
 
 
-def _rows_of(run: Run, labels: tuple[int, ...], direction: str, sweeps_by_round: Round) -> list[Row]:
+def _rows_of(run: Run, labels: tuple[int, ...], direction: str, one: Round) -> list[Row]:
     """All samples, their worst, and the selected one; a single model has its values only."""
-    of_samples: dict[Selection, Any] = {"all": slice(None), "selected": [sweeps_by_round.selected]}
+    of_samples: dict[Selection, Any] = {"all": slice(None), "selected": [one.selected]}
     shares = class_weights(run.dataset.test.labels, run.dataset.positions(labels), run.sizes[-1])
-    retained, forgotten = (sweeps_by_round.accuracies @ share for share in shares)  # [N] each
+    retained, forgotten = (one.accuracies @ share for share in shares)  # [N] each
     sets = {"retain_accuracy": retained, "forget_accuracy": forgotten}
-    classes = {"class_accuracy": sweeps_by_round.accuracies, "class_loss": sweeps_by_round.losses}
+    values = sets | {"class_accuracy": one.accuracies, "class_loss": one.losses}
     ideal = {"forget_accuracy": 0.0} if direction == "forget" else {}
     about, rows = evaluation.context(run, run.config.hypernetwork.kind, labels), list[Row]()
     for selection, kept in ({None: slice(None)} if direction == "before" else of_samples).items():
         ours = replace(about, selection=selection)
-        whole = evaluation.metric_rows(run, ours, {name: column[kept] for name, column in sets.items()})
-        parts = evaluation.class_metric_rows(
-            run, ours, {name: table[kept] for name, table in classes.items()}
-        )
-        rows += whole + parts
-        medians = [row for row in whole if selection == "all" and row["statistic"] == "median"]
-        for row in medians:
-            column = sets[row["metric"]]
-            value = float(column.max() if row["metric"] in ideal else column.min())
-            rows.append(row | {"statistic": "worst", "value": value, "low": None, "high": None})
+        new = evaluation.metric_rows(run, ours, {name: array[kept] for name, array in values.items()})
+        rows += new
+        for row in new:
+            if selection == "all" and row["statistic"] == "median" and row["class"] is None:
+                column = sets[row["metric"]]
+                value = float(column.max() if row["metric"] in ideal else column.min())
+                rows.append(row | {"statistic": "worst", "value": value, "low": None, "high": None})
     return [row | {"ideal": ideal.get(row["metric"])} for row in rows]
 
 
@@ -153,7 +150,9 @@ def sweeps(run: Run, grids: Mapping[int, Grid], generate: Generator, model: Para
             each = jnp.repeat(jax.random.clone(families), len(grid.prompts))  # [F * P]
             tiled = jnp.tile(jnp.asarray(grid.prompts), (len(families), 1))  # [F * P, K]
             start, measure = recursive.repeated(model, count), metric_on_validation(run)
-            generated = recursive.recursively(stepping(generate, advance), measure, each, tiled, start, rounds)
+            generated = recursive.recursively(
+                stepping(generate, advance), measure, each, tiled, start, rounds
+            )
             for number, models in enumerate(generated, 1):
                 losses = scored(run, models, 0).losses[:, column].astype(np.float64)  # [F * P]
                 observed = losses.reshape(-1, len(grid.prompts))  # [F, P]
