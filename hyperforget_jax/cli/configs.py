@@ -40,8 +40,8 @@ def load_config(name: str | None) -> Config:
     path = configs_folder() / f"{name}.py" if name in names else Path(name or "").expanduser()
     if name not in names and (path.suffix != ".py" or not path.is_file()):
         near = difflib.get_close_matches(path.stem, names, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"choose {', '.join(names)}"
-        raise HyperForgetError(f"--config is {name}: {hint}; or give the path of a file that ends in .py")
+        hint = f"did you mean {', '.join(near)}? Or" if near else f"choose {', '.join(names)}, or"
+        raise HyperForgetError(f"--config is {name}: {hint} give the path of a file that ends in .py")
     try:
         config = _import(path, name in names).get_config()
     except HyperForgetError:

@@ -61,7 +61,7 @@ def test_the_installed_package_brings_its_configs(tmp_path: Path, monkeypatch: p
     [
         (None, ["--config is None", "choose ", "smoke_dihyfo2", "mnist4_zoo"]),
         ("", ["--config is : ", "choose ", "smoke_dihyfo2"]),
-        ("smoke_dihyfo3", ["--config is smoke_dihyfo3", "did you mean smoke_dihyfo2 or smoke_dihyfo1"]),
+        ("smoke_dihyfo3", ["--config is smoke_dihyfo3", "did you mean smoke_dihyfo2, smoke_dihyfo1"]),
         ("qqq", ["--config is qqq", "choose ", "smoke_dihyfo2", ".py"]),
         ("__init__", ["--config is __init__"]),
         ("no/such/file.py", ["--config is no/such/file.py", "path of a file"]),

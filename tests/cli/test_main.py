@@ -47,6 +47,13 @@ def test_no_help_imports_jax() -> None:
     assert answer.stdout.splitlines()[-1] == "False"
 
 
+def test_a_reader_that_goes_early_gets_no_traceback() -> None:
+    command = f"{sys.executable} -m hyperforget_jax run --help | head -1"
+    answer = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert answer.stdout.startswith("The whole path of a config")
+    assert answer.stderr == ""
+
+
 def test_the_package_runs_as_the_command() -> None:
     answer = subprocess.run(
         [sys.executable, "-m", "hyperforget_jax", "--version"],
