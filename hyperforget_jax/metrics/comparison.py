@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from jax.typing import ArrayLike
 
 from hyperforget_jax import classifier
 from hyperforget_jax.classifier import Params
@@ -22,11 +21,7 @@ Floats = np.ndarray[Any, np.dtype[Any]]
 
 IMAGES_AT_ONCE = 8192
 DECIMALS = 4
-"""Digits to which values are printed and held against a range."""
-UNLEARNED = "unlearned"
-"""The method of the unlearned models in the frame of `compare`."""
-KEYS = ["forget_set", "metric", "class"]
-"""What a value and its reference have in common."""
+"""Digits to which values are printed, and compared with a range."""
 PHI: Mapping[str, agreement.Variant] = {
     "phi_jsd": "jsd",
     "phi_jsd_nat": "jsd_nat",
@@ -38,14 +33,12 @@ class LabelledImages(Protocol):
     """A split: `images` [n, D] float32 and `labels` [n], output positions."""
 
     @property
-    def images(self) -> ArrayLike:
+    def images(self) -> Any:
         """[n, D]."""
-        ...
 
     @property
-    def labels(self) -> ArrayLike:
+    def labels(self) -> Any:
         """[n]."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -67,24 +60,20 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One forget set: the values of every model.
+    """One forget set: the values of every model; of a whole image set [N] or [M], of every class by itself [N, K] or [M, K].
 
     Attributes:
-      metrics: metric -> [N], all samples.
-      class_metrics: metric -> [N, K], every class by itself.
+      metrics: metric -> values of all samples.
       predictions: [N, n].
       selected: rows of the samples selected on validation.
-      reference_metrics: metric -> [M], the reference models.
-      reference_class_metrics: metric -> [M, K].
+      reference_metrics: metric -> values of the reference models.
       reference_predictions: [M, n].
     """
 
     metrics: Mapping[str, Floats]
-    class_metrics: Mapping[str, Floats]
     predictions: Floats
     selected: Floats
     reference_metrics: Mapping[str, Floats]
-    reference_class_metrics: Mapping[str, Floats]
     reference_predictions: Floats
 
 
@@ -135,10 +124,10 @@ def compare(
     """
     chex.assert_trees_all_equal_dtypes(models, reference_models)
     measured = measure(models, selected, reference_models, split, forget_positions, train)
-    num_classes = next(iter(measured.class_metrics.values())).shape[1]
+    num_classes = measured.metrics["class_loss"].shape[1]
     labels = tuple(range(num_classes)) if classes is None else tuple(classes)
     forget_set = tuple(labels[position] for position in forget_positions)
-    context = Context("", "", UNLEARNED, forget_set, None, "test", "strict")
+    context = Context("", "", "unlearned", forget_set, None, "test", "strict")
     frame = frame_of(summarise(measured, context, labels, resamples, seed))
     frame = frame.drop(columns=["dataset", "classifier", "split", "protocol"])
     return frame.assign(against_reference=against_reference(frame))
@@ -154,15 +143,11 @@ def measure(
 ) -> Comparison:
     """The values of every model behind `compare`; the arguments are its."""
     ours, theirs = (outputs(each, split, train) for each in (models, reference_models))
-    return Comparison(
-        metrics=metrics(ours, theirs, split, forget_positions, train),
-        class_metrics=ours.class_metrics,
-        predictions=ours.predictions,
-        selected=np.asarray(selected),
-        reference_metrics=metrics(theirs, theirs, split, forget_positions, train),
-        reference_class_metrics=theirs.class_metrics,
-        reference_predictions=theirs.predictions,
+    values, reference_values = (
+        metrics(each, theirs, split, forget_positions, train) | dict(each.class_metrics)
+        for each in (ours, theirs)
     )
+    return Comparison(values, ours.predictions, np.asarray(selected), reference_values, theirs.predictions)
 
 
 def summarise(
@@ -180,37 +165,23 @@ def summarise(
     rows: list[Row] = []
     kept_of: dict[Selection, Any] = {"all": slice(None), "selected": measured.selected}
     for selection, kept in kept_of.items():
-        ours = replace(context, selection=selection)
-        values = {name: column[kept] for name, column in measured.metrics.items()}
-        rows += metric_rows(ours, values, resamples, seed)
-        tables = {name: table[kept] for name, table in measured.class_metrics.items()}
-        rows += class_metric_rows(ours, tables, classes, resamples, seed)
+        values = {name: each[kept] for name, each in measured.metrics.items()}
+        rows += metric_rows(replace(context, selection=selection), values, classes, resamples, seed)
     reference = replace(context, method=REFERENCE, selection=None)
-    rows += metric_rows(reference, measured.reference_metrics, resamples, seed)
-    return rows + class_metric_rows(reference, measured.reference_class_metrics, classes, resamples, seed)
+    return rows + metric_rows(reference, measured.reference_metrics, classes, resamples, seed)
 
 
-def metric_rows(context: Context, values: Mapping[str, Floats], resamples: int, seed: int) -> list[Row]:
-    """Rows of metrics of whole image sets, [N] each."""
-    rows: list[Row] = []
-    for name, column in values.items():
-        ideal: Ideal = 0.0 if name == "forget_accuracy" else "reference"
-        rows += rows_of(
-            column, context, metric=name, class_=None, ideal=ideal, resamples=resamples, seed=seed
-        )
-    return rows
-
-
-def class_metric_rows(
+def metric_rows(
     context: Context, values: Mapping[str, Floats], classes: Sequence[int], resamples: int, seed: int
 ) -> list[Row]:
-    """Rows of metrics of single classes, [N, K] each."""
+    """Rows of metrics: of a whole image set [N], or of every class by itself [N, K], K being the number of `classes`."""
     rows: list[Row] = []
-    for name, table in values.items():
-        for label, column in zip(classes, table.T, strict=True):
-            rows += rows_of(
-                column, context, metric=name, class_=label, ideal="reference", resamples=resamples, seed=seed
-            )
+    for name, array in values.items():
+        ideal: Ideal = 0.0 if name == "forget_accuracy" else "reference"
+        by_class = [(None, array)] if array.ndim == 1 else [*zip(classes, array.T, strict=True)]
+        for label, column in by_class:
+            about: dict[str, Any] = {"metric": name, "class_": label, "ideal": ideal}
+            rows += rows_of(column, context, **about, resamples=resamples, seed=seed)
     return rows
 
 
@@ -225,16 +196,10 @@ def outputs(models: Params, split: LabelledImages, train: LabelledImages | None)
     probabilities = np.asarray(_probabilities(models, images))
     losses, accuracies = classifier.class_scores_of_many(models, images, jnp.asarray(split.labels))
     class_metrics = {"class_loss": np.asarray(losses), "class_accuracy": np.asarray(accuracies)}
-    train_images = images[:0] if train is None else jnp.asarray(train.images)
-    return Outputs(probabilities, probabilities.argmax(-1), _entropies(models, train_images), class_metrics)
-
-
-def _entropies(models: Params, images: jax.Array) -> Floats:
-    parts = [
-        membership.entropy(_probabilities(models, images[first : first + IMAGES_AT_ONCE]))
-        for first in range(0, max(1, len(images)), IMAGES_AT_ONCE)
-    ]
-    return np.concatenate(parts, axis=1)
+    seen = images[:0] if train is None else jnp.asarray(train.images)
+    parts = [seen[first : first + IMAGES_AT_ONCE] for first in range(0, max(1, len(seen)), IMAGES_AT_ONCE)]
+    entropies = [membership.entropy(_probabilities(models, part)) for part in parts]
+    return Outputs(probabilities, probabilities.argmax(-1), np.concatenate(entropies, axis=1), class_metrics)
 
 
 def metrics(
@@ -300,13 +265,6 @@ def leave_one_out(pairs: Floats) -> Floats:
     return np.median(agreement.pairs_without_self(pairs).reshape(len(pairs), -1), axis=1)
 
 
-def confusion(predictions: Floats, labels: ArrayLike, num_classes: int) -> Floats:
-    """Counts [K, K] of true class by predicted class, over all models [N, n] and images."""
-    true = np.broadcast_to(np.asarray(labels), predictions.shape)
-    pairs = (true * num_classes + predictions).ravel()
-    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
-
-
 def against_reference(frame: pd.DataFrame) -> "pd.Series[Any]":
     """Whether each value lies "below", "inside" or "above" the reference models' 5-95% range of its forget set, metric and class.
 
@@ -334,5 +292,6 @@ def relative_to(value: float, low: float, high: float) -> Literal["below", "insi
 
 def _reference(frame: pd.DataFrame, quantile: str) -> Floats:
     """A quantile of the reference models, for every row of the frame; NaN where there is none."""
+    keys = ["forget_set", "metric", "class"]
     rows = frame[(frame["method"] == REFERENCE) & frame["statistic"].isin([quantile, "value"])]
-    return frame[KEYS].merge(rows[[*KEYS, "value"]], "left", KEYS)["value"].to_numpy()
+    return frame[keys].merge(rows[[*keys, "value"]], "left", keys)["value"].to_numpy()

@@ -1,7 +1,7 @@
 """Membership inference from the entropy of a model's outputs (Figure 22).
 
 The attacker fits a logistic regression on one feature, the entropy of p(y | x), that tells retained training images from test
-images, and asks it about the forgotten training images. The regression is that of scikit-learn, `LogisticRegression(C=1,
+images, and is applied to the forgotten training images. The regression is that of scikit-learn, `LogisticRegression(C=1,
 class_weight="balanced")`, which minimises, with both classes of the same total weight and z = slope * entropy + intercept,
 
     (mean over members of log(1 + e^-z) + mean over non-members of log(1 + e^z)) / 2 + slope^2 / (2 (a + b)).
@@ -48,7 +48,7 @@ def entropy(probabilities: ArrayLike) -> NDArray[np.float64]:
         return np.asarray(_entropy(jnp.asarray(probabilities)))
 
 
-def fit_line(members: jax.Array, others: jax.Array) -> jax.Array:
+def _fit_line(members: jax.Array, others: jax.Array) -> jax.Array:
     """Slope and intercept [2] of the regression on members [a] and others [b]: damped Newton."""
     ridge = 1 / (members.size + others.size)
 
@@ -83,9 +83,9 @@ def fit_line(members: jax.Array, others: jax.Array) -> jax.Array:
 @jax.jit
 def _membership(retain_train: jax.Array, test: jax.Array, forget_train: jax.Array) -> jax.Array:
     def one_model(entropies: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
-        members, others, asked = entropies
-        slope, intercept = fit_line(members, others)
-        return jnp.sum(slope * asked + intercept > 0, dtype=jnp.int32)
+        members, others, forgotten = entropies
+        slope, intercept = _fit_line(members, others)
+        return jnp.sum(slope * forgotten + intercept > 0, dtype=jnp.int32)
 
     counts: jax.Array = jax.lax.map(one_model, (retain_train, test, forget_train))  # [N]
     return counts

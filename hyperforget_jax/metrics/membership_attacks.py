@@ -1,38 +1,25 @@
-"""Other attackers on the entropy of a model's outputs, beside that of the paper (`membership`), and what they ask.
+"""Other attackers on the entropy of a model's outputs, beside that of the paper (`membership`), and what they measure.
 
 The paper's attacker learns retained training images from test images, and a forgotten class differs from both. Two of these ask the
 plainer question: does the model tell forgotten training images from test images of the same classes, which it never saw? A model
-that never saw either cannot. As ever, the reference models says what a number means.
+that never saw either cannot. The reference models say what a number means.
 """
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import mannwhitneyu  # type: ignore[import-untyped]
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import PredefinedSplit, cross_val_score
 from sklearn.svm import SVC
 
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.metrics.membership import fit_line, validate_entropies
+from hyperforget_jax.metrics.membership import validate_entropies
 
 Doubles = NDArray[np.float64]
 
 FOLDS = 5
 PENALTY = 3.0
 """C of the support vector machine."""
-
-
-@jax.jit
-def _area(members: jax.Array, others: jax.Array) -> jax.Array:
-    def one_model(entropies: tuple[jax.Array, jax.Array]) -> jax.Array:
-        mine, theirs = entropies
-        ranked = jnp.sort(theirs)
-        below, not_above = (
-            jnp.searchsorted(ranked, mine, side).astype(jnp.float64) for side in ("left", "right")
-        )
-        return 1 - jnp.mean(below + not_above) / (2 * theirs.size)
-
-    area: jax.Array = jax.lax.map(one_model, (members, others))  # [N]
-    return area
 
 
 def area_under_curve(members: Doubles, others: Doubles) -> Doubles:
@@ -49,24 +36,8 @@ def area_under_curve(members: Doubles, others: Doubles) -> Doubles:
       HyperForgetError: a set has no image, or an entropy is not finite.
     """
     validate_entropies({"member": members, "non-member": others})
-    with jax.enable_x64(True):
-        return np.asarray(_area(jnp.asarray(members, jnp.float64), jnp.asarray(others, jnp.float64)))
-
-
-@jax.jit
-def _cross_validated(members: jax.Array, others: jax.Array) -> jax.Array:
-    def one_model(entropies: tuple[jax.Array, jax.Array]) -> jax.Array:
-        folds = [[values[fold::FOLDS] for fold in range(FOLDS)] for values in entropies]
-        shares = []
-        for fold in range(FOLDS):
-            rest = (jnp.concatenate(each[:fold] + each[fold + 1 :]) for each in folds)
-            slope, intercept = fit_line(*rest)
-            mine, theirs = (slope * each[fold] + intercept > 0 for each in folds)
-            shares.append((jnp.mean(mine, dtype=jnp.float64) + jnp.mean(~theirs, dtype=jnp.float64)) / 2)
-        return jnp.mean(jnp.stack(shares))
-
-    accuracies: jax.Array = jax.lax.map(one_model, (members, others))  # [N]
-    return accuracies
+    pairs = members.shape[1] * others.shape[1]
+    return np.asarray(mannwhitneyu(others, members, axis=1, method="asymptotic").statistic / pairs)
 
 
 def cross_validated(members: Doubles, others: Doubles) -> Doubles:
@@ -91,10 +62,14 @@ def cross_validated(members: Doubles, others: Doubles) -> Doubles:
             raise HyperForgetError(
                 f"cross-validation got {entropies.shape[1]} {name} images, and {FOLDS} folds need as many: use a larger split"
             )
-    with jax.enable_x64(True):
-        return np.asarray(
-            _cross_validated(jnp.asarray(members, jnp.float64), jnp.asarray(others, jnp.float64))
-        )
+    attacker = LogisticRegression(class_weight="balanced", solver="newton-cholesky", tol=1e-8)
+    labels = np.repeat([1, 0], [entropies.shape[1] for entropies in sets.values()])
+    folds = PredefinedSplit(np.concatenate([np.arange(each.shape[1]) % FOLDS for each in sets.values()]))
+    shares = [
+        cross_val_score(attacker, each[:, None], labels, cv=folds, scoring="balanced_accuracy").mean()
+        for each in np.concatenate([members, others], axis=1)
+    ]
+    return np.array(shares, np.float64)
 
 
 def kernel_membership(retain_train: Doubles, test: Doubles, forget_train: Doubles, images: int) -> Doubles:
@@ -116,10 +91,10 @@ def kernel_membership(retain_train: Doubles, test: Doubles, forget_train: Double
     members, others = (_spaced(entropies, images) for entropies in (retain_train, test))
     labels = np.repeat([1, 0], [members.shape[1], others.shape[1]])
     shares = []
-    for mine, theirs, asked in zip(members, others, forget_train, strict=True):
+    for member, other, forgotten in zip(members, others, forget_train, strict=True):
         machine = SVC(C=PENALTY, kernel="rbf", class_weight="balanced")
-        machine.fit(np.concatenate([mine, theirs])[:, None], labels)
-        shares.append(machine.predict(asked[:, None]).mean())
+        machine.fit(np.concatenate([member, other])[:, None], labels)
+        shares.append(machine.predict(forgotten[:, None]).mean())
     return np.array(shares, np.float64)
 
 

@@ -64,13 +64,8 @@ def context(run: Run, method: str, forget_set: tuple[int, ...]) -> Context:
 
 
 def metric_rows(run: Run, about: Context, values: Mapping[str, Floats]) -> list[Row]:
-    """Rows of metrics of whole image sets, [N] each."""
-    return comparison.metric_rows(about, values, **resampling(run))
-
-
-def class_metric_rows(run: Run, about: Context, values: Mapping[str, Floats]) -> list[Row]:
-    """Rows of metrics of single classes, [N, K] each."""
-    return comparison.class_metric_rows(about, values, run.dataset.classes, **resampling(run))
+    """Rows of metrics: of whole image sets [N], or of every class by itself [N, K]."""
+    return comparison.metric_rows(about, values, run.dataset.classes, **resampling(run))
 
 
 def resampling(run: Run) -> dict[str, int]:

@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from sklearn.metrics import confusion_matrix
 
 from hyperforget_jax.config import flatten
-from hyperforget_jax.metrics.comparison import Comparison, confusion
+from hyperforget_jax.metrics.comparison import Comparison
 from hyperforget_jax.pipeline.alignment import Sweep
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.report import figures, html, strip_plots
@@ -39,8 +41,10 @@ def draw(
         figures.Matrices(
             forget_set,
             classes,
-            confusion(one.predictions[one.selected], labels, len(classes)),
-            confusion(one.reference_predictions, labels, len(classes)),
+            *(
+                confusion_matrix(np.tile(labels, len(each)), each.ravel(), labels=range(len(classes)))
+                for each in (one.predictions[one.selected], one.reference_predictions)
+            ),
         )
         for forget_set, one in zip(run.config.task.forget_sets, evaluated, strict=True)
     ]
@@ -49,34 +53,34 @@ def draw(
             "Every model, none left out",
             strip_plots.accuracies(requests),
             "One mark per model, on test images: all unselected samples, those selected on validation, and "
-            "models retrained without the classes.",
-            "Strips of retain and forget accuracy of generated, selected and retrained models per forget set",
+            "reference models, retrained without the classes.",
+            "Strips of retain and forget accuracy of all, selected and reference models per forget set",
         ),
         "alignment": Picture(
-            "Does it do what it is asked?",
+            "Does it follow its prompts?",
             figures.alignment(
                 {label: sweep.targets for label, sweep in sweeps.items()},
                 {label: sweep.observed for label, sweep in sweeps.items()},
                 {label: sweep.learned for label, sweep in sweeps.items()},
             ),
-            "Observed against target loss for each forgettable class, the other classes at their good value; "
+            "Observed against target loss for each forgettable class, the other classes at the losses of learned ones; "
             "a perfect hypernetwork lies on the identity line (paper, Figure 2). A family starts from the same "
             "noise at every target.",
             "Observed against target class loss with the identity line, one panel per class",
         ),
         "confusion": Picture(
-            "What they answer instead",
+            "What they predict instead",
             figures.confusion(matrices),
             "True class by predicted class on test images, left of the models selected on validation, right of "
-            "the retrained ones; the column of a forgotten class is empty where models never learned it.",
-            "Confusion matrices of generated and retrained models per forget set",
+            "the reference models; the column of a forgotten class is empty where models never learned it.",
+            "Confusion matrices of selected and reference models per forget set",
         ),
         "learning_curves": Picture(
             "Training of the hypernetwork",
             figures.learning_curves(curve),
             "Denoising error on the checkpoints of training runs, and with the averaged parameters on those of "
-            "held-out runs.",
-            "Training and held-out loss against the training step",
+            "validation runs.",
+            "Training and validation loss against the training step",
         ),
         "coverage": Picture(
             "What the zoo holds",

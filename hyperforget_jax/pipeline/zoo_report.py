@@ -5,6 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 
 from hyperforget_jax import classifier
 from hyperforget_jax.classifier import Params
@@ -35,9 +36,7 @@ def report(run: Run, zoo: Zoo) -> None:
     histograms = dict(zip(run.dataset.classes, coverage.histograms(zoo.losses, edges), strict=True))
     tables = {"combinations": covered, "losses": zoo_tables.losses(histograms, edges)}
     pictures = {
-        "coverage": figures.coverage(
-            {name: row["kept"] for name, row in zip(zoo_figures.bar_names(labels), covered, strict=True)}
-        ),
+        "coverage": figures.coverage(dict(zip(zoo_figures.bar_names(labels), covered["kept"], strict=True))),
         "losses": zoo_figures.losses(histograms, edges, config.task.pivots),
     }
     if len(zoo):
@@ -49,27 +48,26 @@ def report(run: Run, zoo: Zoo) -> None:
     for name, picture in pictures.items():
         figures.save(picture, folder, name)
     headline = zoo_tables.headline(covered)
-    numbers = {"checkpoints": len(zoo), "least_share": min(row["share"] for row in covered), **tables}
+    records = {name: table.to_dict("records") for name, table in tables.items()}
+    numbers = {"checkpoints": len(zoo), "least_share": covered["share"].min(), **records}
     artifacts.write_text(run.folder / "coverage.json", json.dumps(numbers, indent=1, allow_nan=False) + "\n")
     artifacts.write_text(run.folder / "coverage.md", zoo_tables.page(headline, tables))
     show(run, tables)
     run.console.print(f"{headline}\ncoverage: {run.folder / 'coverage.md'}")
 
 
-def show(run: Run, tables: dict[str, list[zoo_tables.Row]]) -> None:
+def show(run: Run, tables: dict[str, pd.DataFrame]) -> None:
     """Prints the combinations (of many the rarest), why some are short, and what rounding changes."""
     covered, say = tables["combinations"], run.console.print
-    rarest = sorted(covered, key=lambda row: row["kept"])
-    rows = covered if len(covered) <= PRINTED else rarest[:PRINTED]
-    say(listing([zoo_tables.texts(row, without="short_because") for row in rows]))
-    short: dict[str, list[str]] = {}
-    for row in rarest:
-        if row["short_because"]:
-            short.setdefault(row["short_because"], []).append(row["combination"])
-    for because, (first, *others) in list(short.items())[:PRINTED]:
-        say(f"short: {first}{f' and {len(others):,} others' if others else ''}: {because}")
+    rarest = covered.sort_values("kept", kind="stable")
+    shown = covered if len(covered) <= PRINTED else rarest.head(PRINTED)
+    say(listing(zoo_tables.texts(shown.drop(columns="short_because"))))
+    short = rarest.groupby("short_because", sort=False)["combination"]  # passes over None
+    for because, names in [*short][:PRINTED]:
+        others = f" and {len(names) - 1:,} others" if len(names) > 1 else ""
+        say(f"short: {names.iloc[0]}{others}: {because}")
     if "precision" in tables:
-        say(listing([zoo_tables.texts(row, without="checkpoints") for row in tables["precision"]]))
+        say(listing(zoo_tables.texts(tables["precision"].drop(columns="checkpoints"))))
     else:
         say(
             f"rounded weights: not measured, that takes checkpoints of float32; zoo.dtype is {run.config.zoo.dtype}"
@@ -98,8 +96,8 @@ def changes(run: Run, some: Zoo, models: Params) -> tuple[Floats, Floats]:
     return change, some.accuracies - accuracies
 
 
-def precision(run: Run, zoo: Zoo) -> list[dict[str, Any]]:
-    """What rounding the weights of evenly spaced checkpoints changes, one row per type."""
+def precision(run: Run, zoo: Zoo) -> pd.DataFrame:
+    """What rounding the weights of evenly spaced checkpoints changes, one line per type."""
     some = zoo.spaced(ROUNDED)
     weights, rows = np.asarray(some.weights), []  # [n, P]
     for name in TYPES:
@@ -116,4 +114,4 @@ def precision(run: Run, zoo: Zoo) -> list[dict[str, Any]]:
                 "accuracy_change_max": float(np.abs(lost).max()),
             }
         )
-    return rows
+    return pd.DataFrame(rows)

@@ -1,17 +1,17 @@
-"""Tables of what a zoo holds, and in words why a combination is short of checkpoints; rows are JSON-ready dicts."""
+"""Tables of what a zoo holds, as frames of JSON-ready values, and in words why a combination is short of checkpoints."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from hyperforget_jax.config import ZooConfig
-from hyperforget_jax.report.tables import markdown
+from hyperforget_jax.report.tables import to_markdown
 from hyperforget_jax.zoo import coverage
 
-Row = dict[str, Any]
 TITLES = {
     "combinations": "Combinations of high and low classes; high means not learned: an accuracy of at most 0.5. Of the snapshots of all "
     "runs (trained), some are good enough on the pivots (good); of these, chance and caps leave some in the zoo (kept).",
@@ -26,7 +26,7 @@ WORDS = ("combination", "short_because", "weights")
 """Columns of words; the others hold numbers and stand to the right."""
 
 
-def combinations(summary: Mapping[str, Any], labels: Sequence[int], config: ZooConfig) -> list[Row]:
+def combinations(summary: Mapping[str, Any], labels: Sequence[int], config: ZooConfig) -> pd.DataFrame:
     """What every high/low combination of the forgettable classes has, in the order of their codes.
 
     Args:
@@ -35,21 +35,16 @@ def combinations(summary: Mapping[str, Any], labels: Sequence[int], config: ZooC
       config: the protocol.
 
     Returns:
-      2^m rows; `short_because` is None where there is enough.
+      2^m lines; `short_because` is None where there is enough.
     """
     total = max(1, summary["checkpoints"])
-    tallies = zip(summary["trained"], summary["good"], summary["kept"], strict=True)
-    return [
-        {
-            "combination": coverage.name(code, labels),
-            "trained": trained,
-            "good": good,
-            "kept": kept,
-            "share": kept / total,
-            "short_because": reason(config, summary["added_blocks"], trained, good, kept),
-        }
-        for code, (trained, good, kept) in enumerate(tallies)
-    ]
+    tallies = [*zip(summary["trained"], summary["good"], summary["kept"], strict=True)]
+    table = pd.DataFrame(tallies, columns=["trained", "good", "kept"], dtype=object)
+    table.insert(0, "combination", [coverage.name(code, labels) for code in range(len(tallies))])
+    reasons = [reason(config, summary["added_blocks"], *tally) for tally in tallies]
+    return table.assign(
+        share=[kept / total for kept in summary["kept"]], short_because=pd.Series(reasons, dtype=object)
+    )
 
 
 def reason(config: ZooConfig, added: int, trained: int, good: int, kept: int) -> str | None:
@@ -89,63 +84,51 @@ def reason(config: ZooConfig, added: int, trained: int, good: int, kept: int) ->
     return f"{trained:,} of the snapshots had it, {added} added blocks included: raise zoo.max_added_blocks"
 
 
-def losses(histograms: Mapping[int, NDArray[np.integer]], edges: Sequence[float]) -> list[Row]:
+def losses(histograms: Mapping[int, NDArray[np.integer]], edges: Sequence[float]) -> pd.DataFrame:
     """Checkpoints per class (original label) and loss level, [E + 1] counts each; E edges in nats."""
     inner = [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
     levels = [f"below {edges[0]:g}", *inner, f"from {edges[-1]:g}"]
-    return [
-        {"class": label, **dict(zip(levels, counts.tolist(), strict=True))}
-        for label, counts in histograms.items()
-    ]
+    table = pd.DataFrame([*histograms.values()], columns=levels)
+    table.insert(0, "class", [*histograms])
+    return table
 
 
-def resampling(
-    edges: NDArray[np.floating], shares: Mapping[str, NDArray[np.floating]]
-) -> list[dict[str, float]]:
+def resampling(edges: NDArray[np.floating], shares: Mapping[str, NDArray[np.floating]]) -> pd.DataFrame:
     """Shares [L] of the draws per level of the mean loss, by `LoaderConfig.resample`; L + 1 edges in nats."""
-    columns = {
-        "from": edges[:-1],
-        "to": edges[1:],
-        **{f"share_{name}": each for name, each in shares.items()},
-    }
-    return [dict(zip(columns, row, strict=True)) for row in np.stack([*columns.values()], 1).tolist()]
+    return pd.DataFrame(
+        {"from": edges[:-1], "to": edges[1:]} | {f"share_{name}": each for name, each in shares.items()}
+    )
 
 
-def headline(covered: Sequence[Row]) -> str:
-    """How many checkpoints there are, and the rarest of the rows of `combinations`, or how many are empty."""
-    total, empty = sum(row["kept"] for row in covered), sum(row["kept"] == 0 for row in covered)
+def headline(covered: pd.DataFrame) -> str:
+    """How many checkpoints there are, and the rarest of the lines of `combinations`, or how many are empty."""
+    total, empty = covered["kept"].sum(), (covered["kept"] == 0).sum()
     if empty:
         return f"{total:,} checkpoints; {empty:,} of {len(covered):,} combinations have none"
-    rarest = min(covered, key=lambda row: row["kept"])
+    rarest = min(covered.to_dict("records"), key=lambda line: line["kept"])
     share = f"{rarest['share']:.2%} ({rarest['combination']})"
     return f"{total:,} checkpoints; the rarest of {len(covered):,} combinations has {share}"
 
 
-def page(headline: str, tables: Mapping[str, Sequence[Row]]) -> str:
+def page(headline: str, tables: Mapping[str, pd.DataFrame]) -> str:
     """All tables as Markdown, each under what it shows.
 
     Args:
       headline: one sentence.
-      tables: key of `TITLES` to its rows, at least one.
+      tables: key of `TITLES` to its table, with at least one line.
     """
-    sections = (f"\n{TITLES[name]}\n\n{_markdown(rows)}" for name, rows in tables.items())
+    sections = (f"\n{TITLES[name]}\n\n{_markdown(table)}" for name, table in tables.items())
     return f"# What the zoo holds\n\n{headline}.\n{''.join(sections)}"
 
 
-def _markdown(rows: Sequence[Row]) -> str:
-    columns = [name.replace("_", " ") for name in rows[0]]
-    sides = "".join("l" if name in WORDS else "r" for name in rows[0])
-    return markdown(columns, sides, (texts(row).values() for row in rows))
+def _markdown(table: pd.DataFrame) -> str:
+    left = [name.replace("_", " ") for name in WORDS]
+    return to_markdown(texts(table).rename(columns=lambda name: name.replace("_", " ")), left)
 
 
-def texts(row: Row, without: str = "") -> dict[str, str]:
-    """A row as it is printed: shares in percent, counts in groups of three, other numbers to three digits, nothing for None.
-
-    Args:
-      row: of any table.
-      without: a column to leave out.
-    """
-    return {name: _text(name, value) for name, value in row.items() if name != without}
+def texts(table: pd.DataFrame) -> pd.DataFrame:
+    """A table as it is printed: shares in percent, counts in groups of three, other numbers to three digits, nothing for None."""
+    return pd.DataFrame({name: [_text(str(name), value) for value in table[name].tolist()] for name in table})
 
 
 def _text(name: str, value: Any) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from hyperforget_jax.classifier import Params, logits_of_many
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.metrics.comparison import against_reference, compare, confusion, measure
+from hyperforget_jax.metrics.comparison import against_reference, compare, measure
 from hyperforget_jax.metrics.membership import entropy, membership_inference
 from hyperforget_jax.metrics.results import REFERENCE
 from hyperforget_jax.zoo.train import Images
@@ -87,12 +87,6 @@ def test_a_value_on_an_end_as_printed_is_inside() -> None:
     values = {"statistic": ["mean", "median", "q05", "q95"], "value": [0.50004, 0.2999, 0.3, 0.5]}
     frame = pd.DataFrame(common | of_methods | values)
     assert against_reference(frame).tolist()[:2] == ["inside", "below"]
-
-
-def test_confusion_counts_true_by_predicted_class() -> None:
-    measured = measure(UNLEARNED, [0], RETRAINED, SPLIT, (2,))
-    counts = confusion(measured.predictions, SPLIT.labels, 3)
-    np.testing.assert_array_equal(counts, [[6, 0, 0], [2, 4, 0], [2, 2, 2]])
 
 
 def test_one_reference_model_is_refused() -> None:
