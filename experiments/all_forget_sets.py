@@ -1,7 +1,10 @@
-"""Every forget set from one hypernetwork, beside models retrained for each: `subsets/` in the workdir, resumed request by request."""
+"""Every forget set from one hypernetwork, beside models retrained for each: `python -m experiments.reproduce subsets-mnist4-dihyfo2`.
+
+Kept in `subsets/` of the run's workdir; a stopped measurement goes on with the next request.
+"""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,24 +14,26 @@ import jax.numpy as jnp
 import numpy as np
 
 from hyperforget_jax.classifier import Params
-from hyperforget_jax.metrics.results import REFERENCE, Row
+from hyperforget_jax.metrics.results import Row
 from hyperforget_jax.pipeline import cache, evaluation, training, unlearning
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.run import Run, on_device
+from hyperforget_jax.pipeline.run_folder import RunFolder
 from hyperforget_jax.pipeline.workdir import identity
-from hyperforget_jax.report.paper_figures import Subset
-from hyperforget_jax.report.tables import select
+from hyperforget_jax.report import forget_set_heatmap
+from hyperforget_jax.report.result import METHODS, Result, number_table
+from hyperforget_jax.report.tables import braces, number
 from hyperforget_jax.runtime import artifacts, prng
 from hyperforget_jax.runtime.progress import track
 from hyperforget_jax.unlearn.reference import retrain
 from hyperforget_jax.weights.layout import flatten, unflatten
 
 FOLDER = "subsets"
-AT_ONCE = 4
+SETS_PER_BLOCK = 4
 """Forget sets whose references are trained as one block."""
 
 
-def every(run: Run) -> list[tuple[int, ...]]:
+def all_sets(run: Run) -> list[tuple[int, ...]]:
     """All sets of forgettable classes, by their labels; one class at least is retained."""
     labels = [run.dataset.classes[position] for position in run.forgettable]
     sets = itertools.chain.from_iterable(
@@ -38,36 +43,51 @@ def every(run: Run) -> list[tuple[int, ...]]:
 
 
 def rows(run: Run) -> list[dict[str, Any]]:
-    """Tidy rows of every forget set, strict, made once: `subsets/` in the workdir."""
-    task = replace(run.config.task, forget_sets=tuple(every(run)))
+    """Results of every forget set, strict, measured once."""
+    task = replace(run.config.task, forget_sets=tuple(all_sets(run)))
     asking = replace(run, config=replace(run.config, task=task), folder=run.folder / FOLDER)
     return cache.rows(run, FOLDER, lambda: _measured(run, asking), forget_sets=task.forget_sets)
 
 
-def of_rows(rows: Sequence[Mapping[str, Any]], method: str) -> dict[tuple[int, ...], Subset]:
-    """What tidy rows tell of every forget set, in their order."""
-    best, unselected = (select(rows, (method,), selection) for selection in ("selected", "all"))
-    reference = select(rows, (REFERENCE,), None)
-    return {
-        forget: Subset(
-            unselected[forget, "retain_accuracy", "median"]["value"],
-            best[forget, "retain_accuracy", "mean"]["value"],
-            reference[forget, "retain_accuracy", "median"]["value"],
-            unselected[forget, "forget_accuracy", "mean"]["value"],
-        )
-        for forget in dict.fromkeys(key[0] for key in best)
-    }
-
-
-def worst(found: Mapping[tuple[int, ...], Subset]) -> tuple[int, ...]:
-    """The forget set whose selected models fall furthest below the retrained ones."""
-    return max(found, key=lambda forget: found[forget].gap)
+def every_forget_set(setting: str, method: str, runs: RunFolder) -> Result:
+    """Retain and forget accuracy of every forget set, beside models retrained for each; the worst named."""
+    found = forget_set_heatmap.accuracies(rows(runs.open(setting, method).run), method)
+    worst = forget_set_heatmap.worst(found)
+    lines: list[dict[str, Any]] = [
+        {
+            "forget_set": "-".join(map(str, forget)),
+            "retain_all_median": each.unselected,
+            "retain_selected_mean": each.selected,
+            "retain_reference_median": each.reference,
+            "gap": each.gap,
+            "forget_all_mean": each.forget,
+        }
+        for forget, each in found.items()
+    ]
+    heads = (
+        "Forget",
+        "Retain, all, median",
+        "Retain, selected",
+        "Retain, retrained, median",
+        "Gap",
+        "Forget, all",
+    )
+    words = (
+        f"{METHODS[method]}, {setting}: one hypernetwork, {len(found)} forget sets, test images, strict. Gap: by how much the selected "
+        f"models fall below the retrained ones' median. The worst is {braces(worst)}: {number(found[worst].gap)}.\n"
+    )
+    return Result(
+        f"Every forget set, {METHODS[method]}, {setting}",
+        f"{words}\n{number_table(heads, lines)}",
+        lines,
+        {f"subsets-{setting}-{method}": forget_set_heatmap.heatmap(found)},
+    )
 
 
 def _measured(run: Run, asking: Run) -> list[Row]:
-    known, held_out = pipeline_zoo.split_zoo(run)
-    candidates = unlearning.candidate_prompts(asking, known)
-    hypernetwork = training.train_hypernetwork(run, known, held_out)
+    train_zoo, val_zoo = pipeline_zoo.split_zoo(run)
+    candidates = unlearning.candidate_prompts(asking, train_zoo)
+    hypernetwork = training.train_hypernetwork(run, train_zoo, val_zoo)
     answers = unlearning.unlearn_all(asking, candidates, training.generator_of(run, hypernetwork))
     return evaluation.rows(asking, evaluation.evaluate(asking, answers, references(asking)))
 
@@ -85,8 +105,8 @@ def references(run: Run) -> Params:
 
 
 def _groups(sets: list[tuple[int, ...]]) -> Iterator[list[tuple[int, ...]]]:
-    for first in range(0, len(sets), AT_ONCE):
-        yield sets[first : first + AT_ONCE]
+    for first in range(0, len(sets), SETS_PER_BLOCK):
+        yield sets[first : first + SETS_PER_BLOCK]
 
 
 def _reference(run: Run, number: int, group: list[tuple[int, ...]], advance: Any) -> Any:
@@ -95,8 +115,8 @@ def _reference(run: Run, number: int, group: list[tuple[int, ...]], advance: Any
     if not artifacts.is_complete(folder):
         key = prng.stream(run.config.seed, f"{FOLDER}/reference/{number}")
         models = retrain(key, on_device(run.dataset.train), group, run.sizes, run.config.reference)
-        with artifacts.new_artifact(folder, identity(run.config)) as place:
-            np.save(place / "weights.npy", np.asarray(jax.vmap(jax.vmap(flatten))(models)))
+        with artifacts.new_artifact(folder, identity(run.config)) as partial_folder:
+            np.save(partial_folder / "weights.npy", np.asarray(jax.vmap(jax.vmap(flatten))(models)))
     advance(len(group))
     artifacts.verify(folder)
     return np.load(folder / "weights.npy", allow_pickle=False)  # [G, M, P]

@@ -27,12 +27,12 @@ CHECKPOINTS = 2000
 def run(job: Run) -> None:
     """Measures |Δ log(loss + c)| per class and the loss of accuracy over held-out checkpoints."""
     config = job.config
-    known, held_out = pipeline_zoo.make_zoo(job).split(config.zoo.runs, config.zoo.validation_share)
-    some = held_out.spaced(CHECKPOINTS)
+    train_zoo, val_zoo = pipeline_zoo.make_zoo(job).split(config.zoo.runs, config.zoo.validation_share)
+    some = val_zoo.spaced(CHECKPOINTS)
     models = unflatten_many(np.asarray(some.weights), job.sizes)
     rows = []
     for size in BASIS_SIZES:
-        coder = training.fit_codec(job, known, replace(config.codec, kind="functional", basis_size=size))
+        coder = training.fit_codec(job, train_zoo, replace(config.codec, kind="functional", basis_size=size))
         back = jax.jit(jax.vmap(lambda params, coder=coder: coder.decode(coder.encode(params))))(models)
         change, lost = zoo_report.changes(job, some, back)
         rows.append(

@@ -1,4 +1,6 @@
-"""What a generator must beat, at the same prompts, and whether it only recites: `rivals/` in the workdir.
+"""What a generator must beat, at the same prompts, and whether it only recites: `python -m experiments.reproduce rivals-mnist4-dihyfo2`.
+
+Kept in `rivals/` of the run's workdir.
 
 Rivals: the checkpoints of the zoo nearest to a prompt (`retrieval`), the same with noise (`noise`), and averages of neighbours
 (`average`). Novelty: the distance of every model from the nearest of the training checkpoints closest to the prompt in losses, and the
@@ -18,12 +20,15 @@ from hyperforget_jax.classifier import Params
 from hyperforget_jax.diffusion import conditioning
 from hyperforget_jax.diffusion.hypernetwork import Hypernetwork
 from hyperforget_jax.metrics import comparison, novelty
-from hyperforget_jax.metrics.results import Row, rows_of
+from hyperforget_jax.metrics.results import REFERENCE, Row, rows_of
 from hyperforget_jax.pipeline import alignment, cache, evaluation, training, unlearning
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.alignment import Grid, Sweep
 from hyperforget_jax.pipeline.reference import reference_models
 from hyperforget_jax.pipeline.run import Run, on_device
+from hyperforget_jax.pipeline.run_folder import RunFolder
+from hyperforget_jax.report.result import METHODS, Result, alignment_means, number_table
+from hyperforget_jax.report.tables import select
 from hyperforget_jax.runtime import prng
 from hyperforget_jax.runtime.progress import track
 from hyperforget_jax.unlearn import retrieval, selection
@@ -33,6 +38,11 @@ from hyperforget_jax.weights.layout import unflatten_many
 from hyperforget_jax.zoo.storage import Zoo
 
 FOLDER = "rivals"
+RIVALS = ("retrieval", "noise", "average")
+COMPARED = (
+    *("retain_accuracy", "forget_accuracy", "failed_models", "overlap_retain", "phi_jsd", "mia"),
+    *("novelty_distance", "novelty_shared_mistakes"),
+)
 MODELS = 64
 """Of each rival, for each request."""
 NOISE = 0.05
@@ -45,8 +55,64 @@ CHECKPOINTS = 20000
 """Checkpoints nearest to the prompt, among which the nearest one in weights is looked for."""
 
 
+def against_rivals(setting: str, method: str, runs: RunFolder) -> Result:
+    """The generator beside retrieval, noise and averages at the same prompts; alignment and novelty."""
+    finished = runs.open(setting, method)
+    measured = [*finished.rows, *rows(finished.run)]
+    by_method = {name: select(measured, (name,), "all") for name in (method, *RIVALS, "held_out")}
+    by_method[REFERENCE] = select(measured, (REFERENCE,), None)
+    lines: list[dict[str, Any]] = [
+        {
+            "forget_set": "-".join(map(str, forget)),
+            "method": name,
+            **{
+                metric: found.get((forget, metric, "median"), {"value": None})["value"] for metric in COMPARED
+            },
+        }
+        for forget in finished.run.config.task.forget_sets
+        for name, found in by_method.items()
+    ]
+    means = alignment_means(measured)
+    aligned: list[dict[str, Any]] = [
+        {"class": label, "method": name}
+        | {metric: means[label, name, f"alignment_{metric}"] for metric in ("r2", "pearson")}
+        for label in finished.labels
+        for name in (method, "retrieval", "nearest")
+    ]
+    heads = (
+        *(
+            "Forget",
+            "Models",
+            "Accuracy on D_r",
+            "Accuracy on D_f",
+            "Failed",
+            "Overlap on D_r",
+            "φ, JSD in bits",
+            "MIA",
+        ),
+        *("Distance from the zoo", "Shared mistakes"),
+    )
+    words = (
+        f"{METHODS[method]}, {setting}, test images, medians of unselected models at the prompt that was chosen on validation. "
+        f"Failed: share with forget accuracy above {finished.run.config.request.forget_tolerance:g}, or "
+        f"{FAILED:g} below the retrained ones' median. "
+        f"Retrieval: the checkpoints of the zoo nearest to the prompt in standardised log losses; noise: these with Gaussian noise of "
+        f"{NOISE:g} times each tensor's root mean square; average: {NEIGHBOURS} neighbours, aligned. "
+        f"Distance: from the nearest of the {CHECKPOINTS:,} training checkpoints closest to the prompt in losses, free of symmetries; "
+        "held out: checkpoints of runs it never saw. Shared mistakes: of the retained test images that a model or a checkpoint gets "
+        f"wrong, the greatest share that both do, with any of the {MODELS * NEIGHBOURS} checkpoints nearest to the prompt. "
+        "Alignment: the families of retrieval are the nearest checkpoint of every prompt, the second nearest, and so on; nearest: the "
+        "first alone.\n"
+    )
+    tables = (
+        number_table(heads, lines),
+        number_table(("Class", "Models", "R², mean", "Pearson, mean"), aligned),
+    )
+    return Result(f"Rivals of {METHODS[method]}, {setting}", "\n".join((words, *tables)), lines, {})
+
+
 def rows(run: Run) -> list[dict[str, Any]]:
-    """Tidy rows of the rivals, made once: `rivals/` in the workdir."""
+    """Results of the rivals, measured once."""
     settings = {
         "models": MODELS,
         "noise": NOISE,

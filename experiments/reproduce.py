@@ -1,59 +1,200 @@
-"""A table or a figure of the paper by its name: `python -m experiments.reproduce table1 --data.dir DIR`.
+"""A table or a figure by its name: `python -m experiments.reproduce table1 --data.dir DIR`.
 
-    NAME …              table1 to table5, fig2 to fig18, fig31; subsets-, rivals-, attacks-, seeds-, grids-SETTING-METHOD, cost-SETTING,
-                        pivots-SETTING; or `all`
-    --runs FOLDER       where the runs are: FOLDER/mnist4_dihyfo1, … (default: runs)
+    NAME …            table1 to table5, fig2 to fig18, fig31; subsets-, rivals-, attacks-, seeds-, grids-SETTING-HYPERNETWORK,
+                      cost-SETTING, pivots-SETTING, with setting mnist4 or mnist and hypernetwork dihyfo1 or dihyfo2; or `all`
+    --runs FOLDER     folder of the runs: FOLDER/mnist4_dihyfo1, … (default: runs)
+    --docs FOLDER     write the parts of docs/results.md instead, as FOLDER/NAME.md, of those NAMEs whose runs are there; other parts stay
 
-Any other argument overrides a field of every config, but for --workdir, which --runs tells. A run that is missing is made first, as
-`hyperforget_jax.pipeline.end_to_end` makes it. Leaves `FOLDER/paper/NAME.md`, `.csv`, and figures as PNG and SVG.
+Any other argument overrides a field of every config, except --workdir. A run that is missing is made first, as by `hyperforget run`; the
+command says at its start which. Leaves `FOLDER/paper/NAME.md`, `.csv`, and figures as PNG and SVG.
 """
 
-import csv
 import difflib
-import io
 import itertools
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 
-from experiments.leaf import Leaf
-from experiments.made import SETTINGS, Configs, Runs
-from experiments.targets import TARGETS
+from configs import (
+    mnist4_dihyfo1,
+    mnist4_dihyfo2,
+    mnist4_nopivots_dihyfo2,
+    mnist_dihyfo1,
+    mnist_dihyfo2,
+    mnist_fewpivots_dihyfo2,
+)
+from experiments import (
+    alignment_grids,
+    all_forget_sets,
+    cost,
+    docs_parts,
+    fewer_pivots,
+    generator_baselines,
+    gpt,
+    membership_attacks,
+    paper_figures,
+    paper_tables,
+    training_seeds,
+)
 from hyperforget_jax.cli.errors import cli_errors
 from hyperforget_jax.cli.main import set_up_process
 from hyperforget_jax.cli.options import pop_options
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.report import figures
-from hyperforget_jax.runtime import artifacts
+from hyperforget_jax.pipeline.run_folder import RunFolder, RunName, Settings
+from hyperforget_jax.report.result import Result, save
+
+SETTINGS: Settings = {
+    "mnist4": {"dihyfo1": mnist4_dihyfo1.get_config, "dihyfo2": mnist4_dihyfo2.get_config},
+    "mnist": {"dihyfo1": mnist_dihyfo1.get_config, "dihyfo2": mnist_dihyfo2.get_config},
+    "mnist4_nopivots": {"dihyfo2": mnist4_nopivots_dihyfo2.get_config},
+    "mnist_fewpivots": {"dihyfo2": mnist_fewpivots_dihyfo2.get_config},
+}
+"""The paper's settings, and those with fewer pivots."""
+METHODS = ("dihyfo1", "dihyfo2")
+
+
+class Target(NamedTuple):
+    """What a name stands for: the function that makes its result, and the runs that it reads."""
+
+    make: Callable[[RunFolder], Result]
+    needs: tuple[RunName, ...]
+
+
+def _both(make: Callable[[RunFolder], Result], setting: str) -> Target:
+    return Target(make, tuple(RunName(setting, method) for method in METHODS))
+
+
+def _one(
+    make: Callable[[str, str, RunFolder], Result],
+    setting: str,
+    method: str,
+    seeds: Sequence[int | None] = (None,),
+) -> Target:
+    needs = tuple(RunName(setting, method, seed) for seed in seeds)
+    return Target(partial(make, setting, method), needs)
+
+
+def _figures() -> dict[str, Target]:
+    each: dict[int, tuple[Callable[[int, str, str, RunFolder], Result], str, str]] = {
+        **{
+            5: (paper_figures.agreement, "mnist", "dihyfo1"),
+            6: (paper_figures.agreement, "mnist4", "dihyfo1"),
+        },
+        **{
+            7: (paper_figures.agreement, "mnist", "dihyfo2"),
+            8: (paper_figures.agreement, "mnist4", "dihyfo2"),
+        },
+        **{
+            11: (paper_figures.comparison, "mnist4", "dihyfo1"),
+            12: (paper_figures.evolution, "mnist4", "dihyfo1"),
+        },
+        **{
+            13: (paper_figures.comparison, "mnist4", "dihyfo2"),
+            14: (paper_figures.evolution, "mnist4", "dihyfo2"),
+        },
+        **{
+            15: (paper_figures.comparison, "mnist", "dihyfo1"),
+            16: (paper_figures.evolution, "mnist", "dihyfo1"),
+        },
+        **{
+            17: (paper_figures.comparison, "mnist", "dihyfo2"),
+            18: (paper_figures.evolution, "mnist", "dihyfo2"),
+        },
+    }
+    figures = {
+        2: _both(paper_figures.fig2, "mnist4"),
+        3: _both(partial(paper_figures.selection, 3, "mnist4"), "mnist4"),
+        4: _both(partial(paper_figures.selection, 4, "mnist"), "mnist"),
+        9: _both(partial(paper_figures.curves, 9, "mnist4"), "mnist4"),
+        10: _both(partial(paper_figures.curves, 10, "mnist"), "mnist"),
+        **{
+            number: _one(partial(make, number), setting, method)
+            for number, (make, setting, method) in each.items()
+        },
+    }
+    return {f"fig{number}": figures[number] for number in sorted(figures)}
+
+
+TARGETS: Mapping[str, Target] = {
+    **{
+        f"table{which}": _both(partial(paper_tables.table, which), setting)
+        for which, (setting, _) in paper_tables.TABLES.items()
+    },
+    "table5": Target(paper_tables.table5, (RunName("mnist4", "dihyfo2"),)),
+    **_figures(),
+    "fig31": Target(gpt.fig31, ()),
+    **{
+        f"{name}-{setting}-{method}": _one(make, setting, method, seeds)
+        for name, make, seeds in (
+            ("subsets", all_forget_sets.every_forget_set, (None,)),
+            ("rivals", generator_baselines.against_rivals, (None,)),
+            ("attacks", membership_attacks.attackers, (None,)),
+            ("seeds", training_seeds.over_seeds, (None, *training_seeds.SEEDS)),
+            ("grids", alignment_grids.grids_compared, (None,)),
+        )
+        for setting in ("mnist4", "mnist")
+        for method in METHODS
+    },
+    **{f"cost-{setting}": _both(partial(cost.cost, setting), setting) for setting in ("mnist4", "mnist")},
+    **{
+        f"pivots-{setting}": Target(
+            partial(fewer_pivots.fewer, setting), (RunName(setting, "dihyfo2"), RunName(fewer, "dihyfo2"))
+        )
+        for setting, fewer in fewer_pivots.FEWER.items()
+    },
+}
+"""Every table and figure by its name; after the paper's own come those that it does not have."""
 
 
 @cli_errors
-def main(arguments: Sequence[str], settings: Configs = SETTINGS) -> int:
+def main(arguments: Sequence[str], settings: Settings = SETTINGS) -> int:
     """Makes what is named; exit status 0, 2 after bad input, or 130 after Ctrl-C."""
-    given, others = pop_options(arguments, "runs", "workdir")
+    given, others = pop_options(arguments, "runs", "docs", "workdir")
     names = [*itertools.takewhile(lambda word: not word.startswith("-"), others)]
-    check(names, given)
+    validate(names, given)
     folder, console = Path(given.get("runs", "runs")).expanduser().resolve(), Console(soft_wrap=True)
-    asked = f"python -m experiments.reproduce {shlex.join(arguments)}"
-    runs = Runs(folder, settings, others[len(names) :], console, asked)
-    for name in TARGETS if "all" in names else dict.fromkeys(names):
-        leaf = TARGETS[name](runs)
-        write(leaf, folder / "paper", name)
-        told = "\n\n".join(filter(None, (leaf.title, leaf.text)))
-        console.print(told, markup=False, highlight=False)
+    command = f"python -m experiments.reproduce {shlex.join(arguments)}"
+    runs = RunFolder(folder, settings, others[len(names) :], console, command)
+    chosen = {name: TARGETS[name] for name in (TARGETS if "all" in names else names)}
+    if "docs" in given:
+        chosen = {
+            name: target
+            for name, target in chosen.items()
+            if target.needs
+            and all(need.setting in settings and runs.is_finished(need) for need in target.needs)
+        }
+        made = {name: target.make(runs) for name, target in chosen.items()}
+        written = docs_parts.write(
+            made, folder if "all" in names else None, Path(given["docs"]).expanduser().resolve()
+        )
+        console.print(
+            f"parts: {', '.join(written) or 'none'}\nindex: {given['docs'].rstrip('/')}.md", markup=False
+        )
+        return 0
+    runs.print_plan(need for target in chosen.values() for need in target.needs)
+    if "fig31" in chosen and not gpt.is_finished(folder):
+        console.print(
+            f"gpt: made first, as by: python -m experiments.gpt --workdir {folder / 'gpt'}", highlight=False
+        )
+    for name, target in chosen.items():
+        result = target.make(runs)
+        save(result, folder / "paper", name)
+        console.print("\n\n".join(filter(None, (result.title, result.text))), markup=False, highlight=False)
         console.print(f"{name}: {folder / 'paper' / name}.md")
     return 0
 
 
-def check(names: Sequence[str], given: Mapping[str, str]) -> None:
-    """Refuses names that are none, and a place that is none.
+def validate(names: Sequence[str], given: Mapping[str, str]) -> None:
+    """Refuses unknown names and options that cannot be meant.
 
     Args:
-      names: what is asked for.
-      given: values of --runs and --workdir, those that are given.
+      names: of targets.
+      given: values of --runs, --docs and --workdir, those that are given.
     """
     for name in names:
         if name not in (*TARGETS, "all"):
@@ -66,29 +207,13 @@ def check(names: Sequence[str], given: Mapping[str, str]) -> None:
         raise HyperForgetError(
             "--workdir is given: a table reads several workdirs, and --runs names their folder"
         )
-    if given.get("runs") == "":
-        raise HyperForgetError("--runs is empty: name the folder of the runs")
+    for option, content in (("runs", "the runs"), ("docs", "the parts")):
+        if given.get(option) == "":
+            raise HyperForgetError(f"--{option} is empty: name the folder of {content}")
 
 
 def _choice() -> str:
     return f"choose of all, {', '.join(TARGETS)}, and name it before any option"
-
-
-def write(leaf: Leaf, folder: Path, name: str) -> None:
-    """Writes the Markdown with its figures, the CSV if there are rows, and the figures."""
-    with artifacts.writing_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    pictures = (f"![{leaf.title}]({each}.png)\n" for each in leaf.figures)
-    parts = filter(None, (f"# {leaf.title}\n", leaf.text, *pictures))
-    artifacts.write_text(folder / f"{name}.md", "\n".join(parts))
-    for each, figure in leaf.figures.items():
-        figures.save(figure, folder, each)
-    if leaf.rows:
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(leaf.rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(leaf.rows)
-        artifacts.write_text(folder / f"{name}.csv", text.getvalue())
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What `experiments.benchmarks.zoo` and `experiments.benchmarks.hypernetwork` measure: the contenders, the machine, the clock."""
+"""Speed beside PyTorch: `python -m experiments.benchmarks.zoo` and `python -m experiments.benchmarks.hypernetwork`."""

@@ -25,11 +25,6 @@ def scoring(sizes: tuple[int, ...], images: int) -> int:
     return 2 * images * sum(fan_in * fan_out for fan_in, fan_out in pairwise(sizes))
 
 
-def product(side: int) -> int:
-    """FLOPs of a square product."""
-    return 2 * side**3
-
-
 def transformer(config: HypernetworkConfig, layout: TokenLayout, num_losses: int) -> int:
     """FLOPs of a hypernetwork's forward pass for one classifier; a training step counts three of them per classifier.
 
@@ -47,12 +42,12 @@ def transformer(config: HypernetworkConfig, layout: TokenLayout, num_losses: int
       num_losses: K, losses in a condition; DiHyFo-1 sees 3 K: targets, current ones, differences.
     """
     width, updates, adaln = config.hidden_size, config.kind == "dihyfo1", config.conditioning == "adaln"
-    weights, told = (1 + updates) * layout.num_tokens, (1 + 2 * updates) * num_losses
+    weights, conditions = (1 + updates) * layout.num_tokens, (1 + 2 * updates) * num_losses
     features = 2 * config.frequencies + 2
-    tokens = layout.num_tokens if adaln else weights + told + 1
+    tokens = layout.num_tokens if adaln else weights + conditions + 1
     block = tokens * ((8 + 4 * config.mlp_ratio) * width**2 + 4 * tokens * width)
     time = embedder(2 * TIMESTEP_FREQUENCIES, width)
-    losses = embedder(told * features, width) if adaln else told * embedder(features, width)
+    losses = embedder(conditions * features, width) if adaln else conditions * embedder(features, width)
     modulation = adaln * (config.depth * 12 + 4) * width**2
     projections = 2 * (weights + layout.num_tokens) * layout.width * width
     return config.depth * block + modulation + time + losses + projections

@@ -1,4 +1,4 @@
-"""What training and sampling a hypernetwork cost, against an equal PyTorch transformer and the machine's peak, in one run.
+"""What training and sampling a hypernetwork cost, beside an equal PyTorch transformer and the machine's peak.
 
     python -m experiments.benchmarks.hypernetwork --data.dir DIR
 
@@ -6,30 +6,65 @@ Measures DiHyFo-2 for 784-7-10 classifiers on random tokens and losses. Override
 `--training.batch-size 1024`; images only fit the codec, so `--data.name digits --data.validation-size 360`, which needs no files, will do.
 PyTorch takes part if it is there, `pip install -e '.[bench]'`: it first shows that it computes the same function, and is left out of
 settings for which it has no transformer. Steps are timed without the functional loss, whatever `--diffusion.functional-weight` is, so
-that both sides compute the same. Meant for one device; leave the machine alone. Prints tables and, last, one line of JSON; leaves them as
+that both compute the same. Meant for one device; leave the machine alone. Prints tables and, last, one line of JSON; leaves them as
 `bench_hypernet.md` and `bench_hypernet.json` in the workdir.
 """
 
-import json
 import sys
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
 
 from configs import mnist_zoo
-from experiments.benchmarks import hypernet, hypernet_contest, machine, page
-from experiments.benchmarks.hypernet import Setting
-from experiments.benchmarks.pieces import HypernetPieces
+from experiments.benchmarks import flops, hypernetwork_work, timing
+from experiments.benchmarks.hypernetwork_work import Setting
+from experiments.benchmarks.timing import BenchmarkConfig, Contender
 from hyperforget_jax.cli.job import run_experiment
 from hyperforget_jax.config import Config
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.report.console import listing
-from hyperforget_jax.runtime import artifacts
-from hyperforget_jax.runtime.progress import track
+from hyperforget_jax.runtime import artifacts, machine
+from hyperforget_jax.weights.basis import Basis
+from hyperforget_jax.weights.codec import Functional
 
 CHECKED, TOLERANCE = 8, 1e-4
 """Models on which outputs of ours and of PyTorch are compared, and how much these may differ."""
+Sides = Mapping[str, ModuleType]
+"""Name to module, `hypernetwork_work` and perhaps `torch_hypernetwork`; each has `training` and `sampling`."""
+
+
+@dataclass(frozen=True)
+class HypernetworkBenchmark(BenchmarkConfig):
+    """How much is timed."""
+
+    cpu_steps: int = 1
+    """Training steps in one call on a CPU; the device is waited for after the last one."""
+    accelerator_steps: int = 16
+    """The same on an accelerator, where waiting takes time."""
+    models: int = 1024
+    """Random classifiers that the codec is fitted on."""
+    scaling_width: tuple[int, ...] = (256, 384, 512)
+    """Hidden sizes in the tables of scaling."""
+    scaling_tokens: tuple[int, ...] = (3, 8, 16)
+    """Tokens of a classifier there: one for each hidden unit, and one for the output bias."""
+    scaling_batch: tuple[int, ...] = (64, 256, 1024)
+    """Classifiers per step there."""
+    scaling_from: tuple[int, int, int] = (256, 8, 256)
+    """Width, tokens and batch of what does not vary there."""
+
+
+class Size(NamedTuple):
+    """What may vary."""
+
+    width: int
+    tokens: int
+    batch_size: int
 
 
 def get_config() -> Config:
@@ -38,60 +73,55 @@ def get_config() -> Config:
     return replace(setting, workdir="runs/bench_hypernet", sampling=replace(setting.sampling, steps=25))
 
 
-def run(job: Run, pieces: HypernetPieces) -> None:
-    """Compares functions, times training and sampling, then growth; prints, and leaves Markdown and JSON."""
-    check(job.config, pieces)
-    told = machine.about()
+def run(job: Run, config: HypernetworkBenchmark) -> None:
+    """Compares functions, times training and sampling, then scaling; prints, and leaves Markdown and JSON."""
+    validate(job.config, config)
+    about = machine.about()
     title = (
-        f"{machine.name()}, load {told['load_at_start']:.2f} at the start; "
+        f"{machine.name()}, load {about['load_at_start']:.2f} at the start; "
         f"{job.config.hypernetwork.dtype} products at JAX's default precision"
     )
     job.console.print(title)
-    torch = load_torch(job)
-    setting = hypernet.of(job, pieces.models)
-    size = hypernet.describe(setting)
+    torch, setting = load_torch(job), hypernetwork_work.setting_of(job, config.models)
+    size = hypernetwork_work.describe(setting)
     job.console.print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in size.items()))
-    same = compare(job, setting, torch) if torch else None
-    sides = {"ours": hypernet} | ({"torch": torch} if torch else {})
-    with track(job.console, "hypernetwork", pieces.rounds, "rounds") as advance:
-        found = hypernet_contest.hold(setting, pieces, sides, advance)
-    with track(job.console, "growth", pieces.growth_rounds, "rounds") as advance:
-        grown = hypernet_contest.grow(setting, pieces, sides, advance)
-    rows = [{"contender": name.replace("_", " "), **row} for name, row in found["contenders"].items()]
-    tables = [rows, *grown.values()]
+    difference = compare(job, setting, torch) if torch else None
+    sides = {"ours": hypernetwork_work} | ({"torch": torch} if torch else {})
+    result, scaling = run_benchmark(job, setting, config, sides), run_scaling(job, setting, config, sides)
+    rows = [{"contender": name.replace("_", " "), **row} for name, row in result["contenders"].items()]
+    tables = [rows, *scaling.values()]
     for table in tables:
         job.console.print(listing(table))
-    told |= {"torch": torch.VERSION if torch else None, "torch_output_difference": same}
-    line = json.dumps({**told, **size, **found, "growth": grown}, allow_nan=False)
-    headline = f"# What a hypernetwork costs\n\n{told['date']}, {title}; jax {told['jax']}, PyTorch {told['torch']}.\n"
-    artifacts.write_text(
-        job.folder / "bench_hypernet.md", "\n".join([headline, *map(page.table, [[size], *tables])])
+    about |= {"torch": torch.VERSION if torch else None, "torch_output_difference": difference}
+    headline = f"# What a hypernetwork costs\n\n{about['date']}, {title}; jax {about['jax']}, PyTorch {about['torch']}.\n"
+    pages = (
+        f"{pd.DataFrame(table).to_markdown(index=False, floatfmt='.4g')}\n" for table in ([size], *tables)
     )
-    artifacts.write_text(job.folder / "bench_hypernet.json", line + "\n")
-    job.console.out(line, highlight=False)
+    artifacts.write_text(job.folder / "bench_hypernet.md", "\n".join([headline, *pages]))
+    timing.publish(job, "bench_hypernet", {**about, **size, **result, "scaling": scaling})
 
 
-def check(config: Config, pieces: HypernetPieces) -> None:
-    """Refuses heads that do not divide every width of the table of growth."""
+def validate(config: Config, benchmark: HypernetworkBenchmark) -> None:
+    """Refuses heads that do not divide every width of the table of scaling."""
     heads = config.hypernetwork.num_heads
-    for width in pieces.growth_width:
+    for width in benchmark.scaling_width:
         if width % heads:
             raise HyperForgetError(
-                f"hypernetwork.num_heads {heads} do not divide {width}, a width in the table of growth: choose a divisor"
+                f"hypernetwork.num_heads {heads} do not divide {width}, a width in the table of scaling: choose a divisor"
             )
 
 
 def load_torch(job: Run) -> ModuleType | None:
     """The PyTorch contender, with all cores at work; None, and a line about it, where it cannot take part."""
     try:
-        from experiments.benchmarks import torch_hypernet
+        from experiments.benchmarks import torch_hypernetwork
     except ModuleNotFoundError:
         reason = "PyTorch is not installed, it is left out: pip install -e '.[bench]'"
     else:
-        unfit = torch_hypernet.refusal(job.config)
+        unfit = torch_hypernetwork.refusal(job.config)
         if unfit is None:
-            torch_hypernet.settle()
-            return torch_hypernet
+            torch_hypernetwork.use_all_cores()
+            return torch_hypernetwork
         reason = f"PyTorch is left out: {unfit}"
     job.console.print(reason, markup=False)
     return None
@@ -103,19 +133,107 @@ def compare(job: Run, setting: Setting, torch: ModuleType) -> float:
     Raises:
       HyperForgetError: it is so large that the two are not the same function.
     """
-    same: float = torch.difference(setting, CHECKED)
-    if same > TOLERANCE:
+    difference: float = torch.difference(setting, CHECKED)
+    if difference > TOLERANCE:
         raise HyperForgetError(
-            f"PyTorch {torch.VERSION} and ours differ by {same:.1e} with equal parameters, at most {TOLERANCE} was expected:"
-            " experiments/bench/torch_transformer.py must follow hyperforget_jax/diffusion/dit.py"
+            f"PyTorch {torch.VERSION} and ours differ by {difference:.1e} with equal parameters, at most {TOLERANCE} was expected:"
+            " experiments/benchmarks/torch_transformer.py must follow hyperforget_jax/diffusion/dit.py"
         )
-    job.console.print(f"with equal parameters, outputs of PyTorch and ours differ by {same:.1e} at most")
-    return same
+    job.console.print(
+        f"with equal parameters, outputs of PyTorch and ours differ by {difference:.1e} at most"
+    )
+    return difference
+
+
+def run_benchmark(job: Run, setting: Setting, config: HypernetworkBenchmark, sides: Sides) -> dict[str, Any]:
+    """Times training and sampling of every side; JSON-ready: how the sides compare, and the rates of every contender."""
+    contenders = {
+        **{f"{name}_training": training(side, setting, config) for name, side in sides.items()},
+        **{f"{name}_sampling": sampling(side, setting) for name, side in sides.items()},
+        **timing.products(config, setting.config.hypernetwork.dtype),
+    }
+    rows = timing.measure(job, "hypernetwork", contenders, config.rounds, config.seconds)
+    result: dict[str, Any] = {}
+    for kind in ("training", "sampling"):
+        others = [f"torch_{kind}"] if "torch" in sides else []
+        result[f"{kind}_ours_over_torch"] = timing.over(rows, f"ours_{kind}", others)
+        result[f"{kind}_share_of_peak"] = rows[f"ours_{kind}"]["share_of_peak"]
+    return {**result, "peak_gflops_per_second": timing.peak(rows), "contenders": rows}
+
+
+def training(side: ModuleType, setting: Setting, config: HypernetworkBenchmark) -> Contender:
+    """Optimiser steps of one side."""
+    steps = config.cpu_steps if machine.is_cpu() else config.accelerator_steps
+    per_step = 3 * setting.config.training.batch_size * forward(setting)
+    return Contender(side.training(setting, steps), steps, steps * per_step)
+
+
+def sampling(side: ModuleType, setting: Setting) -> Contender:
+    """A batch of sampled models of one side; guidance takes two passes a step."""
+    config = setting.config.sampling
+    passes = config.steps * (1 if config.guidance_scale == 1.0 else 2)
+    return Contender(side.sampling(setting), config.batch_size, config.batch_size * passes * forward(setting))
+
+
+def forward(setting: Setting) -> int:
+    """FLOPs of one forward pass for one model."""
+    return flops.transformer(setting.config.hypernetwork, setting.layout, setting.num_losses)
+
+
+def scaling_sizes(config: HypernetworkBenchmark) -> dict[str, list[Size]]:
+    """What is varied to the sizes of its table."""
+    ranges = config.scaling_width, config.scaling_tokens, config.scaling_batch
+    return timing.varied(Size(*config.scaling_from), ranges)
+
+
+def run_scaling(
+    job: Run, setting: Setting, config: HypernetworkBenchmark, sides: Sides
+) -> dict[str, list[dict[str, Any]]]:
+    """Times training steps of every size in the same rounds.
+
+    Returns:
+      What is varied to its table: rows with the varied value, milliseconds per step of each side, how many times faster ours is if
+      PyTorch takes part, and the share of the peak and the spread of ours.
+    """
+    tables = scaling_sizes(config)
+    contenders = {
+        f"{name} {size}": training(side, resized(setting, size), config)
+        for size in sorted(set().union(*tables.values()))
+        for name, side in sides.items()
+    }
+    contenders |= timing.products(config, setting.config.hypernetwork.dtype)
+    rows = timing.measure(job, "scaling", contenders, config.scaling_rounds, config.seconds)
+
+    def row(varied: str, size: Size) -> dict[str, Any]:
+        ours = rows[f"ours {size}"]
+        return {
+            varied: getattr(size, varied),
+            **{f"{name}_ms_per_step": rows[f"{name} {size}"]["us_each"] / 1e3 for name in sides},
+            **(
+                {"ours_over_torch": ours["per_second"] / rows[f"torch {size}"]["per_second"]}
+                if "torch" in sides
+                else {}
+            ),
+            "share_of_peak": ours["share_of_peak"],
+            "spread": ours["spread"],
+        }
+
+    return {varied: [row(varied, size) for size in sizes] for varied, sizes in tables.items()}
+
+
+def resized(setting: Setting, size: Size) -> Setting:
+    """The setting at another size; its tokens are those of one hidden layer, whatever the codec."""
+    config, classes = setting.config, setting.codec.sizes[-1]
+    blank = np.zeros((config.codec.basis_size, 2), np.float32)
+    coder = Functional((1, size.tokens - 1, classes), Basis(blank, blank.T), blank[:1, :1], blank[:1, :1])
+    changed = replace(
+        config,
+        hypernetwork=replace(config.hypernetwork, hidden_size=size.width),
+        training=replace(config.training, batch_size=size.batch_size, grad_accum_steps=1),
+    )
+    return replace(setting, config=changed, codec=coder)
 
 
 if __name__ == "__main__":
-    sys.exit(
-        run_experiment(
-            "benchmarks.hypernetwork", get_config(), partial(run, pieces=HypernetPieces()), sys.argv[1:]
-        )
-    )
+    work = partial(run, config=HypernetworkBenchmark())
+    sys.exit(run_experiment("benchmarks.hypernetwork", get_config(), work, sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""What a checkpoint costs, against a PyTorch loop, a naive vmap and the machine's peak, in one run.
+"""What a checkpoint costs, beside a PyTorch loop, a naive vmap and the machine's peak.
 
     python -m experiments.benchmarks.zoo --data.dir DIR
 
@@ -8,25 +8,66 @@ Takes three minutes on two CPU cores; leave the machine alone. Prints tables and
 how cost grows as `bench_zoo.png` and `.svg`, in the workdir.
 """
 
-import json
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
+from matplotlib.figure import Figure
 from rich.console import Console
 
 from configs import mnist4_zoo, mnist_zoo
-from experiments.benchmarks import contest, growth, machine, task
-from experiments.benchmarks.pieces import Pieces
+from experiments.benchmarks import flops, timing
+from experiments.benchmarks.timing import BenchmarkConfig, Contender
+from experiments.benchmarks.zoo_block import (
+    Block,
+    block_of,
+    resized,
+    scoring,
+    train_apart,
+    train_together,
+)
 from hyperforget_jax.cli.job import run_experiment
 from hyperforget_jax.config import Config
 from hyperforget_jax.pipeline.run import Run, start
 from hyperforget_jax.report import figures
 from hyperforget_jax.report.console import listing
-from hyperforget_jax.runtime import artifacts
+from hyperforget_jax.report.style import OURS, WIDTH, styled
+from hyperforget_jax.runtime import machine
 from hyperforget_jax.runtime.progress import track
+
+Table = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class ZooBenchmark(BenchmarkConfig):
+    """How much is timed."""
+
+    snapshots: int = 12
+    """Snapshots of a block in one call of ours; a block's start is part of it."""
+    cpu_naive_runs: int = 64
+    """Runs that the naive vmap trains together on a CPU, where more are slower: their images no longer fit the cache."""
+    torch_snapshots: int = 20
+    """Snapshots of a PyTorch run in one call."""
+    scaling_snapshots: int = 2
+    """Snapshots of a block in the tables of scaling."""
+    scaling_runs: tuple[int, ...] = (32, 128, 512)
+    """Runs per block there."""
+    scaling_hidden: tuple[int, ...] = (2, 4, 8, 16)
+    """Hidden units there."""
+    scaling_classes: tuple[int, ...] = (2, 4, 10)
+    """Classes there."""
+    scaling_from: tuple[int, int, int] = (128, 2, 4)
+    """Runs, hidden units and classes of what does not vary there."""
+
+
+class Size(NamedTuple):
+    """What may vary."""
+
+    runs_per_block: int
+    hidden_units: int
+    classes: int
 
 
 def get_config() -> Config:
@@ -42,64 +83,146 @@ def ten_classes(config: Config) -> Config:
     return replace(setting, seed=config.seed, data=replace(config.data, classes=setting.data.classes))
 
 
-def run(job: Run, pieces: Pieces) -> None:
-    """Measures both settings, then growth; prints, and leaves figures in both senses."""
-    told = machine.about()
+def run(job: Run, config: ZooBenchmark) -> None:
+    """Measures both settings, then scaling; prints tables and JSON."""
+    about = machine.about()
     job.console.print(
-        f"{machine.name()}, load {told['load_at_start']:.2f} at the start; "
-        "float32 products at JAX's default precision"
+        f"{machine.name()}, load {about['load_at_start']:.2f} at the start; float32 products at JAX's default precision"
     )
-    torch_runs = load_torch(job.console)
-    told["torch"] = torch_runs.VERSION if torch_runs else None
+    torch = load_torch(job.console)
     jobs = [job, start(ten_classes(job.config), job.console, job.command)]
-    settings = {each.dataset_name: measure(each, pieces, torch_runs) for each in jobs}
+    settings = {each.dataset_name: run_benchmark(each, config, torch) for each in jobs}
+    scaling = run_scaling(jobs[-1], config)
+    figures.save(scaling_figure(scaling), job.folder, "bench_zoo")
     first = settings[job.dataset_name]
-    with track(job.console, "growth", pieces.growth_rounds, "rounds") as advance:
-        grown = growth.measure(task.of(jobs[-1]), jobs[-1].config.zoo, pieces, advance)
-    for table in grown.values():
-        job.console.print(listing(table))
-    figures.save(growth.figure(grown), job.folder, "bench_zoo")
-    told |= {
-        name: first[name] for name in ("ours_over_torch", "ours_over_torch_fused", "ours_over_naive_vmap")
-    }
-    told |= {f"share_of_peak_{name}": setting["share_of_peak"] for name, setting in settings.items()}
-    line = json.dumps({**told, "settings": settings, "growth": grown}, allow_nan=False)
-    artifacts.write_text(job.folder / "bench_zoo.json", line + "\n")
-    job.console.out(line, highlight=False)
+    ratios = {name: value for name, value in first.items() if name.startswith("ours_over_")}
+    shares = {f"share_of_peak_{name}": each["share_of_peak"] for name, each in settings.items()}
+    result = {**about, "torch": torch.VERSION if torch else None, **ratios, **shares}
+    timing.publish(job, "bench_zoo", {**result, "settings": settings, "scaling": scaling})
 
 
 def load_torch(console: Console) -> ModuleType | None:
     """The PyTorch contender; None, and a line about it, where PyTorch is not installed."""
     try:
-        from experiments.benchmarks import torch_runs
+        from experiments.benchmarks import torch_zoo
     except ModuleNotFoundError:
         console.print(
             "PyTorch is not installed, its loop is left out: pip install -e '.[bench]'", markup=False
         )
         return None
-    return torch_runs
+    return torch_zoo
 
 
-def measure(job: Run, pieces: Pieces, torch_runs: ModuleType | None) -> dict[str, Any]:
-    """Figures of one setting, as `contest.hold` returns them; prints their table."""
-    block = task.of(job)
-    loops, same = {}, None
-    if torch_runs:
-        same = torch_runs.weight_difference(block)
-        loops = torch_runs.pieces(block, pieces.torch_snapshots, {1, machine.cores()})
-    with track(job.console, job.dataset_name, pieces.rounds, "rounds") as advance:
-        found = contest.hold(block, pieces, loops, advance)
-    job.console.print(f"{job.dataset_name}, {found['classifier']}, {block.runs} runs per block")
-    if same is not None:
-        job.console.print(f"after the same steps, weights of PyTorch and ours differ by {same:.1e} at most")
-    job.console.print(listing([_row(name, row) for name, row in found["contenders"].items()]))
-    return {**found, "torch_weight_difference": same}
+def run_benchmark(job: Run, config: ZooBenchmark, torch: ModuleType | None) -> dict[str, Any]:
+    """Times every contender on one setting and prints their table.
+
+    Returns:
+      JSON-ready: the setting's size, how the contenders compare, and the rates of each.
+    """
+    block, difference = block_of(job), None
+    loops: dict[str, timing.Work] = {}
+    if torch:
+        difference = torch.weight_difference(block)
+        loops = torch.loops(block, config.torch_snapshots, {1, machine.cores()})
+    field = contenders(block, config, loops)
+    rows = timing.measure(job, job.dataset_name, field, config.rounds, config.seconds)
+    sizes = "-".join(map(str, block.sizes))
+    job.console.print(f"{job.dataset_name}, {sizes}, {block.runs} runs per block")
+    if torch:
+        job.console.print(
+            f"after the same steps, weights of PyTorch and ours differ by {difference:.1e} at most"
+        )
+    job.console.print(listing([{"contender": name.replace("_", " "), **row} for name, row in rows.items()]))
+    return {
+        "classifier": sizes,
+        "training_images": len(block.training.labels),
+        "validation_images": len(block.validation.labels),
+        "varying_pixels": len(block.pixels),
+        "runs_per_block": block.runs,
+        "batch_size": block.batch_size,
+        "steps_per_snapshot": block.steps_per_snapshot,
+        "ours_over_torch": timing.over(rows, "ours", [name for name in loops if "fused" not in name]),
+        "ours_over_torch_fused": timing.over(rows, "ours", [name for name in loops if "fused" in name]),
+        "ours_over_naive_vmap": timing.over(rows, "ours", ["naive_vmap"]),
+        "peak_gflops_per_second": timing.peak(rows),
+        "share_of_peak": rows["training_steps"]["share_of_peak"],
+        "torch_weight_difference": difference,
+        "contenders": rows,
+    }
 
 
-def _row(name: str, figures: dict[str, Any]) -> dict[str, Any]:
-    known = {field: "" if value is None else value for field, value in figures.items()}
-    return {"contender": name.replace("_", " "), **known}
+def contenders(block: Block, config: ZooBenchmark, loops: dict[str, timing.Work]) -> dict[str, Contender]:
+    """Everyone who takes part, in the order of their turns; `made` counts checkpoints."""
+    count, few = config.snapshots, block.first(config.cpu_naive_runs) if machine.is_cpu() else block
+    steps = block.steps_per_snapshot
+    training = steps * flops.step((len(block.pixels), *block.sizes[1:]), block.batch_size)
+    training_all_pixels = steps * flops.step(block.sizes, block.batch_size)
+    score = flops.scoring(block.sizes, len(block.validation.labels))
+
+    def contender(work: timing.Work, made: int, each: int) -> Contender:
+        return Contender(work, made, made * each)
+
+    total = block.runs * count
+    return {
+        "ours": contender(partial(train_together, block, count), total, training + score),
+        **{
+            name: contender(work, config.torch_snapshots, training_all_pixels + score)
+            for name, work in loops.items()
+        },
+        "naive_vmap": contender(partial(train_apart, few, 1), few.runs, training + score),
+        "training_steps": contender(partial(train_together, block.unscored(), count), total, training),
+        "scoring": contender(scoring(block), block.runs, score),
+        **timing.products(config, "float32"),
+    }
+
+
+def scaling_sizes(config: ZooBenchmark) -> dict[str, list[Size]]:
+    """What is varied to the sizes of its table."""
+    ranges = config.scaling_runs, config.scaling_hidden, config.scaling_classes
+    return timing.varied(Size(*config.scaling_from), ranges)
+
+
+def run_scaling(job: Run, config: ZooBenchmark) -> dict[str, Table]:
+    """Times blocks of every size in the same rounds, with the same steps per checkpoint and scoring on the same images.
+
+    Returns:
+      What is varied to its table: rows with the varied value, `us_per_checkpoint`, and `spread`; printed too.
+    """
+    tables, count, block = scaling_sizes(config), config.scaling_snapshots, block_of(job)
+    works = {
+        str(size): partial(train_together, resized(block, job.config.zoo, *size), count)
+        for size in sorted(set().union(*tables.values()))
+    }
+    with track(job.console, "scaling", config.scaling_rounds, "rounds") as advance:
+        timings = timing.alternate(works, config.scaling_rounds, config.seconds, advance)
+
+    def row(name: str, size: Size) -> dict[str, Any]:
+        best, spread = timings[str(size)]
+        cost = best / (size.runs_per_block * count) * 1e6
+        return {name: getattr(size, name), "us_per_checkpoint": cost, "spread": spread}
+
+    found = {name: [row(name, size) for size in sizes] for name, sizes in tables.items()}
+    for table in found.values():
+        job.console.print(listing(table))
+    return found
+
+
+@styled
+def scaling_figure(tables: dict[str, Table]) -> Figure:
+    """Microseconds per checkpoint, one panel for each of what is varied."""
+    figure = Figure(figsize=(WIDTH, 2.6), layout="constrained")
+    panels = figure.subplots(1, len(tables), sharey=True)
+    for panel, (name, table) in zip(panels, tables.items(), strict=True):
+        values = [row[name] for row in table]
+        panel.plot(values, [row["us_per_checkpoint"] for row in table], "o-", color=OURS)
+        panel.set_xscale("log", base=2)
+        panel.set_xticks(values, [str(value) for value in values])
+        panel.minorticks_off()
+        panel.set_xlabel(name.replace("_", " "))
+    panels[0].set(ylabel="µs per checkpoint", ylim=(0.0, None))  # shared, so once all is drawn
+    return figure
 
 
 if __name__ == "__main__":
-    sys.exit(run_experiment("benchmarks.zoo", get_config(), partial(run, pieces=Pieces()), sys.argv[1:]))
+    work = partial(run, config=ZooBenchmark())
+    sys.exit(run_experiment("benchmarks.zoo", get_config(), work, sys.argv[1:]))

@@ -21,11 +21,11 @@ from hyperforget_jax.cli.job import run_job
 from hyperforget_jax.config import CodecConfig, Config, DiffusionConfig
 from hyperforget_jax.diffusion.hypernetwork import Start
 from hyperforget_jax.pipeline import alignment as align
-from hyperforget_jax.pipeline import workdir
+from hyperforget_jax.pipeline import sample_quality, workdir
 from hyperforget_jax.pipeline.run import Run, validate_run_config
 from hyperforget_jax.pipeline.sample_quality import in_batches, measure
-from hyperforget_jax.report import ablation_figures, figures
-from hyperforget_jax.report.style import FAINT, OURS, REFERENCE
+from hyperforget_jax.report import figures
+from hyperforget_jax.report.style import FAINT, LEVEL, OURS, REFERENCE
 from hyperforget_jax.runtime import artifacts
 from tests.small_run import on_paper, printed, tiny
 
@@ -155,7 +155,7 @@ def test_a_stopped_grid_goes_on_where_it_was_and_measures_the_same(
         made.append(name)
         return measure(run, name, *others)
 
-    monkeypatch.setattr(ablation, "measure", counted)
+    monkeypatch.setattr(sample_quality, "measure", counted)
     try:
         artifacts.write_rows(path, rows[1:])
         work(finished, Axes(("functional",), ("x0",), AXES.guidance, AXES.samplers))
@@ -186,8 +186,8 @@ def test_a_stopped_grid_goes_on_where_it_was_and_measures_the_same(
 def test_a_config_that_cannot_serve_every_cell_is_refused_before_any_work(
     arguments: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    job, refuse = partial(ablation.run, axes=AXES), partial(ablation.check, axes=AXES)
-    assert run_job("hyperforget tiny", setting(tmp_path / "run"), job, arguments, refuse) == 2
+    job, refuse = partial(ablation.run, axes=AXES), partial(ablation.validate, axes=AXES)
+    assert run_job("tiny", setting(tmp_path / "run"), job, arguments, refuse) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert told in line
     assert not (tmp_path / "run").exists()
@@ -278,7 +278,7 @@ ROWS = [
 
 
 def test_the_best_of_every_column_is_bold_and_all_of_them_at_a_tie() -> None:
-    lines = [line[2:-2].split(" | ") for line in ablation_figures.page(ROWS).splitlines() if line[:2] == "| "]
+    lines = [line[2:-2].split(" | ") for line in ablation.page(ROWS).splitlines() if line[:2] == "| "]
     assert lines[0][4:] == [
         *("Mean R², class 2", "Mean R², class 3", "Pearson, class 2", "Pearson, class 3"),
         *("Retain accuracy, {2, 3}", "Forget accuracy, {2, 3}", "Seconds", "Models/s"),
@@ -299,7 +299,7 @@ def test_the_best_of_every_column_is_bold_and_all_of_them_at_a_tie() -> None:
 
 
 def test_a_summary_averages_classes_and_forget_sets() -> None:
-    assert ablation_figures.summary(ROWS[0] | {"retain_2": 0.25, "forget_2": 0.5}) == {
+    assert ablation.summary(ROWS[0] | {"retain_2": 0.25, "forget_2": 0.5}) == {
         **{"r2": 0.45, "pearson": 0.5, "retain": 0.5, "forget": 0.375},
         "seconds": 2.0,
     }
@@ -316,11 +316,11 @@ def marks(panel: Panel) -> list[tuple[float, float, str, Any, Any]]:
 
 def test_every_cell_is_one_mark_in_every_panel() -> None:
     """Colour tells tokens and objective, shape the sampler, filling the guidance; what is below the floor stays on it."""
-    alignment, retain, forget = ablation_figures.tradeoff(ROWS).axes
+    alignment, retain, forget = ablation.tradeoff(ROWS).axes
     assert marks(alignment) == [
-        (2.0, 0.45, REFERENCE, "o", "full"),
+        (2.0, 0.45, LEVEL, "o", "full"),
         (4.0, 0.45002, OURS, "o", "none"),
-        (1000.0, ablation_figures.FLOOR, FAINT, "s", "full"),
+        (1000.0, ablation.FLOOR, FAINT, "s", "full"),
         (2.0, 0.4, REFERENCE, "s", "full"),
     ]
     assert [mark[1] for mark in marks(retain)] == [0.75, 1.0, 0.5, 1.0]
@@ -330,7 +330,7 @@ def test_every_cell_is_one_mark_in_every_panel() -> None:
 
 
 def test_the_legend_names_every_value_of_every_axis_once() -> None:
-    (legend,) = ablation_figures.tradeoff(ROWS).legends
+    (legend,) = ablation.tradeoff(ROWS).legends
     assert [text.get_text() for text in legend.get_texts()] == [
         *("functional, x0", "functional, v", "raw, x0", "raw, v"),
         *("DDIM 10", "DDPM 1000", "no guidance", "guidance 1.5"),
@@ -339,6 +339,6 @@ def test_the_legend_names_every_value_of_every_axis_once() -> None:
 
 def test_the_figure_is_byte_identical_twice(tmp_path: Path) -> None:
     for name in ("first", "anew"):
-        figures.save(ablation_figures.tradeoff(ROWS), tmp_path, name)
+        figures.save(ablation.tradeoff(ROWS), tmp_path, name)
     for ending in ("png", "svg"):
         assert (tmp_path / f"anew.{ending}").read_bytes() == (tmp_path / f"first.{ending}").read_bytes()

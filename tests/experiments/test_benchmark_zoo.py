@@ -14,20 +14,20 @@ import pytest
 from rich.console import Console
 
 from experiments import benchmarks
-from experiments.benchmarks import clock, contest, flops, growth, machine, naive_vmap, ours, task, zoo
-from experiments.benchmarks.clock import Timing
-from experiments.benchmarks.contest import Contender
-from experiments.benchmarks.pieces import Pieces
-from experiments.benchmarks.task import Task
+from experiments.benchmarks import flops, timing, zoo
+from experiments.benchmarks.timing import Contender, Timing
+from experiments.benchmarks.zoo import ZooBenchmark
+from experiments.benchmarks.zoo_block import Block, block_of, scoring, train_apart, train_together
 from hyperforget_jax import classifier
 from hyperforget_jax.config import ClassifierConfig, Config, DataConfig, ZooConfig
 from hyperforget_jax.pipeline.run import Run, start, validate_run_config
+from hyperforget_jax.runtime import machine
 from hyperforget_jax.weights.layout import flatten, unflatten
 from hyperforget_jax.zoo import train
 
 pytestmark = pytest.mark.usefixtures("fast_compile")  # nothing here is timed
 
-TINY = Pieces(
+TINY = ZooBenchmark(
     rounds=2,
     seconds=0.0,
     snapshots=2,
@@ -35,15 +35,15 @@ TINY = Pieces(
     torch_snapshots=2,
     cpu_products=(16, 32),
     accelerator_products=(64,),
-    growth_rounds=1,
-    growth_snapshots=1,
-    growth_runs=(2, 3),
-    growth_hidden=(2,),
-    growth_classes=(4,),
-    growth_from=(2, 2, 4),
+    scaling_rounds=1,
+    scaling_snapshots=1,
+    scaling_runs=(2, 3),
+    scaling_hidden=(2,),
+    scaling_classes=(4,),
+    scaling_from=(2, 2, 4),
 )
 """As little as can be: compiling takes the time, so most tests train two snapshots of three runs or of one."""
-FIGURES = {"checkpoints_per_second", "us_per_checkpoint", "gflops_per_second", "share_of_peak", "spread"}
+FIGURES = {"per_second", "us_each", "gflops_per_second", "share_of_peak", "spread"}
 
 
 def setting(folder: Path) -> Config:
@@ -76,8 +76,8 @@ def job(tmp_path: Path) -> Run:
 
 
 @pytest.fixture
-def block(job: Run) -> Task:
-    return task.of(job)
+def block(job: Run) -> Block:
+    return block_of(job)
 
 
 @pytest.fixture(autouse=True)
@@ -105,43 +105,43 @@ def test_flops_of_a_step_by_hand() -> None:
 
 def test_flops_of_scoring_and_of_a_product_by_hand() -> None:
     assert flops.scoring((784, 2, 4), 100) == 2 * 100 * (1568 + 8)
-    assert flops.product(10) == 2000
+    products = timing.products(TINY, "float32")
+    assert products["product_16"].flops == 2 * 16**3
 
 
 def test_figures_by_hand() -> None:
-    told = contest.figures(Contender(object, 50, 4_000_000_000), Timing(0.5, 0.25), 16e9)
+    told = timing.rates(Contender(object, 50, 4_000_000_000), Timing(0.5, 0.25), 16e9)
     assert told == {
-        "checkpoints_per_second": 100.0,
-        "us_per_checkpoint": 10_000.0,
+        "per_second": 100.0,
+        "us_each": 10_000.0,
         "gflops_per_second": 8.0,
         "share_of_peak": 0.5,
         "spread": 0.25,
     }
-    assert contest.figures(Contender(object, 0, 1), Timing(1.0, 0.0), 1.0)["us_per_checkpoint"] is None
 
 
-def test_contenders_count_their_own_work(block: Task) -> None:
+def test_contenders_count_their_own_work(block: Block) -> None:
     steps, images = block.steps_per_snapshot, len(block.validation.labels)
     assert steps == 12  # 396 images are 12 minibatches, 10 epochs in 10 parts
     train_one = steps * flops.step((len(block.pixels), 2, 4), 32)
     score_one = flops.scoring((64, 2, 4), images)
-    field = contest.contenders(block, TINY, {"torch_threads_1": object})
-    counted = {name: (each.checkpoints, each.flops) for name, each in field.items()}
+    field = zoo.contenders(block, TINY, {"torch_threads_1": object})
+    counted = {name: (each.made, each.flops) for name, each in field.items()}
     assert counted == {
         "ours": (6, 6 * (train_one + score_one)),
         "torch_threads_1": (2, 2 * (steps * flops.step((64, 2, 4), 32) + score_one)),
         "naive_vmap": (2, 2 * (train_one + score_one)),
         "training_steps": (6, 6 * train_one),
         "scoring": (3, 3 * score_one),
-        "product_16": (0, 2 * 16**3),
-        "product_32": (0, 2 * 32**3),
+        "product_16": (1, 2 * 16**3),
+        "product_32": (1, 2 * 32**3),
     }
 
 
 # Turns.
 
 
-def test_contenders_take_turns_and_the_best_turn_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_contenders_take_turns_and_the_best_turn_counts() -> None:
     now, calls, rounds = [0.0], [], []
     first = 9.0  # of a turn, which does not count
     costs = {
@@ -149,27 +149,25 @@ def test_contenders_take_turns_and_the_best_turn_counts(monkeypatch: pytest.Monk
         "b": iter([first, 9.0, first, 2.0, first, 2.0, first, 2.0]),
     }
 
-    def piece(name: str) -> None:
+    def work(name: str) -> None:
         calls.append(name)
         now[0] += next(costs[name])
 
-    monkeypatch.setattr(clock.time, "perf_counter", lambda: now[0])
-    pieces = {"a": lambda: piece("a"), "b": lambda: piece("b")}
-    timings = clock.alternate(pieces, 3, 0.0, rounds.append)
+    works = {"a": lambda: work("a"), "b": lambda: work("b")}
+    timings = timing.alternate(works, 3, 0.0, rounds.append, clock=lambda: now[0])
     assert "".join(calls) == "aabb" * 4
     assert timings == {"a": Timing(3.0, 1.0), "b": Timing(2.0, 0.0)}
     assert rounds == [1, 1, 1]
 
 
-def test_a_short_piece_is_repeated_until_its_turn_is_long_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_work_is_repeated_until_its_turn_is_long_enough() -> None:
     now, calls = [0.0], [0]
 
-    def piece() -> None:
+    def work() -> None:
         calls[0] += 1
         now[0] += 0.125
 
-    monkeypatch.setattr(clock.time, "perf_counter", lambda: now[0])
-    timings = clock.alternate({"short": piece}, 2, 1.0, lambda count: None)
+    timings = timing.alternate({"short": work}, 2, 1.0, lambda count: None, clock=lambda: now[0])
     assert calls == [2 + 2 * (1 + 8)]
     assert timings["short"] == Timing(0.125, 0.0)
 
@@ -177,10 +175,10 @@ def test_a_short_piece_is_repeated_until_its_turn_is_long_enough(monkeypatch: py
 # Contenders.
 
 
-def test_the_naive_vmap_trains_every_run_as_a_block_of_its_own(block: Task) -> None:
+def test_the_naive_vmap_trains_every_run_as_a_block_of_its_own(block: Block) -> None:
     run_keys, order_key = block.keys()
     orders = jax.random.split(order_key, block.runs)
-    apart = naive_vmap.block(block, 2)()
+    apart = train_apart(block, 2)
     for run in range(block.runs):
         one = replace(
             block,
@@ -188,21 +186,21 @@ def test_the_naive_vmap_trains_every_run_as_a_block_of_its_own(block: Task) -> N
             order_key=orders[run],
             plans=jax.tree.map(lambda leaf, run=run: leaf[run : run + 1], block.plans),
         )
-        alone = ours.block(one, 2)()
+        alone = train_together(one, 2)
         np.testing.assert_allclose(apart.weights[run], alone.weights, atol=1e-5)
         np.testing.assert_allclose(apart.losses[run], alone.losses, atol=1e-4)
 
 
-def test_without_scoring_the_same_models_are_trained(block: Task) -> None:
+def test_without_scoring_the_same_models_are_trained(block: Block) -> None:
     few = block.unscored()
     np.testing.assert_array_equal(few.validation.labels, np.arange(4))
-    scored, unscored = ours.block(block, 2)(), ours.block(few, 2)()
+    scored, unscored = train_together(block, 2), train_together(few, 2)
     np.testing.assert_array_equal(scored.weights, unscored.weights)
     assert not np.array_equal(scored.losses, unscored.losses)
 
 
-def test_scoring_alone_is_that_of_untrained_models(block: Task) -> None:
-    losses, _ = ours.scoring(block)()
+def test_scoring_alone_is_that_of_untrained_models(block: Block) -> None:
+    losses, _ = scoring(block)()
     run_keys, _ = block.keys()
     first = train.start(run_keys[0], block.sizes).params
     expected, _ = classifier.class_scores(first, *block.validation)
@@ -210,13 +208,13 @@ def test_scoring_alone_is_that_of_untrained_models(block: Task) -> None:
     np.testing.assert_allclose(losses[0], expected, rtol=1e-5)
 
 
-def test_pytorch_ends_where_we_do(block: Task) -> None:
+def test_pytorch_ends_where_we_do(block: Block) -> None:
     """The same start, minibatches and images in use: undersampling and a deletion part-way included."""
     pytest.importorskip("torch")
-    from experiments.benchmarks import torch_runs
+    from experiments.benchmarks import torch_zoo
 
-    theirs = torch_runs.like_ours(block, 2)
-    found = ours.block(block.first(1), 2)()
+    theirs = torch_zoo.like_ours(block, 2)
+    found = train_together(block.first(1), 2)
     run_keys, _ = block.keys()
     at_start = flatten(train.start(run_keys[0], block.sizes).params)
     assert len(theirs) == 2
@@ -227,14 +225,14 @@ def test_pytorch_ends_where_we_do(block: Task) -> None:
         np.testing.assert_allclose(checkpoint.losses.numpy(), ours_losses, atol=1e-2)
         np.testing.assert_allclose(checkpoint.accuracies.numpy(), ours_accuracies, atol=0.02)
         assert jnp.abs(ours_weights - at_start).max() > 0.05
-    assert torch_runs.weight_difference(block) < 1e-4
+    assert torch_zoo.weight_difference(block) < 1e-4
 
 
-def test_a_checkpoint_of_pytorch_is_flattened_as_ours(block: Task) -> None:
+def test_a_checkpoint_of_pytorch_is_flattened_as_ours(block: Block) -> None:
     pytest.importorskip("torch")
-    from experiments.benchmarks import torch_runs
+    from experiments.benchmarks import torch_zoo
 
-    (checkpoint,) = torch_runs.like_ours(block, 1)
+    (checkpoint,) = torch_zoo.like_ours(block, 1)
     params = unflatten(jnp.asarray(checkpoint.weights.numpy()), block.sizes)
     losses, accuracies = classifier.class_scores(params, *block.validation)
     np.testing.assert_allclose(checkpoint.losses.numpy(), losses, rtol=1e-4)
@@ -263,7 +261,7 @@ def test_the_last_line_is_json_with_the_promised_figures(job: Run) -> None:
         rows = found["contenders"]
         assert all(set(row) == FIGURES for row in rows.values())
         assert all(row["gflops_per_second"] > 0 and row["spread"] >= 0 for row in rows.values())
-        rates = {each: row["checkpoints_per_second"] for each, row in rows.items()}
+        rates = {each: row["per_second"] for each, row in rows.items()}
         loops = [rates[each] for each in rates if each.startswith("torch_threads_")]
         assert bool(loops) == has_torch
         if has_torch:
@@ -276,8 +274,8 @@ def test_the_last_line_is_json_with_the_promised_figures(job: Run) -> None:
     assert result["ours_over_torch"] == result["settings"]["digits4"]["ours_over_torch"]
     assert result["ours_over_naive_vmap"] == result["settings"]["digits4"]["ours_over_naive_vmap"]
     for name, values in {"runs_per_block": (2, 3), "hidden_units": (2,), "classes": (4,)}.items():
-        assert tuple(row[name] for row in result["growth"][name]) == values
-        assert all(row["us_per_checkpoint"] > 0 for row in result["growth"][name])
+        assert tuple(row[name] for row in result["scaling"][name]) == values
+        assert all(row["us_per_checkpoint"] > 0 for row in result["scaling"][name])
     assert (job.folder / "bench_zoo.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (job.folder / "bench_zoo.svg").read_text()[:1000]
 
@@ -286,9 +284,8 @@ def test_without_pytorch_the_rest_is_measured_and_a_line_says_so(
     job: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    for name in ("torch_runs", "torch_loop"):
-        monkeypatch.delitem(sys.modules, f"experiments.benchmarks.{name}", raising=False)
-        monkeypatch.delattr(benchmarks, name, raising=False)
+    monkeypatch.delitem(sys.modules, "experiments.benchmarks.torch_zoo", raising=False)
+    monkeypatch.delattr(benchmarks, "torch_zoo", raising=False)
     lines = told(job)
     assert "PyTorch is not installed, its loop is left out: pip install -e '.[bench]'" in lines
     result = json.loads(lines[-1])
@@ -298,7 +295,7 @@ def test_without_pytorch_the_rest_is_measured_and_a_line_says_so(
 
 
 def test_only_one_size_is_varied_at_a_time() -> None:
-    tables = growth.sizes(Pieces())
+    tables = zoo.scaling_sizes(ZooBenchmark())
     assert [size.hidden_units for size in tables["hidden_units"]] == [2, 4, 8, 16]
     for varied, table in tables.items():
         for size in table:

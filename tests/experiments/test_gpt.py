@@ -16,15 +16,15 @@ from matplotlib.patches import StepPatch
 
 from configs import gpt as setting
 from configs import smoke_dihyfo1
-from experiments import gpt
+from experiments import gpt, gpt_figures
+from experiments.gpt_figures import Followed
 from hyperforget_jax import classifier
 from hyperforget_jax.config import Config, flatten
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import alignment
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.run import Run, on_device
-from hyperforget_jax.report import figures, gpt_figures, gpt_tables
-from hyperforget_jax.report.gpt_figures import Followed
+from hyperforget_jax.report import figures
 from hyperforget_jax.report.style import RC
 from hyperforget_jax.runtime import artifacts
 from hyperforget_jax.zoo.storage import Zoo
@@ -112,7 +112,7 @@ def test_a_second_run_does_nothing_again_and_leaves_the_same(folder: Path) -> No
 
 def test_the_variants_differ_in_metric_and_balance_alone(tmp_path: Path) -> None:
     found = gpt.variants(tiny(tmp_path))
-    assert list(found) == FOLDERS == list(gpt_tables.NAMES)
+    assert list(found) == FOLDERS == list(gpt.NAMES)
     told = [(each.hypernetwork.metric, each.loader.resample) for each in found.values()]
     assert told == [
         ("mean_loss", "none"),
@@ -215,7 +215,7 @@ def test_what_the_experiment_cannot_use_is_refused_before_any_work(
         config, **{part: replace(getattr(config, part), **fields) for part, fields in changes.items()}
     )
     with pytest.raises(HyperForgetError, match=words):
-        gpt.check(on_paper(config))
+        gpt.validate(on_paper(config))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -241,13 +241,13 @@ def followed(name: str, error: float = 0.1, above: float = 1.0) -> Followed:
 
 
 def pictures() -> dict[str, Figure]:
-    found = {folder: followed(name) for folder, (name, _) in gpt_tables.NAMES.items()}
+    found = {folder: followed(name) for folder, (name, _) in gpt.NAMES.items()}
     return gpt_figures.draw(found, levels=20)
 
 
 def test_both_files_are_written_and_byte_identical_twice(tmp_path: Path) -> None:
     settings = {name: matplotlib.rcParams[name] for name in RC}
-    assert list(pictures()) == PICTURES == list(gpt_tables.FIGURES)
+    assert list(pictures()) == PICTURES == list(gpt.FIGURES)
     for place in ("first", "again"):
         for name, picture in pictures().items():
             figures.save(picture, tmp_path / place, name)
@@ -319,11 +319,11 @@ def test_the_table_by_hand() -> None:
         label = 5 if method == "one_loss" else None
         return {"method": method, "class": label, "metric": name, "statistic": statistic, "value": value}
 
-    names = [(each[0], each[1]) for each in gpt_tables.STATISTICS.values()]
+    names = [(each[0], each[1]) for each in gpt.STATISTICS.values()]
     rows = [row("one_loss", *name, value=place / 10) for place, name in enumerate(names)]
     rows += [row("mean_error", *name, value=-place) for place, name in enumerate(names)]
     rows.append(row("mean_error", "alignment_r2", "q05", 99.0))
-    first, second = gpt_tables.table(rows)
+    first, second = gpt.prompt_alignment(rows)
     assert first == {
         "asked_for": "loss of class 5",
         "r2_mean": 0.0,
@@ -333,8 +333,8 @@ def test_the_table_by_hand() -> None:
         "pearson_mean": 0.4,
     }
     assert list(second.values()) == ["mean error", 0, -1, -2, -3, -4]
-    page = gpt_tables.page([first])
+    page = gpt.page([first])
     assert "| loss of class 5 | 0.0000 | 0.1000 | 0.2000 | 0.3000 | 0.4000 |" in page
     assert [line for line in page.splitlines() if line.startswith("![")] == [
-        f"![{caption}](figures/{name}.png)" for name, caption in gpt_tables.FIGURES.items()
+        f"![{caption}](figures/{name}.png)" for name, caption in gpt.FIGURES.items()
     ]

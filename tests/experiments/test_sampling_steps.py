@@ -19,7 +19,7 @@ from hyperforget_jax.config import Config, DiffusionConfig
 from hyperforget_jax.diffusion import serialization
 from hyperforget_jax.pipeline import sample_quality, training, unlearning
 from hyperforget_jax.pipeline.run import Run, validate_run_config
-from hyperforget_jax.report import figures, samplers
+from hyperforget_jax.report import figures
 from hyperforget_jax.runtime import artifacts, prng
 from tests.small_run import on_paper, printed, tiny
 
@@ -43,7 +43,7 @@ def setting(folder: Path) -> Config:
 
 def work(folder: Path, tried: tuple[Sampler, ...]) -> str:
     """Tries samplers and returns what was printed."""
-    return printed(setting(folder), partial(sampling_steps.run, tried=tried))
+    return printed(setting(folder), partial(sampling_steps.run, samplers=tried))
 
 
 # The experiment.
@@ -154,9 +154,12 @@ def test_a_row_holds_medians_of_what_the_sampler_makes(finished: Path) -> None:
 def test_a_config_that_cannot_serve_every_sampler_is_refused_before_any_work(
     arguments: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    job, refuse = partial(sampling_steps.run, tried=TRIED), partial(sampling_steps.check, tried=TRIED)
+    job, refuse = (
+        partial(sampling_steps.run, samplers=TRIED),
+        partial(sampling_steps.validate, samplers=TRIED),
+    )
     config = replace(setting(tmp_path / "run"), sampling=replace(tiny(tmp_path).sampling, steps=1))
-    assert run_job("hyperforget tiny", config, job, arguments, refuse) == 2
+    assert run_job("tiny", config, job, arguments, refuse) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert told in line
     assert not (tmp_path / "run").exists()
@@ -191,7 +194,7 @@ ROWS = [
 
 
 def test_a_summary_tells_what_is_lost_at_most_and_the_gain_in_speed() -> None:
-    assert samplers.summary(ROWS)[:2] == [
+    assert sampling_steps.summary(ROWS)[:2] == [
         {
             "sampler": "ddpm 1000",
             **{"retain {2}": 0.75, "retain {2, 3}": 1.0, "forget {2}": 0.0, "forget {2, 3}": 0.25},
@@ -203,7 +206,7 @@ def test_a_summary_tells_what_is_lost_at_most_and_the_gain_in_speed() -> None:
             **{"most lost": 0.03125, "models a second": 40.0, "times as fast": 20.0},
         },
     ]
-    last = samplers.summary(ROWS)[2]
+    last = sampling_steps.summary(ROWS)[2]
     assert (last["most lost"], last["times as fast"]) == (
         0.0,
         256.0,
@@ -211,11 +214,11 @@ def test_a_summary_tells_what_is_lost_at_most_and_the_gain_in_speed() -> None:
 
 
 def test_what_is_gained_everywhere_is_a_negative_loss() -> None:
-    assert samplers.summary([ROWS[0], row("ddim", 5, 1.0, 1.125, 4.0)])[1]["most lost"] == -0.125
+    assert sampling_steps.summary([ROWS[0], row("ddim", 5, 1.0, 1.125, 4.0)])[1]["most lost"] == -0.125
 
 
 def test_the_page_has_a_line_per_sampler_and_tells_the_device() -> None:
-    page = samplers.page(ROWS)
+    page = sampling_steps.page(ROWS)
     heads, _, *body = [line[2:-2].split(" | ") for line in page.splitlines() if line.startswith("| ")]
     assert heads == [
         *("Sampler", "Retain {2}", "Retain {2, 3}", "Forget {2}", "Forget {2, 3}"),
@@ -231,7 +234,7 @@ def test_the_page_has_a_line_per_sampler_and_tells_the_device() -> None:
 
 
 def test_every_sampler_is_a_mark_with_its_name_in_the_panel_of_every_forget_set() -> None:
-    two, both = samplers.cost(ROWS).axes
+    two, both = sampling_steps.speed_figure(ROWS).axes
     for panel, name, values in ((two, "{2}", (0.75, 0.8125, 0.875)), (both, "{2, 3}", (1.0, 0.96875, 1.0))):
         (line,) = panel.lines
         np.testing.assert_allclose(line.get_xydata(), list(zip((2.0, 40.0, 512.0), values, strict=True)))
@@ -244,6 +247,6 @@ def test_every_sampler_is_a_mark_with_its_name_in_the_panel_of_every_forget_set(
 
 def test_the_same_figure_twice_is_the_same_bytes(tmp_path: Path) -> None:
     for name in ("first", "anew"):
-        figures.save(samplers.cost(ROWS), tmp_path, name)
+        figures.save(sampling_steps.speed_figure(ROWS), tmp_path, name)
     for ending in ("png", "svg"):
         assert (tmp_path / f"anew.{ending}").read_bytes() == (tmp_path / f"first.{ending}").read_bytes()
