@@ -45,14 +45,9 @@ TINY = HypernetworkBenchmark(
     seconds=0.0,
     cpu_products=(16, 32),
     accelerator_products=(64,),
-    scaling_rounds=1,
     cpu_steps=2,
     accelerator_steps=2,
     models=16,
-    scaling_width=(8,),
-    scaling_tokens=(3,),
-    scaling_batch=(4, 2),
-    scaling_from=(8, 3, 4),
 )
 FIGURES = {"per_second", "us_each", "gflops_per_second", "share_of_peak", "spread"}
 
@@ -194,20 +189,6 @@ def test_the_default_setting_is_the_ten_class_classifier_in_25_steps() -> None:
     validate_run_config(config)
     assert (config.classifier.hidden, len(config.data.classes)) == ((7,), 10)
     assert (config.sampling.sampler, config.sampling.steps) == ("ddim", 25)
-
-
-def test_only_one_size_is_varied_at_a_time_around_the_default(setting: Setting) -> None:
-    tables = hypernetwork.scaling_sizes(HypernetworkBenchmark())
-    assert {name: [getattr(size, name) for size in table] for name, table in tables.items()} == {
-        "width": [256, 384, 512],
-        "tokens": [3, 8, 16],
-        "batch_size": [64, 256, 1024],
-    }
-    assert all((256, 8, 256) in table for table in tables.values())
-    resized = hypernetwork.resized(setting, tables["tokens"][2])
-    assert (resized.layout.num_tokens, resized.layout.width, resized.layout.kinds[-2:]) == (16, 5 + 4, (0, 1))
-    assert resized.layout.mask[-1].sum() == 4
-    assert (resized.config.hypernetwork.hidden_size, resized.config.training.batch_size) == (256, 256)
 
 
 # PyTorch.
@@ -416,10 +397,6 @@ def test_the_last_line_is_json_with_the_promised_figures(shallow: Run) -> None:
             assert result[f"{what}_ours_over_torch"] is None
     if has_torch:
         assert result["torch_output_difference"] < 1e-4
-    for name, values in {"width": [8], "tokens": [3], "batch_size": [4, 2]}.items():
-        table = result["scaling"][name]
-        assert [row[name] for row in table] == values
-        assert all(row["ours_ms_per_step"] > 0 and ("torch_ms_per_step" in row) == has_torch for row in table)
     text = (shallow.folder / "bench_hypernet.md").read_text()
     assert text.startswith("# What a hypernetwork costs\n")
     assert all(words in text for words in (result["date"], result["device"], "| ours training"))
@@ -438,12 +415,3 @@ def test_without_pytorch_the_rest_is_measured_and_a_line_says_so(
     result = json.loads(lines[-1])
     assert result["torch"] is result["training_ours_over_torch"] is result["torch_output_difference"] is None
     assert set(result["contenders"]) == {"ours_training", "ours_sampling", "product_16", "product_32"}
-    assert not any(name.startswith("torch") for row in result["scaling"]["width"] for name in row)
-
-
-def test_heads_that_do_not_divide_a_width_of_the_table_are_refused(job: Run) -> None:
-    odd = replace(job.config, hypernetwork=replace(job.config.hypernetwork, hidden_size=9, num_heads=3))
-    with pytest.raises(
-        HyperForgetError, match=r"hypernetwork\.num_heads 3 do not divide 8, a width in the table"
-    ):
-        hypernetwork.run(replace(job, config=odd), TINY)
