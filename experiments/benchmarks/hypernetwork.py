@@ -17,6 +17,8 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import pandas as pd
 
 from configs import mnist_zoo
@@ -142,8 +144,10 @@ def sampling(side: ModuleType, setting: Setting) -> Contender:
 
 
 def forward(setting: Setting) -> int:
-    """FLOPs of one forward pass for one model."""
-    return flops.transformer(setting.config.hypernetwork, setting.layout, setting.num_losses)
+    """FLOPs of one forward pass for one model; a training step counts three: backward is taken as twice the forward."""
+    noisy, condition = hypernetwork_work.batch(setting, 1)
+    params = jax.eval_shape(setting.transformer.init, setting.key("init"))
+    return flops.traced(setting.transformer.apply, params, noisy, jnp.zeros(1, jnp.int32), condition)
 
 
 if __name__ == "__main__":
