@@ -87,13 +87,13 @@ class DiT(nn.Module):
         if start is not None:
             x = x + start  # place by place, since units of one kind have no position to be found by
         if config.conditioning == "adaln":
-            told = Embedder(config, name="losses")(losses.reshape(len(losses), -1))  # [B, C]
-            modulator = nn.silu(time + told)  # [B, C]
+            encoded = Embedder(config, name="losses")(losses.reshape(len(losses), -1))  # [B, C]
+            modulator = nn.silu(time + encoded)  # [B, C]
         else:
             modulator = None
-            told = Embedder(config, name="losses")(losses) + self._position("losses", losses.shape[1])
+            encoded = Embedder(config, name="losses")(losses) + self._position("losses", losses.shape[1])
             x = jnp.concatenate(
-                [x, *([] if start is None else [start]), told, time[:, None]], axis=1
+                [x, *([] if start is None else [start]), encoded, time[:, None]], axis=1
             )  # [B, T or 2 T + K or 3 K + 1, C]
         for index in range(config.depth):
             block = nn.remat(Block) if config.remat else Block
@@ -114,11 +114,11 @@ class DiT(nn.Module):
         shape = (max(layout.kinds) + 1, layout.width, config.hidden_size)
         project = self.param(f"project_{name}", _lecun, shape)
         bias = self.param(f"bias_{name}", nn.initializers.zeros, (shape[0], config.hidden_size))
-        place = self.param(
+        position = self.param(
             f"position_{name}", nn.initializers.zeros, (max(layout.positions) + 1, config.hidden_size)
         )
         x = _per_kind(tokens, project, layout.kinds)  # [B, T, C]
-        return (x + (bias[kinds] + place[positions])[None]).astype(config.dtype)
+        return (x + (bias[kinds] + position[positions])[None]).astype(config.dtype)
 
     def _position(self, name: str, count: int) -> jax.Array:
         shape = (count, self.config.hidden_size)
@@ -219,7 +219,7 @@ def _per_kind(x: jax.Array, matrices: jax.Array, kinds: tuple[int, ...]) -> jax.
 
     Neighbours of one kind share a product over their rows; where all kinds differ (raw tokens) one batched product is faster.
     """
-    firsts = [place for place, kind in enumerate(kinds) if place == 0 or kinds[place - 1] != kind]
+    firsts = [position for position, kind in enumerate(kinds) if position == 0 or kinds[position - 1] != kind]
     if len(firsts) == len(kinds):
         return jnp.einsum("bta,tac->btc", x, matrices[jnp.array(kinds)])
     spans = pairwise([*firsts, len(kinds)])

@@ -40,7 +40,7 @@ def train(
     key: jax.Array,
     task: Task,
     batches: Callable[[int], Iterator[Batch]],
-    held_out: Batch,
+    val_batch: Batch,
     config: TrainingConfig,
     on_steps: Callable[[int], None],
     watch: Watch | None = None,
@@ -54,7 +54,7 @@ def train(
       key: root key.
       task: what is learned.
       batches: s -> the batches of step s and those after it, B = `config.batch_size`, from training runs.
-      held_out: from held-out runs; B is a multiple of `config.batch_size`. Its noise is the same each time.
+      val_batch: from held-out runs; B is a multiple of `config.batch_size`. Its noise is the same each time.
       config: the optimisation.
       on_steps: called with the number of steps just done.
       watch: what to measure on the way; None: nothing.
@@ -69,32 +69,32 @@ def train(
     devices = sharding.make(config.batch_size // config.grad_accum_steps)
     whole, split = sharding.replicated(devices), sharding.batched(devices)
     start = partial(train_step.init, task=task, config=config)
-    places = sharding.parameters(devices, jax.eval_shape(start, init_key), config.shard_parameters)
-    state = jax.jit(start, out_shardings=places)(init_key)
+    shardings = sharding.parameters(devices, jax.eval_shape(start, init_key), config.shard_parameters)
+    state = jax.jit(start, out_shardings=shardings)(init_key)
     step = jax.jit(
         partial(train_step.step, task=task, config=config),
         donate_argnums=0,
-        in_shardings=(places, split, whole),
-        out_shardings=(places, whole),
+        in_shardings=(shardings, split, whole),
+        out_shardings=(shardings, whole),
     )
     loss_of = jax.jit(
-        partial(train_step.loss, task=task), in_shardings=(places.ema, whole, split), out_shardings=whole
+        partial(train_step.loss, task=task), in_shardings=(shardings.ema, whole, split), out_shardings=whole
     )
 
-    norm_of = jax.jit(optax.tree.norm, in_shardings=(places.params,), out_shardings=whole)
+    norm_of = jax.jit(optax.tree.norm, in_shardings=(shardings.params,), out_shardings=whole)
 
     def own(params: Params) -> Params:
         return jax.tree.map(lambda x: x.addressable_data(0), jax.device_put(params, whole))
 
-    watched = sharding.put(held_out, split)
+    watched = sharding.put(val_batch, split)
     with contextlib.ExitStack() as opened:
         states = opened.enter_context(Checkpoints(folder / "states"))
         curve = opened.enter_context(MetricWriter(folder, "learning_curve", config.tensorboard))
         watch_curve = watch and opened.enter_context(MetricWriter(folder, watch.name, config.tensorboard))
-        begun = states.latest()
-        if begun is not None:
-            state = states.restore(begun, state)
-            on_steps(begun)
+        latest_step = states.latest()
+        if latest_step is not None:
+            state = states.restore(latest_step, state)
+            on_steps(latest_step)
         curve.truncate_after(int(state.step))
         if watch_curve:
             watch_curve.truncate_after(int(state.step))

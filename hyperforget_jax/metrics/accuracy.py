@@ -22,9 +22,7 @@ def accuracy(predictions: ArrayLike, labels: ArrayLike, member: NDArray[np.bool_
       HyperForgetError: the set has no image.
     """
     if not member.any():
-        raise HyperForgetError(
-            "accuracy was asked on a set of 0 images: name classes that the split contains"
-        )
+        raise HyperForgetError("accuracy got a set of 0 images: name classes that the split contains")
     hits = np.asarray(predictions) == np.asarray(labels)[None]  # [N, n]
     shares: NDArray[np.float64] = hits[:, member].mean(axis=1, dtype=np.float64)
     return shares

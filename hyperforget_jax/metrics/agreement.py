@@ -44,7 +44,7 @@ def overlap(predictions: ArrayLike, references: ArrayLike, member: NDArray[np.bo
       HyperForgetError: the set has no image.
     """
     if not member.any():
-        raise HyperForgetError("overlap was asked on a set of 0 images: name classes that the split contains")
+        raise HyperForgetError("overlap got a set of 0 images: name classes that the split contains")
     counts = _overlap(jnp.asarray(predictions, jnp.int32), jnp.asarray(references, jnp.int32), member)
     return np.asarray(counts) / np.float64(member.sum())
 

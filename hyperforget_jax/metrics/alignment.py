@@ -1,4 +1,4 @@
-"""Prompt alignment: how closely the losses of sampled models follow the losses they were asked for (Equation 6).
+"""Prompt alignment: how closely the losses of sampled models follow the target losses of their prompts (Equation 6).
 
 A family is one noise draw, prompted at each of P targets for the loss of one class.
 """
@@ -16,7 +16,7 @@ def prompt_alignment(
     """R^2 = 1 - sum (target - observed)^2 / (sum (target - mean target)^2 + epsilon) per family (Equation 6).
 
     Args:
-      targets: [P], the losses asked for one class, in nats; or [F, P], those of each family.
+      targets: [P], the target losses of one class, in nats; or [F, P], those of each family.
       observed: [F, P], the losses of each family's models on that class, in nats.
       epsilon: keeps the quotient finite where all targets are equal, in squared nats.
 
@@ -34,7 +34,7 @@ def pearson(targets: NDArray[np.floating], observed: NDArray[np.floating]) -> ND
     """Pearson's correlation of observed with target losses per family: their order, whatever their scale.
 
     Args:
-      targets: [P], the losses asked for one class; or [F, P].
+      targets: [P], the target losses of one class; or [F, P].
       observed: [F, P], the losses of each family's models on that class.
 
     Returns:

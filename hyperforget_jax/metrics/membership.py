@@ -1,7 +1,7 @@
 """Membership inference from the entropy of a model's outputs (Figure 22).
 
 The attacker fits a logistic regression on one feature, the entropy of p(y | x), that tells retained training images from test
-images, and asks it about the forgotten training images. The regression is that of scikit-learn, `LogisticRegression(C=1,
+images, and is applied to the forgotten training images. The regression is that of scikit-learn, `LogisticRegression(C=1,
 class_weight="balanced")`, which minimises, with both classes of the same total weight and z = slope * entropy + intercept,
 
     (mean over members of log(1 + e^-z) + mean over non-members of log(1 + e^z)) / 2 + slope^2 / (2 (a + b)).

@@ -1,4 +1,4 @@
-"""Other attackers on the entropy of a model's outputs, beside that of the paper (`membership`), and what they ask.
+"""Other attackers on the entropy of a model's outputs, beside that of the paper (`membership`), and what they measure.
 
 The paper's attacker learns retained training images from test images, and a forgotten class differs from both. Two of these ask the
 plainer question: does the model tell forgotten training images from test images of the same classes, which it never saw? A model
@@ -91,9 +91,9 @@ def kernel_membership(retain_train: Doubles, test: Doubles, forget_train: Double
     members, others = (_spaced(entropies, images) for entropies in (retain_train, test))
     labels = np.repeat([1, 0], [members.shape[1], others.shape[1]])
     shares = []
-    for mine, theirs, forgotten in zip(members, others, forget_train, strict=True):
+    for member, other, forgotten in zip(members, others, forget_train, strict=True):
         machine = SVC(C=PENALTY, kernel="rbf", class_weight="balanced")
-        machine.fit(np.concatenate([mine, theirs])[:, None], labels)
+        machine.fit(np.concatenate([member, other])[:, None], labels)
         shares.append(machine.predict(forgotten[:, None]).mean())
     return np.array(shares, np.float64)
 

@@ -54,7 +54,7 @@ def canonical(models: Params, encode: Floats | None) -> Canonical:
     """
     if len(models) != 2:
         raise HyperForgetError(
-            f"novelty was asked of models with {len(models) - 1} hidden layers, and only the units of one layer have an exact "
+            f"novelty got models with {len(models) - 1} hidden layers, and only the units of one layer have an exact "
             "matching: compare the predictions of deeper models, by shared_mistakes"
         )
     parts = [
@@ -90,7 +90,7 @@ def nearest_distance(models: Canonical, zoo: Canonical) -> Doubles:
 
     The squared distance of two models is that of their output biases plus the least sum of squared distances between units that
     any matching of the hidden units reaches. Optimal matchings are sought in the order of a lower bound on them, until the bound
-    exceeds the least distance found.
+    exceeds the least distance so far.
 
     Args:
       models: N models.
@@ -111,11 +111,11 @@ def nearest_distance(models: Canonical, zoo: Canonical) -> Doubles:
         bounds = apart + _least_matching(costs)
         for row, bound in enumerate(bounds):
             hopeful = np.flatnonzero(bound < best[row])
-            for place in hopeful[np.argsort(bound[hopeful])]:
-                if bound[place] >= best[row]:
+            for other in hopeful[np.argsort(bound[hopeful])]:
+                if bound[other] >= best[row]:
                     break
-                cost = costs[row, :, :, place]
-                best[row] = min(best[row], apart[row, place] + cost[linear_sum_assignment(cost)].sum())
+                cost = costs[row, :, :, other]
+                best[row] = min(best[row], apart[row, other] + cost[linear_sum_assignment(cost)].sum())
     return np.sqrt(best)
 
 
@@ -154,9 +154,7 @@ def shared_mistakes(
       HyperForgetError: the set has no image.
     """
     if not member.any():
-        raise HyperForgetError(
-            "shared mistakes were asked on a set of 0 images: name classes that the split contains"
-        )
+        raise HyperForgetError("shared mistakes got a set of 0 images: name classes that the split contains")
     truth = np.asarray(labels)[None, member]  # [1, n]
     wrong, reference_wrong = (
         (np.asarray(classes)[:, member] != truth).astype(np.float64) for classes in (predictions, references)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hyperforget_jax import classifier
-from hyperforget_jax.diffusion import targets as metric
+from hyperforget_jax.diffusion import targets
 from hyperforget_jax.diffusion.hypernetwork import Generator
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.metrics import alignment
@@ -33,7 +33,7 @@ class Sweep:
     """Prompt alignment of one class.
 
     Attributes:
-      targets: [P], what was asked of the class; or [F, P] of every family.
+      targets: [P], losses of the class in the prompts; or [F, P] of every family.
       observed: [F, P], what F families of models reached.
       learned: the loss of models that have learned the class.
       pivots: [F, P], accuracy on the classes that are never forgotten; None: there are none, or it was not measured.
@@ -91,7 +91,7 @@ def follow(
     """Models for every prompt of a grid; a family shares its noise over the grid.
 
     Args:
-      run: its config says what is asked for.
+      run: its config says what a prompt is.
       grid: of prompts [P, M], or [F, P, M].
       column: of the prompts, the one that is swept.
       generate: the hypernetwork.
@@ -104,56 +104,56 @@ def follow(
     shape = (len(families), *grid.prompts.shape[-2:])
     tiled = jnp.broadcast_to(jnp.asarray(grid.prompts), shape).reshape(-1, shape[-1])  # [F * P, M]
     scores = classifier.class_scores_of_many(generate(each, tiled, advance), *images)  # [F * P, K] each
-    found = metric.observe(run.config.hypernetwork, *scores)  # [F * P, M]
-    observed = np.asarray(found, np.float64)[:, column].reshape(-1, count)  # [F, P]
-    places = list(run.dataset.positions(run.config.task.pivots))
-    pivots = np.asarray(scores[1], np.float64)[:, places].mean(1).reshape(observed.shape) if places else None
+    values = targets.observe(run.config.hypernetwork, *scores)  # [F * P, M]
+    observed = np.asarray(values, np.float64)[:, column].reshape(-1, count)  # [F, P]
+    kept = list(run.dataset.positions(run.config.task.pivots))
+    pivots = np.asarray(scores[1], np.float64)[:, kept].mean(1).reshape(observed.shape) if kept else None
     return Sweep(grid.prompts[..., column].astype(np.float64), observed, grid.learned, pivots)
 
 
-def by_position(run: Run, asked: Mapping[int, Grid]) -> dict[int, tuple[int, Grid]]:
+def by_position(run: Run, grids: Mapping[int, Grid]) -> dict[int, tuple[int, Grid]]:
     """Every label's output position and grid."""
-    return {label: (run.dataset.positions((label,))[0], grid) for label, grid in asked.items()}
+    return {label: (run.dataset.positions((label,))[0], grid) for label, grid in grids.items()}
 
 
-def sweeps(run: Run, asked: Mapping[int, Grid], generate: Generator) -> dict[int, Sweep]:
+def sweeps(run: Run, grids: Mapping[int, Grid], generate: Generator) -> dict[int, Sweep]:
     """The sweep of every class, measured on test; an artifact."""
     folder = run.folder / "alignment"
     if not run.reuses("alignment", folder):
         with run.timed("alignment", resumes=False):
-            found = followed(run, asked, generate)
-        with artifacts.new_artifact(folder, identity(run.config)) as place:
-            for label, sweep in found.items():
+            measured = followed(run, grids, generate)
+        with artifacts.new_artifact(folder, identity(run.config)) as partial:
+            for label, sweep in measured.items():
                 arrays = {name: value for name, value in vars(sweep).items() if value is not None}
-                np.savez(place / f"{label}.npz", **arrays)
-    return stored(run, asked)
+                np.savez(partial / f"{label}.npz", **arrays)
+    return stored(run, grids)
 
 
 def stored(run: Run, labels: Iterable[int]) -> dict[int, Sweep]:
     """The sweeps of a finished run, by label."""
-    found = {}
+    sweeps = {}
     for label in labels:
         with np.load(run.folder / "alignment" / f"{label}.npz", allow_pickle=False) as arrays:
-            found[label] = Sweep(
+            sweeps[label] = Sweep(
                 arrays["targets"], arrays["observed"], float(arrays["learned"]), arrays.get("pivots")
             )
-    return found
+    return sweeps
 
 
-def followed(run: Run, asked: Mapping[int, Grid], generate: Generator) -> dict[int, Sweep]:
+def followed(run: Run, grids: Mapping[int, Grid], generate: Generator) -> dict[int, Sweep]:
     """The sweep of every class, measured on test anew."""
     config = run.config.evaluation
     families = jax.random.split(prng.stream(run.config.seed, "alignment"), config.alignment_families)
     test = on_device(run.dataset.test)
-    total = len(asked) * len(families) * config.alignment_prompts
+    total = len(grids) * len(families) * config.alignment_prompts
     with track(run.console, "alignment", total, "models") as advance:
         return {
             label: follow(run, grid, column, generate, jax.random.clone(families), test, advance)
-            for label, (column, grid) in by_position(run, asked).items()
+            for label, (column, grid) in by_position(run, grids).items()
         }
 
 
-def watch(run: Run, asked: Mapping[int, Grid]) -> Measure:
+def watch(run: Run, grids: Mapping[int, Grid]) -> Measure:
     """What to measure during training: mean R^2 and Pearson's correlation of every class, on validation (Figures 9 to 18)."""
     families = jax.random.split(
         prng.stream(run.config.seed, "alignment during training"), run.config.training.alignment_families
@@ -162,18 +162,18 @@ def watch(run: Run, asked: Mapping[int, Grid]) -> Measure:
 
     def measure(generate: Generator) -> dict[str, float]:
         values: dict[str, float] = {}
-        for label, (column, grid) in by_position(run, asked).items():
-            found = follow(
+        for label, (column, grid) in by_position(run, grids).items():
+            sweep = follow(
                 run, grid, column, generate, jax.random.clone(families), validation, lambda count: None
             )
-            values |= {f"{name}_{label}": value for name, value in means(run, found).items()}
+            values |= {f"{name}_{label}": value for name, value in means(run, sweep).items()}
         return values
 
     return measure
 
 
 def evolution(training: Path) -> list[dict[str, Any]]:
-    """What `watch` recorded in a training's folder; nothing if it was not asked to."""
+    """What `watch` recorded in a training's folder; nothing if it was not measured."""
     path = training / f"{stages.ALIGNMENT_CURVE}.jsonl"
     return artifacts.read_rows(path) if path.exists() else []
 
@@ -193,10 +193,10 @@ def least_pivots(pivots: Floats) -> float:
     return float(np.median(pivots, axis=0).min())
 
 
-def alignment_rows(run: Run, found: Mapping[int, Sweep]) -> list[Row]:
+def alignment_rows(run: Run, sweeps: Mapping[int, Sweep]) -> list[Row]:
     """The rows of every swept class."""
     about = context(run, run.config.hypernetwork.kind, ())
-    return [row for label, sweep in found.items() for row in sweep_rows(run, about, label, sweep)]
+    return [row for label, sweep in sweeps.items() for row in sweep_rows(run, about, label, sweep)]
 
 
 def sweep_rows(run: Run, about: Context, label: int | None, sweep: Sweep) -> list[Row]:

@@ -57,7 +57,7 @@ def scored(run: Run, models: Params, selected: int) -> Round:
 
 
 def call(
-    run: Run, name: str, generate: Generator, model: Params, tried: Floats, forget: tuple[int, ...]
+    run: Run, name: str, generate: Generator, model: Params, candidates: Floats, forget: tuple[int, ...]
 ) -> list[Round]:
     """One call from one model, with the best of the candidate prompts; then the same prompt for its output, again and again.
 
@@ -66,26 +66,26 @@ def call(
       name: of the stage.
       generate: DiHyFo-1.
       model: to start from.
-      tried: [C, K], candidate prompts.
+      candidates: [C, K], candidate prompts.
       forget: output positions; () asks for everything.
     """
     config, measure = run.config.request, metric_on_validation(run)
     key, again = jax.random.split(prng.stream(run.config.seed, f"update {name}"))
-    total = len(tried) * config.samples_per_candidate + config.rounds * config.samples
+    total = len(candidates) * config.samples_per_candidate + config.rounds * config.samples
     validation = on_device(run.dataset.validation)
     with run.timed(f"update {name}", resumes=False), track(run.console, name, total, "models") as advance:
         step = stepping(generate, advance)
         begin = recursive.starting(step, measure, model)
         labels = tuple(run.dataset.classes[position] for position in forget)
-        asked = UnlearningRequest(labels, run.dataset.classes)
-        reply = requests.answer(begin, tried, asked, validation, key, config)
-        if not reply.candidate_scores.any():
+        request = UnlearningRequest(labels, run.dataset.classes)
+        result = requests.answer(begin, candidates, request, validation, key, config)
+        if not result.candidate_scores.any():
             run.console.print(f"{name}: NO sample of any prompt has forgotten: train the hypernetwork longer")
         draws = jax.random.split(again, config.samples)
-        prompt = jnp.tile(jnp.asarray(tried[reply.chosen])[None], (config.samples, 1))  # [N, K]
-        later = recursive.recursively(step, measure, draws, prompt, reply.models, config.rounds - 1)
-    best = [reply.selected, *(select(each, forget, validation, config) for each in later)]
-    return [scored(run, each, int(rows[0])) for each, rows in zip([reply.models, *later], best, strict=True)]
+        prompt = jnp.tile(jnp.asarray(candidates[result.chosen])[None], (config.samples, 1))  # [N, K]
+        later = recursive.recursively(step, measure, draws, prompt, result.models, config.rounds - 1)
+    best = [result.selected, *(select(each, forget, validation, config) for each in later)]
+    return [scored(run, each, int(rows[0])) for each, rows in zip([result.models, *later], best, strict=True)]
 
 
 def metric_on_validation(run: Run) -> recursive.Measure:
@@ -98,29 +98,29 @@ def stepping(generate: Generator, advance: Callable[[int], None]) -> Update:
     return lambda draws, losses, models, current: generate(draws, losses, advance, Start(models, current))
 
 
-def told(run: Run, labels: tuple[int, ...], found: Mapping[str, list[Round]]) -> list[Row]:
+def result_rows(run: Run, labels: tuple[int, ...], rounds: Mapping[str, list[Round]]) -> list[Row]:
     """Rows of a forget set: the model before (round 0), and the rounds of each direction.
 
     Args:
       run: its config and its dataset.
       labels: the forget set.
-      found: before, forget and back to their rounds.
+      rounds: before, forget and back to their rounds.
     """
     return [
         row | {"direction": direction, "round": place + (direction != "before")}
-        for direction, each in found.items()
+        for direction, each in rounds.items()
         for place, one in enumerate(each)
         for row in _rows_of(run, labels, direction, one)
     ]
 
 
-def _rows_of(run: Run, labels: tuple[int, ...], direction: str, found: Round) -> list[Row]:
+def _rows_of(run: Run, labels: tuple[int, ...], direction: str, one: Round) -> list[Row]:
     """All samples, their worst, and the selected one; a single model has its values only."""
-    of_samples: dict[Selection, Any] = {"all": slice(None), "selected": [found.selected]}
+    of_samples: dict[Selection, Any] = {"all": slice(None), "selected": [one.selected]}
     shares = class_weights(run.dataset.test.labels, run.dataset.positions(labels), run.sizes[-1])
-    retained, forgotten = (found.accuracies @ share for share in shares)  # [N] each
+    retained, forgotten = (one.accuracies @ share for share in shares)  # [N] each
     sets = {"retain_accuracy": retained, "forget_accuracy": forgotten}
-    values = sets | {"class_accuracy": found.accuracies, "class_loss": found.losses}
+    values = sets | {"class_accuracy": one.accuracies, "class_loss": one.losses}
     ideal = {"forget_accuracy": 0.0} if direction == "forget" else {}
     about, rows = evaluation.context(run, run.config.hypernetwork.kind, labels), list[Row]()
     for selection, kept in ({None: slice(None)} if direction == "before" else of_samples).items():
@@ -135,29 +135,31 @@ def _rows_of(run: Run, labels: tuple[int, ...], direction: str, found: Round) ->
     return [row | {"ideal": ideal.get(row["metric"])} for row in rows]
 
 
-def sweeps(run: Run, asked: Mapping[int, Grid], generate: Generator, model: Params) -> list[Row]:
+def sweeps(run: Run, grids: Mapping[int, Grid], generate: Generator, model: Params) -> list[Row]:
     """Rows of the prompt alignment of one model's updates, after every round; losses are asked to climb and to fall."""
     config, rounds = run.config, run.config.request.rounds
     families = jax.random.split(
         prng.stream(config.seed, "update alignment"), config.evaluation.alignment_families
     )
     count = len(families) * config.evaluation.alignment_prompts
-    found: dict[int, dict[int, Sweep]] = {number + 1: {} for number in range(rounds)}
-    total = len(asked) * rounds * count
+    sweeps_by_round: dict[int, dict[int, Sweep]] = {number + 1: {} for number in range(rounds)}
+    total = len(grids) * rounds * count
     timed = run.timed("update alignment", resumes=False)
     with timed, track(run.console, "alignment", total, "models") as advance:
-        for label, (column, grid) in alignment.by_position(run, asked).items():
+        for label, (column, grid) in alignment.by_position(run, grids).items():
             each = jnp.repeat(jax.random.clone(families), len(grid.prompts))  # [F * P]
             tiled = jnp.tile(jnp.asarray(grid.prompts), (len(families), 1))  # [F * P, K]
             start, measure = recursive.repeated(model, count), metric_on_validation(run)
-            made = recursive.recursively(stepping(generate, advance), measure, each, tiled, start, rounds)
-            for number, models in enumerate(made, 1):
+            generated = recursive.recursively(
+                stepping(generate, advance), measure, each, tiled, start, rounds
+            )
+            for number, models in enumerate(generated, 1):
                 losses = scored(run, models, 0).losses[:, column].astype(np.float64)  # [F * P]
                 observed = losses.reshape(-1, len(grid.prompts))  # [F, P]
                 targets = grid.prompts[:, column].astype(np.float64)
-                found[number][label] = Sweep(targets, observed, grid.learned)
+                sweeps_by_round[number][label] = Sweep(targets, observed, grid.learned)
     return [
         row | {"direction": "sweep", "round": number}
-        for number, of_labels in found.items()
+        for number, of_labels in sweeps_by_round.items()
         for row in alignment.alignment_rows(run, of_labels)
     ]

@@ -54,7 +54,7 @@ class Run:
     def forgettable(self) -> tuple[int, ...]:
         """Output positions of the classes that are no pivots."""
         pivots = self.dataset.positions(self.config.task.pivots)
-        return tuple(place for place in range(self.dataset.num_classes) if place not in pivots)
+        return tuple(position for position in range(self.dataset.num_classes) if position not in pivots)
 
     def reuses(self, stage: str, folder: Path, made_from: Mapping[str, Any] | None = None) -> bool:
         """Whether a finished artifact can be used; if so, verifies it and says so.
@@ -81,11 +81,11 @@ class Run:
           stage: its name.
           resumes: whether the stage goes on where it was stopped, so that times add up; else the last one counts.
         """
-        begun = time.monotonic()
+        started_at = time.monotonic()
         try:
             yield
         finally:
-            path, seconds = self.folder / "costs.jsonl", time.monotonic() - begun
+            path, seconds = self.folder / "costs.jsonl", time.monotonic() - started_at
             rows = artifacts.read_rows(path) if path.exists() else []
             before = sum(row["seconds"] for row in rows if row["stage"] == stage) if resumes else 0.0
             others = [row for row in rows if row["stage"] != stage]

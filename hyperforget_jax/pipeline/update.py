@@ -46,7 +46,9 @@ def update(run: Run, model: str | None) -> None:
         forgot = recursive_prompting.call(run, f"forget-{name}", generate, before.chosen, of_set, forget)
         back = recursive_prompting.call(run, f"back-{name}", generate, forgot[0].chosen, all_learned, ())
         models |= {f"forget-{name}": forgot[0].chosen, f"back-{name}": back[0].chosen}
-        rows += recursive_prompting.told(run, labels, {"before": [before], "forget": forgot, "back": back})
+        rows += recursive_prompting.result_rows(
+            run, labels, {"before": [before], "forget": forgot, "back": back}
+        )
         calls.append(panels(run, labels, before, forgot[0], back[0]))
     rows += recursive_prompting.sweeps(run, grids, generate, before.chosen)
     with artifacts.new_artifact(run.folder / "update", identity(run.config) | {"model": model}) as folder:

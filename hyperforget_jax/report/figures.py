@@ -74,15 +74,12 @@ def to_svg(figure: Figure) -> bytes:
 def alignment(
     targets: Mapping[int, Array], observed: Mapping[int, Array], learned_loss: Mapping[int, float]
 ) -> Figure:
-    """Observed against target loss, one panel per class (section A.4; Figure 2).
+    """Observed against target loss, one panel per class (section A.4; Figure 2); losses beyond a panel's top are counted above it.
 
     Args:
       targets: original label to [P], the prompted losses in nats.
       observed: original label to [F, P], the losses of the models of F families.
       learned_loss: original label to the loss of a model that knows the class: the lower performance bound.
-
-    Returns:
-      A figure; losses beyond a panel's top are counted above it.
     """
     columns = min(len(targets), 2 if len(targets) <= 4 else 3)
     lines = math.ceil(len(targets) / columns)
@@ -96,8 +93,7 @@ def alignment(
         panel.remove()
     figure.supxlabel("target loss of the class (nats)", fontsize=9.5)
     figure.supylabel("observed loss (nats)", fontsize=9.5)
-    handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper left", ncols=3)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
     return figure
 
 
@@ -158,13 +154,10 @@ def alignment_panel(
 
 @styled
 def alignment_evolution(curve_rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """Mean R^2 and mean Pearson's correlation of every swept class during training (Figures 9 to 18).
+    """Mean R^2, below zero drawn at zero, and mean Pearson's correlation of every swept class during training (Figures 9 to 18).
 
     Args:
       curve_rows: rows with "step" and, for every label L, "r2_L" and "pearson_L".
-
-    Returns:
-      A figure; an R^2 below zero is drawn at zero.
     """
     figure = Figure(figsize=(WIDTH, 3.1), layout="constrained")
     table = pd.DataFrame(curve_rows).set_index("step")
@@ -190,9 +183,6 @@ def learning_curves(curve_rows: Sequence[Mapping[str, Any]]) -> Figure:
 
     Args:
       curve_rows: rows with "step", "train_loss" and "validation_loss".
-
-    Returns:
-      A figure; the last value of each curve is written beside it.
     """
     figure = Figure(figsize=(WIDTH, 3.3), layout="constrained")
     learning_panel(figure.subplots(), curve_rows)
@@ -212,7 +202,8 @@ def learning_panel(panel: Axes, curve_rows: Sequence[Mapping[str, Any]]) -> None
     panel.yaxis.set_major_locator(LogLocator(subs=EVERY_DIGIT if within_a_decade else FEW_DIGITS))
     panel.yaxis.set_major_formatter("{x:g}")
     panel.yaxis.set_minor_locator(NullLocator())
-    panel.legend(loc="upper right")
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panel.legend(loc="best")
 
 
 @styled

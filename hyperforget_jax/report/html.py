@@ -162,7 +162,7 @@ def strip(line: "pd.Series[Any]") -> Markup:
     return Markup(
         '<span class="strip" aria-hidden="true"><i class="base"></i>'
         f'<i class="range" style="left:{left}%;width:{max(round(right - left, 2), 1.5)}%"></i>'
-        + "".join(f'<i class="{name}" style="left:{place}%"></i>' for name, place in marks.items())
+        + "".join(f'<i class="{name}" style="left:{left}%"></i>' for name, left in marks.items())
         + "</span>"
     )
 

@@ -149,13 +149,13 @@ def provenance() -> dict[str, Any]:
     """Versions of the packages in use and the git revision of the working tree (None outside git)."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     try:
-        told = subprocess.run(
+        revision = subprocess.run(
             command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
         ).stdout.strip()
     except FileNotFoundError:  # git is not installed
-        told = ""
+        revision = ""
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {"versions": versions, "git": told or None}
+    return {"versions": versions, "git": revision or None}
 
 
 @contextlib.contextmanager
@@ -184,8 +184,8 @@ def new_artifact(folder: Path, made_from: Mapping[str, Any]) -> Iterator[Path]:
                 for path in sorted(partial.rglob("*"))
                 if path.is_file() and path != partial / MANIFEST
             }
-            told = {"made_from": dict(made_from), "files": files, **provenance()}
-            json.dump(told, manifest, indent=2, allow_nan=False)
+            metadata = {"made_from": dict(made_from), "files": files, **provenance()}
+            json.dump(metadata, manifest, indent=2, allow_nan=False)
             manifest.flush()
             os.fsync(manifest.fileno())
             shutil.rmtree(folder, ignore_errors=True)
@@ -194,8 +194,8 @@ def new_artifact(folder: Path, made_from: Mapping[str, Any]) -> Iterator[Path]:
 
 def as_json(values: Mapping[str, Any]) -> dict[str, Any]:
     """Values as a manifest tells them: tuples become lists."""
-    told: dict[str, Any] = json.loads(json.dumps(dict(values)))
-    return told
+    plain: dict[str, Any] = json.loads(json.dumps(dict(values)))
+    return plain
 
 
 def is_complete(folder: Path) -> bool:
@@ -210,12 +210,12 @@ def manifest(folder: Path) -> dict[str, Any]:
       HyperForgetError: there is no manifest, or it is not JSON.
     """
     try:
-        told: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        metadata: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError) as error:
         raise HyperForgetError(
             f"{folder / MANIFEST} is missing or unreadable: delete {folder} and run again to rebuild it"
         ) from error
-    return told
+    return metadata
 
 
 def verify(folder: Path) -> dict[str, Any]:
@@ -228,8 +228,8 @@ def verify(folder: Path) -> dict[str, Any]:
       HyperForgetError: a file is missing, truncated or changed; the line names it.
     """
     remedy = f"delete {folder} and run again to rebuild it"
-    told = manifest(folder)
-    for name, expected in told["files"].items():
+    metadata = manifest(folder)
+    for name, expected in metadata["files"].items():
         path = folder / name
         if not path.is_file():
             raise HyperForgetError(f"{path} is missing: {remedy}")
@@ -239,4 +239,4 @@ def verify(folder: Path) -> dict[str, Any]:
             )
         if checksum(path) != expected["sha256"]:
             raise HyperForgetError(f"{path} does not match the checksum in its manifest: {remedy}")
-    return told
+    return metadata

@@ -48,10 +48,10 @@ class Checkpoints:
         try:
             self._manager.save(step, args=ocp.args.StandardSave(state))
         except ValueError as error:
-            told = re.search(r"os_error_code='(\d+)'", str(error))
-            if told is None:
+            match = re.search(r"os_error_code='(\d+)'", str(error))
+            if match is None:
                 raise
-            code = int(told[1])
+            code = int(match[1])
             raise OSError(code, os.strerror(code), str(self._manager.directory)) from error
 
     def restore(self, step: int, like: Any) -> Any:

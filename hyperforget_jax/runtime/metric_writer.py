@@ -47,8 +47,8 @@ class MetricWriter:
             from tensorboardX import SummaryWriter  # an extra
 
             # it names a file by the second: the suffix tells restarts apart, the folder tells curves apart
-            place = self._path.parent / "tensorboard" / self._path.stem
-            self._board = SummaryWriter(str(place), purge_step=step + 1, filename_suffix=f".{step}")
+            board_folder = self._path.parent / "tensorboard" / self._path.stem
+            self._board = SummaryWriter(str(board_folder), purge_step=step + 1, filename_suffix=f".{step}")
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Records the values at a step; one that is not finite becomes null, since JSON has no such number."""

@@ -23,7 +23,7 @@ def track(console: Console, task: str, total: int, unit: str) -> Iterator[Callab
     Yields:
       A function that takes the number of units just finished.
     """
-    begun = time.monotonic()
+    started_at = time.monotonic()
     if console.is_terminal:
         columns = (
             TextColumn(f"{task:<14}"),
@@ -38,18 +38,18 @@ def track(console: Console, task: str, total: int, unit: str) -> Iterator[Callab
             def advance_bar(count: int) -> None:
                 bar.advance(row, count)
                 done = bar.tasks[0].completed
-                bar.update(row, rate=_rate(done, time.monotonic() - begun, unit))
+                bar.update(row, rate=_rate(done, time.monotonic() - started_at, unit))
 
             yield advance_bar
         return
 
-    done, last = 0, begun
+    done, last = 0, started_at
 
     def advance_line(count: int) -> None:
         nonlocal done, last
         done, now = done + count, time.monotonic()
         if now - last >= SECONDS_BETWEEN_LINES or done >= total:
-            last, elapsed = now, now - begun
+            last, elapsed = now, now - started_at
             left = elapsed / done * (total - done)
             rate = _rate(done, elapsed, unit)
             console.print(f"{task}: {done}/{total} {unit} · {rate} · {left:.0f} s left", highlight=False)

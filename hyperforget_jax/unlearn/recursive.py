@@ -38,12 +38,12 @@ def recursively(
     Returns:
       N stacked models of every round, the first round first.
     """
-    found, models = [], start
+    rounds_done, models = [], start
     for number in range(rounds):
         draws = jax.vmap(partial(jax.random.fold_in, data=number))(keys)  # [N]
         models = generate(draws, losses, models, measure(models))
-        found.append(models)
-    return found
+        rounds_done.append(models)
+    return rounds_done
 
 
 def starting(generate: Update, measure: Measure, model: Params) -> Generate:
@@ -65,8 +65,8 @@ def repeated(model: Params, count: int) -> Params:
 def write(path: Path, model: Params) -> None:
     """Writes one model as an `.npz` file: w0 [out, in], b0 [out], w1, b1, …"""
     arrays: dict[str, Any] = {
-        f"{name}{place}": np.asarray(leaf)
-        for place, layer in enumerate(model)
+        f"{name}{index}": np.asarray(leaf)
+        for index, layer in enumerate(model)
         for name, leaf in layer.items()
     }
     np.savez(path, **arrays)
@@ -83,7 +83,7 @@ def read(path: Path, sizes: Sequence[int]) -> Params:
       HyperForgetError: no such file, no `.npz` or one with pickled objects; an array that is missing, too many, of another
         shape or type, or not finite.
     """
-    names = [f"{name}{place}" for place in range(len(sizes) - 1) for name in ("w", "b")]
+    names = [f"{name}{index}" for index in range(len(sizes) - 1) for name in ("w", "b")]
     wanted = dict(zip(names, shapes(sizes), strict=True))
     listed = ", ".join(f"{name} {shape}" for name, shape in wanted.items())
     remedy = f"give the float32 arrays {listed} of a {'-'.join(map(str, sizes))} classifier, by numpy.savez"

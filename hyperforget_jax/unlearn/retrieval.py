@@ -13,25 +13,25 @@ from hyperforget_jax.weights import symmetry
 Floats = NDArray[np.float32]
 
 
-def nearest(known: Floats, asked: Floats, count: int) -> NDArray[np.int64]:
+def nearest(zoo_losses: Floats, prompts: Floats, count: int) -> NDArray[np.int64]:
     """Retrieval: the checkpoints whose losses are nearest to each prompt, by Euclidean distance.
 
     Both sides are standardised log losses, as a hypernetwork sees them (`diffusion.conditioning.standardise`, with the zoo's statistics).
 
     Args:
-      known: [n, K], those of the checkpoints.
-      asked: [Q, K], those of the prompts; NaN is a class of which any loss will do.
+      zoo_losses: [n, K], those of the checkpoints.
+      prompts: [Q, K], those of the prompts; NaN is a class of which any loss will do.
       count: checkpoints per prompt, at most n.
 
     Returns:
-      [Q, count], rows of `known`, the nearest first.
+      [Q, count], rows of `zoo_losses`, the nearest first.
     """
-    by_class = np.ascontiguousarray(known.T)  # [K, n]
-    rows = np.empty((len(asked), count), np.int64)
-    for row, prompt in zip(rows, asked, strict=True):
+    by_class = np.ascontiguousarray(zoo_losses.T)  # [K, n]
+    rows = np.empty((len(prompts), count), np.int64)
+    for row, prompt in zip(rows, prompts, strict=True):
         squares = np.nansum((by_class - prompt[:, None]) ** 2, axis=0)  # [n]
-        found = np.sort(np.argpartition(squares, count - 1)[:count])
-        row[:] = found[np.argsort(squares[found], kind="stable")]
+        nearest_rows = np.sort(np.argpartition(squares, count - 1)[:count])
+        row[:] = nearest_rows[np.argsort(squares[nearest_rows], kind="stable")]
     return rows
 
 

@@ -141,9 +141,9 @@ class Raw:
     def layout(self) -> TokenLayout:
         """Every token has its own projections and its own position."""
         lengths = np.array([stop - start for start, stop in _chunks(self.sizes, self.chunk_size)])
-        places = tuple(range(len(lengths)))
+        positions = tuple(range(len(lengths)))
         mask = np.arange(lengths.max())[None, :] < lengths[:, None]
-        return TokenLayout(mask=mask, kinds=places, positions=places)
+        return TokenLayout(mask=mask, kinds=positions, positions=positions)
 
     def encode(self, params: Params, like: Params | None = None) -> jax.Array:
         """Tokens [T, W] of one model; every unit keeps its place, so `like` says nothing."""

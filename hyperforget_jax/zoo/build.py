@@ -222,7 +222,7 @@ def _complete(folder: Path, recipe: Recipe, say: Callable[[str], None]) -> dict[
     """Adds blocks for the combinations that fall short, as long as that helps; returns the zoo's summary."""
     config, number = recipe.config, recipe.num_blocks
     tallies = [storage.read_tally(folder, block) for block in range(number)]
-    tried: Counter[int] = Counter()
+    attempts: Counter[int] = Counter()
     classes = recipe.sizes[-1]
     hopeless = {
         code for code in range(len(tallies[0][KEPT])) if classes - code.bit_count() < config.min_learned
@@ -230,7 +230,7 @@ def _complete(folder: Path, recipe: Recipe, say: Callable[[str], None]) -> dict[
     while True:
         totals = np.sum(tallies, axis=0)  # [3, 2^m]
         short = np.flatnonzero(totals[KEPT] < config.min_per_combination).tolist()
-        hopeful = sorted((code for code in short if code not in hopeless), key=lambda code: tried[code])
+        hopeful = sorted((code for code in short if code not in hopeless), key=lambda code: attempts[code])
         aimed = hopeful[: config.runs_per_block]  # one run at least for each; those tried least come first
         if not aimed or number == recipe.num_blocks + config.max_added_blocks:
             break
@@ -241,7 +241,7 @@ def _complete(folder: Path, recipe: Recipe, say: Callable[[str], None]) -> dict[
             block = make_block(recipe, number, recipe.added_runs(number), np.array(aimed))
             storage.write_block(folder, number, block, recipe.made_from)
         tallies.append(storage.read_tally(folder, number))
-        tried.update(aimed)
+        attempts.update(aimed)
         hopeless |= {code for code in aimed if tallies[-1][KEPT, code] == 0}
         number += 1
     return {

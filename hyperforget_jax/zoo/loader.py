@@ -18,7 +18,7 @@ from hyperforget_jax.zoo.memmap import Rows
 from hyperforget_jax.zoo.storage import Zoo
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
-Places = np.ndarray[Any, np.dtype[np.int64]]
+RowNumbers = np.ndarray[Any, np.dtype[np.int64]]
 T = TypeVar("T")
 
 MOST_STEPS = 2**31 - 1
@@ -75,19 +75,19 @@ class Groups(NamedTuple):
     """Places sorted by group.
 
     Attributes:
-      places: [n].
-      starts: [G], where each group begins in `places`.
+      rows: [n].
+      starts: [G], where each group begins in `rows`.
       sizes: [G], none of them 0.
     """
 
-    places: Places
-    starts: Places
-    sizes: Places
+    rows: RowNumbers
+    starts: RowNumbers
+    sizes: RowNumbers
 
-    def draw(self, random: np.random.Generator, count: int) -> Places:
+    def draw(self, random: np.random.Generator, count: int) -> RowNumbers:
         """Places [count], with replacement: every group equally often, and within a group every place."""
         chosen = random.integers(len(self.sizes), size=count)  # [B]
-        return self.places[self.starts[chosen] + random.integers(self.sizes[chosen])]
+        return self.rows[self.starts[chosen] + random.integers(self.sizes[chosen])]
 
 
 def batches(
@@ -113,8 +113,8 @@ def batches(
     groups = _group(np.arange(len(zoo)), _codes(zoo, forgettable, config))
 
     def draw(weights: Rows, random: np.random.Generator) -> CheckpointBatch:
-        places = groups.draw(random, batch_size)
-        return CheckpointBatch(weights.read(places), zoo.losses[places])
+        rows = groups.draw(random, batch_size)
+        return CheckpointBatch(weights.read(rows), zoo.losses[rows])
 
     return CheckpointSource(zoo.weights, draw, seed)
 
@@ -152,10 +152,8 @@ def pairs(
         later = random.integers(first + 1, ends[first])  # [B]
         reverse = random.random(batch_size) < config.reverse_probability  # [B]
         current, target = np.where(reverse, [later, first], [first, later])  # [2, B]
-        places = by_time[np.concatenate([current, target])]  # [2 B]
-        return Pairs(
-            *map(CheckpointBatch, np.split(weights.read(places), 2), np.split(zoo.losses[places], 2))
-        )
+        rows = by_time[np.concatenate([current, target])]  # [2 B]
+        return Pairs(*map(CheckpointBatch, np.split(weights.read(rows), 2), np.split(zoo.losses[rows], 2)))
 
     return CheckpointSource(zoo.weights, draw, seed)
 
@@ -177,7 +175,7 @@ def stream(source: CheckpointSource[T], step: int, config: LoaderConfig) -> Iter
         yield from iterator
 
 
-def _codes(zoo: Zoo, forgettable: Sequence[int], config: LoaderConfig) -> Places:
+def _codes(zoo: Zoo, forgettable: Sequence[int], config: LoaderConfig) -> RowNumbers:
     """The group [n] of every checkpoint."""
     match config.resample:
         case "combinations":
@@ -188,8 +186,8 @@ def _codes(zoo: Zoo, forgettable: Sequence[int], config: LoaderConfig) -> Places
             return np.zeros(len(zoo), np.int64)
 
 
-def _group(places: Places, codes: Places) -> Groups:
+def _group(rows: RowNumbers, codes: RowNumbers) -> Groups:
     """Places [n] by their codes [n]."""
     order = np.argsort(codes, kind="stable")
     _, starts, sizes = np.unique(codes[order], return_index=True, return_counts=True)
-    return Groups(places[order], starts, sizes)
+    return Groups(rows[order], starts, sizes)

@@ -42,9 +42,9 @@ class Rows:
     def __getitem__(self, chosen: np.ndarray[Any, Any]) -> "Rows":
         return Rows(self._shards, self._chosen[chosen])
 
-    def read(self, places: np.ndarray[Any, Any] | slice) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def read(self, rows: np.ndarray[Any, Any] | slice) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Some rows [.., P] as float32, in the order asked for."""
-        numbers = self._chosen[places]
+        numbers = self._chosen[rows]
         values = np.empty((len(numbers), self.shape[1]), np.float32)
         shard_of = np.searchsorted(self._starts, numbers, side="right") - 1
         for shard in np.unique(shard_of):

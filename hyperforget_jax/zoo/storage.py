@@ -81,8 +81,8 @@ class Zoo:
           runs: runs drawn at random, `ZooConfig.runs`; those added after them, aimed at a combination, are all for training.
           validation_share: share of the drawn runs that is held out.
         """
-        held_out = (self.run >= round(runs * (1.0 - validation_share))) & (self.run < runs)
-        return self.take(~held_out), self.take(held_out)
+        is_val = (self.run >= round(runs * (1.0 - validation_share))) & (self.run < runs)
+        return self.take(~is_val), self.take(is_val)
 
 
 def block_folder(folder: Path, block: int) -> Path:
@@ -96,12 +96,12 @@ def write_block(folder: Path, number: int, block: Block, made_from: Mapping[str,
     Raises:
       HyperForgetError: NaN weights or losses, naming the block and a run; disk full.
     """
-    place = block_folder(folder, number)
+    block_path = block_folder(folder, number)
     chex.assert_equal_shape_prefix(
         (block.weights, block.losses, block.accuracies, block.run, block.progress), 1
     )
-    _check_finite(place, block, "lower zoo.learning_rate")
-    with artifacts.new_artifact(place, {**made_from, "format": FORMAT, "block": number}) as partial:
+    _check_finite(block_path, block, "lower zoo.learning_rate")
+    with artifacts.new_artifact(block_path, {**made_from, "format": FORMAT, "block": number}) as partial:
         for item in fields(block):
             values = getattr(block, item.name)
             np.save(
@@ -117,10 +117,10 @@ def is_stored(folder: Path, number: int, made_from: Mapping[str, Any]) -> bool:
     Raises:
       HyperForgetError: it was made by another config (names the fields that differ) or another version of the format.
     """
-    place = block_folder(folder, number)
-    if not artifacts.is_complete(place):
+    block_path = block_folder(folder, number)
+    if not artifacts.is_complete(block_path):
         return False
-    _check_origin(place, artifacts.manifest(place)["made_from"], made_from)
+    _check_origin(block_path, artifacts.manifest(block_path)["made_from"], made_from)
     return True
 
 
@@ -130,11 +130,11 @@ def read_block(folder: Path, number: int, made_from: Mapping[str, Any]) -> Block
     Raises:
       HyperForgetError: a file is missing, truncated, changed or not finite; another config's or format's.
     """
-    place = block_folder(folder, number)
-    manifest = artifacts.verify(place)
-    _check_origin(place, manifest["made_from"], made_from)
-    block = _open(place)
-    _check_finite(place, block, "delete the block and run again to rebuild it")
+    block_path = block_folder(folder, number)
+    manifest = artifacts.verify(block_path)
+    _check_origin(block_path, manifest["made_from"], made_from)
+    block = _open(block_path)
+    _check_finite(block_path, block, "delete the block and run again to rebuild it")
     release(block.weights)
     return block
 
@@ -162,8 +162,8 @@ def read_summary(folder: Path) -> dict[str, Any] | None:
         return None
     except json.JSONDecodeError as error:
         raise HyperForgetError(f"{folder / SUMMARY} is unreadable: delete it and run again") from error
-    places = (block_folder(folder, number) for number in range(summary["blocks"]))
-    return summary if all(artifacts.is_complete(place) for place in places) else None
+    block_paths = (block_folder(folder, number) for number in range(summary["blocks"]))
+    return summary if all(artifacts.is_complete(block_path) for block_path in block_paths) else None
 
 
 def read(folder: Path, made_from: Mapping[str, Any]) -> Zoo:
@@ -191,11 +191,13 @@ def read(folder: Path, made_from: Mapping[str, Any]) -> Zoo:
     )
 
 
-def _open(place: Path) -> Block:
+def _open(block_path: Path) -> Block:
     """A block's arrays as they are, its weights memory-mapped."""
     arrays = {
         item.name: np.load(
-            place / f"{item.name}.npy", mmap_mode="r" if item.name == "weights" else None, allow_pickle=False
+            block_path / f"{item.name}.npy",
+            mmap_mode="r" if item.name == "weights" else None,
+            allow_pickle=False,
         )
         for item in fields(Block)
     }
@@ -204,24 +206,26 @@ def _open(place: Path) -> Block:
     return Block(**arrays)
 
 
-def _check_origin(place: Path, theirs: Mapping[str, Any], made_from: Mapping[str, Any]) -> None:
+def _check_origin(block_path: Path, theirs: Mapping[str, Any], made_from: Mapping[str, Any]) -> None:
     if theirs.get("format") != FORMAT:
         raise HyperForgetError(
-            f"{place} has format {theirs.get('format')}, this version reads {FORMAT}: choose another folder or delete it"
+            f"{block_path} has format {theirs.get('format')}, this version reads {FORMAT}: choose another folder or delete it"
         )
     differing = [name for name, value in made_from.items() if theirs.get(name) != value]
     if differing:
-        told = ", ".join(f"{name}: {theirs.get(name)} there, {made_from[name]} here" for name in differing)
+        differences = ", ".join(
+            f"{name}: {theirs.get(name)} there, {made_from[name]} here" for name in differing
+        )
         raise HyperForgetError(
-            f"{place} was made by another config ({told}): choose another zoo.folder or workdir"
+            f"{block_path} was made by another config ({differences}): choose another zoo.folder or workdir"
         )
 
 
-def _check_finite(place: Path, block: Block, remedy: str) -> None:
+def _check_finite(block_path: Path, block: Block, remedy: str) -> None:
     for name in ("weights", "losses"):
         values = getattr(block, name)
         for start in range(0, len(values), 4096):
             fine = np.isfinite(values[start : start + 4096]).all(1)
             if not fine.all():
                 run = block.run[start + int(np.argmin(fine))]
-                raise HyperForgetError(f"{place} has {name} of run {run} that are not finite: {remedy}")
+                raise HyperForgetError(f"{block_path} has {name} of run {run} that are not finite: {remedy}")

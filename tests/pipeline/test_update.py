@@ -265,7 +265,7 @@ def test_rows_tell_the_worst_sample_of_each_direction(job: Run, model: Params) -
     ask = np.array([[0.05, 0.05, 40.0, 0.05]], np.float32)
     before = recursive_prompting.scored(job, recursive.repeated(model, 1), 0)
     forgot = recursive_prompting.call(job, "forget", learned_optimiser, model, ask, (2,))[:1]
-    rows = recursive_prompting.told(job, (2,), {"before": [before], "forget": forgot, "back": forgot})
+    rows = recursive_prompting.result_rows(job, (2,), {"before": [before], "forget": forgot, "back": forgot})
     by_line = {line["after"]: line for line in updates.summary(frame_of(rows)).to_dict("records")}
     assert list(by_line) == ["before", "forget 1", "back 1"]
     known = before.accuracies[0, 2]
