@@ -119,49 +119,50 @@ def rows(run: Run) -> list[dict[str, Any]]:
         "neighbours": NEIGHBOURS,
         "failed": FAILED,
         "checkpoints": CHECKPOINTS,
+        "forget_sets": run.config.task.forget_sets,
     }
     return cache.rows(run, FOLDER, lambda: _measured(run), **settings)
 
 
 def _measured(run: Run) -> list[Row]:
-    known, held_out = pipeline_zoo.split_zoo(run)
-    hypernetwork = training.train_hypernetwork(run, known, held_out)
+    train_zoo, val_zoo = pipeline_zoo.split_zoo(run)
+    hypernetwork = training.train_hypernetwork(run, train_zoo, val_zoo)
     generate = training.generator_of(run, hypernetwork)
-    answers = unlearning.unlearn_all(run, unlearning.candidate_prompts(run, known), generate)
+    unlearning_results = unlearning.unlearn_all(run, unlearning.candidate_prompts(run, train_zoo), generate)
     reference = reference_models(run)
-    found = list[Row]()
-    with track(run.console, "rivals", len(answers), "requests") as advance:
-        for index, answer in enumerate(answers):
+    measured = list[Row]()
+    with track(run.console, "rivals", len(unlearning_results), "requests") as advance:
+        for index, result in enumerate(unlearning_results):
             labels, forget = run.config.task.forget_sets[index], run.forget_sets[index]
-            prompt = answer.prompt
+            prompt = result.prompt
             theirs = jax.tree.map(lambda leaf, i=index: leaf[i], reference)
             seen_reference = comparison.outputs(theirs, run.dataset.test, run.dataset.train)
             seen = {
                 name: comparison.outputs(models, run.dataset.test, run.dataset.train)
-                for name, models in of_prompt(run, hypernetwork, known, prompt).items()
+                for name, models in of_prompt(run, hypernetwork, train_zoo, prompt).items()
             }
-            ours = classifier.class_scores_of_many(answer.models, *on_device(run.dataset.test))[1]  # [N, K]
+            ours = classifier.class_scores_of_many(result.models, *on_device(run.dataset.test))[1]  # [N, K]
             accuracies: dict[str, Floats] = {run.config.hypernetwork.kind: np.asarray(ours)}
             accuracies |= {name: each.class_metrics["class_accuracy"] for name, each in seen.items()}
             for name, table in accuracies.items():
                 about = replace(evaluation.context(run, name, labels), selection="all")
                 share = np.array([failed(run, forget, table, seen_reference.class_metrics["class_accuracy"])])
                 settings: dict[str, Any] = {"ideal": 0.0, **evaluation.resampling(run)}
-                found += rows_of(share, about, metric="failed_models", class_=None, **settings)
+                measured += rows_of(share, about, metric="failed_models", class_=None, **settings)
             for name, each in seen.items():
                 about = replace(evaluation.context(run, name, labels), selection="all")
-                found += evaluation.metric_rows(
+                measured += evaluation.metric_rows(
                     run,
                     about,
                     comparison.metrics(each, seen_reference, run.dataset.test, forget, run.dataset.train),
                 )
-            found += _novelty(run, hypernetwork, known, held_out, labels, prompt, answer)
+            measured += _novelty(run, hypernetwork, train_zoo, val_zoo, labels, prompt, result)
             advance(1)
-    for label, sweep in _sweeps(run, hypernetwork, known, alignment.grids(run, known)).items():
+    for label, sweep in _sweeps(run, hypernetwork, train_zoo, alignment.grids(run, train_zoo)).items():
         first = replace(sweep, observed=sweep.observed[:1])
         for name, families in (("nearest", first), ("retrieval", sweep)):
-            found += alignment.sweep_rows(run, evaluation.context(run, name, ()), label, families)
-    return found
+            measured += alignment.sweep_rows(run, evaluation.context(run, name, ()), label, families)
+    return measured
 
 
 def failed(run: Run, forget: tuple[int, ...], models: Floats, reference: Floats) -> float:
@@ -178,10 +179,10 @@ def failed(run: Run, forget: tuple[int, ...], models: Floats, reference: Floats)
     return float(np.mean(bad | (models @ forgotten > run.config.request.forget_tolerance)))
 
 
-def of_prompt(run: Run, hypernetwork: Hypernetwork, known: Zoo, prompt: Floats) -> Mapping[str, Params]:
+def of_prompt(run: Run, hypernetwork: Hypernetwork, train_zoo: Zoo, prompt: Floats) -> Mapping[str, Params]:
     """Models of every rival for one prompt [K]: leaves [N, …]."""
-    chosen = closest(hypernetwork, known, prompt[None], MODELS * NEIGHBOURS)[0]
-    neighbours = models_of(run, known, chosen)
+    chosen = closest(hypernetwork, train_zoo, prompt[None], MODELS * NEIGHBOURS)[0]
+    neighbours = models_of(run, train_zoo, chosen)
     nearest = jax.tree.map(lambda leaf: leaf[:MODELS], neighbours)
     groups = (
         jax.tree.map(lambda leaf, g=group: leaf[g * NEIGHBOURS : (g + 1) * NEIGHBOURS], neighbours)
@@ -196,11 +197,11 @@ def of_prompt(run: Run, hypernetwork: Hypernetwork, known: Zoo, prompt: Floats) 
 
 def closest(hypernetwork: Hypernetwork, zoo: Zoo, prompts: Floats, count: int) -> Any:
     """Rows [Q, count] of the checkpoints nearest to prompts [Q, K] in standardised log losses."""
-    asked, known = (
+    targets, losses_of_zoo = (
         np.asarray(conditioning.standardise(hypernetwork.condition, jnp.asarray(losses)))
         for losses in (prompts, zoo.losses)
     )
-    return retrieval.nearest(known, asked, min(count, len(zoo)))
+    return retrieval.nearest(losses_of_zoo, targets, min(count, len(zoo)))
 
 
 def models_of(run: Run, zoo: Zoo, chosen: Any) -> Params:
@@ -211,23 +212,23 @@ def models_of(run: Run, zoo: Zoo, chosen: Any) -> Params:
 def _novelty(
     run: Run,
     hypernetwork: Hypernetwork,
-    known: Zoo,
-    held_out: Zoo,
+    train_zoo: Zoo,
+    val_zoo: Zoo,
     labels: tuple[int, ...],
     prompt: Floats,
-    answer: UnlearningResult,
+    result: UnlearningResult,
 ) -> list[Row]:
     """Distances and shared mistakes of samples and of held-out checkpoints, from and with the `CHECKPOINTS` closest to the prompt."""
     encode = hypernetwork.codec.first.encode if isinstance(hypernetwork.codec, Functional) else None
     near, unseen = (
         models_of(run, zoo, closest(hypernetwork, zoo, prompt[None], count)[0])
-        for zoo, count in ((known, CHECKPOINTS), (held_out, MODELS))
+        for zoo, count in ((train_zoo, CHECKPOINTS), (val_zoo, MODELS))
     )
     learned = novelty.canonical(near, encode)
     found, test = list[Row](), run.dataset.test
     retained = ~np.isin(test.labels, run.dataset.positions(labels))
     nearest = evaluation.predictions(run, jax.tree.map(lambda leaf: leaf[: MODELS * NEIGHBOURS], near))
-    sampled = jax.tree.map(lambda leaf: leaf[:MODELS], answer.models)
+    sampled = jax.tree.map(lambda leaf: leaf[:MODELS], result.models)
     for name, models in ((run.config.hypernetwork.kind, sampled), ("held_out", unseen)):
         shared = novelty.shared_mistakes(evaluation.predictions(run, models), nearest, test.labels, retained)
         values = {
@@ -241,12 +242,14 @@ def _novelty(
     return found
 
 
-def _sweeps(run: Run, hypernetwork: Hypernetwork, known: Zoo, grids: Mapping[int, Grid]) -> dict[int, Sweep]:
+def _sweeps(
+    run: Run, hypernetwork: Hypernetwork, train_zoo: Zoo, grids: Mapping[int, Grid]
+) -> dict[int, Sweep]:
     """Prompt alignment of retrieval: family f is the f-th nearest checkpoint of every prompt."""
     found, families = {}, run.config.evaluation.alignment_families
     for label, (column, grid) in alignment.by_position(run, grids).items():
-        chosen = closest(hypernetwork, known, grid.prompts, families)  # [P, F]
-        models = models_of(run, known, chosen.T.ravel())  # F * P of them
+        chosen = closest(hypernetwork, train_zoo, grid.prompts, families)  # [P, F]
+        models = models_of(run, train_zoo, chosen.T.ravel())  # F * P of them
         losses, _ = classifier.class_scores_of_many(models, *on_device(run.dataset.test))  # [F * P, K]
         observed = np.asarray(losses, np.float64)[:, column].reshape(chosen.T.shape)  # [F, P]
         found[label] = Sweep(grid.prompts[:, column].astype(np.float64), observed, grid.learned)

@@ -87,7 +87,8 @@ def attackers(setting: str, method: str, runs: RunFolder) -> Result:
 
 def rows(finished: FinishedRun) -> list[dict[str, Any]]:
     """Results of every attacker, measured once."""
-    return cache.rows(finished.run, FOLDER, lambda: _measured(finished), models=MODELS, images=IMAGES)
+    settings = {"models": MODELS, "images": IMAGES, "forget_sets": finished.run.config.task.forget_sets}
+    return cache.rows(finished.run, FOLDER, lambda: _measured(finished), **settings)
 
 
 def _measured(finished: FinishedRun) -> list[Row]:

@@ -41,12 +41,12 @@ class Agreement:
     retain: Array
 
 
-def fig2(runs: RunFolder) -> Result:
+def losses(number: int, setting: str, runs: RunFolder) -> Result:
     """Figure 2: observed against target losses of class 2, both hypernetworks."""
     sweeps = {
-        f"{METHODS[method]}, class 2": _sweep(one.sweeps[2]) for method, one in runs.of("mnist4").items()
+        f"{METHODS[method]}, class 2": _sweep(one.sweeps[2]) for method, one in runs.of(setting).items()
     }
-    return _picture(2, "Observed against target losses of class 2, MNIST-4", {"": side_by_side(sweeps)})
+    return _picture(number, "Observed against target losses of class 2, MNIST-4", {"": side_by_side(sweeps)})
 
 
 def selection(number: int, setting: str, runs: RunFolder) -> Result:

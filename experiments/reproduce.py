@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
@@ -65,82 +65,65 @@ class Target(NamedTuple):
     needs: tuple[RunName, ...]
 
 
-def _both(make: Callable[[RunFolder], Result], setting: str) -> Target:
-    return Target(make, tuple(RunName(setting, method) for method in METHODS))
-
-
-def _one(
-    make: Callable[[str, str, RunFolder], Result],
-    setting: str,
-    method: str,
-    seeds: Sequence[int | None] = (None,),
-) -> Target:
-    needs = tuple(RunName(setting, method, seed) for seed in seeds)
-    return Target(partial(make, setting, method), needs)
+def _target(make: Callable[..., Result], *arguments: Any, setting: str, method: str | None = None) -> Target:
+    """A target that reads one run of a setting, or those of both hypernetworks."""
+    methods = METHODS if method is None else (method,)
+    return Target(partial(make, *arguments), tuple(RunName(setting, each) for each in methods))
 
 
 def _figures() -> dict[str, Target]:
-    each: dict[int, tuple[Callable[[int, str, str, RunFolder], Result], str, str]] = {
-        **{
-            5: (paper_figures.agreement, "mnist", "dihyfo1"),
-            6: (paper_figures.agreement, "mnist4", "dihyfo1"),
-        },
-        **{
-            7: (paper_figures.agreement, "mnist", "dihyfo2"),
-            8: (paper_figures.agreement, "mnist4", "dihyfo2"),
-        },
-        **{
-            11: (paper_figures.comparison, "mnist4", "dihyfo1"),
-            12: (paper_figures.evolution, "mnist4", "dihyfo1"),
-        },
-        **{
-            13: (paper_figures.comparison, "mnist4", "dihyfo2"),
-            14: (paper_figures.evolution, "mnist4", "dihyfo2"),
-        },
-        **{
-            15: (paper_figures.comparison, "mnist", "dihyfo1"),
-            16: (paper_figures.evolution, "mnist", "dihyfo1"),
-        },
-        **{
-            17: (paper_figures.comparison, "mnist", "dihyfo2"),
-            18: (paper_figures.evolution, "mnist", "dihyfo2"),
-        },
+    """Figures 2 to 18 of the paper."""
+    both = {2: (paper_figures.losses, "mnist4"), 3: (paper_figures.selection, "mnist4")}
+    both |= {4: (paper_figures.selection, "mnist"), 9: (paper_figures.curves, "mnist4")}
+    both |= {10: (paper_figures.curves, "mnist")}
+    one: dict[int, tuple[Callable[..., Result], str, str]] = {}
+    for index, (method, setting) in enumerate(itertools.product(METHODS, ("mnist", "mnist4"))):
+        one[5 + index] = paper_figures.agreement, setting, method
+    for index, (setting, method) in enumerate(itertools.product(("mnist4", "mnist"), METHODS)):
+        one[11 + 2 * index] = paper_figures.comparison, setting, method
+        one[12 + 2 * index] = paper_figures.evolution, setting, method
+    found = {
+        number: _target(make, number, setting, setting=setting) for number, (make, setting) in both.items()
     }
-    figures = {
-        2: _both(paper_figures.fig2, "mnist4"),
-        3: _both(partial(paper_figures.selection, 3, "mnist4"), "mnist4"),
-        4: _both(partial(paper_figures.selection, 4, "mnist"), "mnist"),
-        9: _both(partial(paper_figures.curves, 9, "mnist4"), "mnist4"),
-        10: _both(partial(paper_figures.curves, 10, "mnist"), "mnist"),
-        **{
-            number: _one(partial(make, number), setting, method)
-            for number, (make, setting, method) in each.items()
-        },
+    found |= {
+        number: _target(make, number, setting, method, setting=setting, method=method)
+        for number, (make, setting, method) in one.items()
     }
-    return {f"fig{number}": figures[number] for number in sorted(figures)}
+    return {f"fig{number}": found[number] for number in sorted(found)}
+
+
+def _beyond() -> dict[str, Target]:
+    """What the paper does not have, by setting and hypernetwork."""
+    experiments: dict[str, Callable[..., Result]] = {
+        "subsets": all_forget_sets.every_forget_set,
+        "rivals": generator_baselines.against_rivals,
+        "attacks": membership_attacks.attackers,
+        "seeds": training_seeds.over_seeds,
+        "grids": alignment_grids.grids_compared,
+    }
+    found = {
+        f"{name}-{setting}-{method}": _target(make, setting, method, setting=setting, method=method)
+        for name, make in experiments.items()
+        for setting in ("mnist4", "mnist")
+        for method in METHODS
+    }
+    for name, (make, (run,)) in found.items():
+        if name.startswith("seeds-"):
+            seeds = (run._replace(seed=seed) for seed in training_seeds.SEEDS)
+            found[name] = Target(make, (run, *seeds))
+    return found
 
 
 TARGETS: Mapping[str, Target] = {
     **{
-        f"table{which}": _both(partial(paper_tables.table, which), setting)
-        for which, (setting, _) in paper_tables.TABLES.items()
+        f"table{number}": _target(paper_tables.table, number, setting=setting)
+        for number, (setting, _) in paper_tables.TABLES.items()
     },
-    "table5": Target(paper_tables.table5, (RunName("mnist4", "dihyfo2"),)),
+    "table5": _target(paper_tables.table5, setting="mnist4", method="dihyfo2"),
     **_figures(),
     "fig31": Target(gpt.fig31, ()),
-    **{
-        f"{name}-{setting}-{method}": _one(make, setting, method, seeds)
-        for name, make, seeds in (
-            ("subsets", all_forget_sets.every_forget_set, (None,)),
-            ("rivals", generator_baselines.against_rivals, (None,)),
-            ("attacks", membership_attacks.attackers, (None,)),
-            ("seeds", training_seeds.over_seeds, (None, *training_seeds.SEEDS)),
-            ("grids", alignment_grids.grids_compared, (None,)),
-        )
-        for setting in ("mnist4", "mnist")
-        for method in METHODS
-    },
-    **{f"cost-{setting}": _both(partial(cost.cost, setting), setting) for setting in ("mnist4", "mnist")},
+    **_beyond(),
+    **{f"cost-{setting}": _target(cost.cost, setting, setting=setting) for setting in ("mnist4", "mnist")},
     **{
         f"pivots-{setting}": Target(
             partial(fewer_pivots.fewer, setting), (RunName(setting, "dihyfo2"), RunName(fewer, "dihyfo2"))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments.reproduce import TARGETS
 from hyperforget_jax.cli import configs, main
 from hyperforget_jax.config import Config, flatten
 
@@ -20,7 +21,7 @@ PAGES = [
     str(path.relative_to(ROOT))
     for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ]
-HISTORY = {"docs/renamed.md", "docs/results.md"}
+HISTORY = {"docs/renamed.md"}
 """Pages that name what is no more."""
 HEADERS = [f"configs/{name}.py" for name in configs.config_names()]
 PROGRAMS = ("hyperforget", "python", "pytest", "nox", "pip")
@@ -59,6 +60,11 @@ def source_of(module: str) -> str:
 
 def faults(words: list[str]) -> Iterator[str]:
     """What a command names that does not exist."""
+    if words[1:2] == ["reproduce"] or words[2:3] == ["experiments.reproduce"]:
+        names = itertools.takewhile(lambda word: not word.startswith("--"), words[words[0] == "python" :][2:])
+        yield from (
+            f"target {name}" for name in names if name not in {*TARGETS, "all"} and not name.isupper()
+        )
     match words:
         case ["hyperforget", verb, *rest]:
             if verb not in {*main.VERBS, "--help", "--version"} and not verb.isupper():
@@ -147,6 +153,8 @@ def test_the_header_of_a_config_names_a_command_that_takes_it(page: str) -> None
         ("hyperforget run --config nope", "config nope"),
         ("hyperforget run --config smoke_dihyfo2 --training.stepz 3", "option --training.stepz"),
         ("python -m experiments.nope", "module experiments.nope"),
+        ("hyperforget reproduce table1 nope --runs runs", "target nope"),
+        ("python -m experiments.reproduce nope", "target nope"),
         ("pip install -e '.[nope]'", "extra nope"),
         ("pytest tests/nope.py::test", "tests/nope.py"),
         ("nox -s nope", "session nope"),

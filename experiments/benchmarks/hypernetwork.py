@@ -15,9 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
+import jax
+import jax.numpy as jnp
 import pandas as pd
 
 from configs import mnist_zoo
@@ -30,8 +31,6 @@ from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.report.console import listing
 from hyperforget_jax.runtime import artifacts, machine
-from hyperforget_jax.weights.basis import Basis
-from hyperforget_jax.weights.codec import Functional
 
 CHECKED, TOLERANCE = 8, 1e-4
 """Models on which outputs of ours and of PyTorch are compared, and how much these may differ."""
@@ -49,22 +48,6 @@ class HypernetworkBenchmark(BenchmarkConfig):
     """The same on an accelerator, where waiting takes time."""
     models: int = 1024
     """Random classifiers that the codec is fitted on."""
-    scaling_width: tuple[int, ...] = (256, 384, 512)
-    """Hidden sizes in the tables of scaling."""
-    scaling_tokens: tuple[int, ...] = (3, 8, 16)
-    """Tokens of a classifier there: one for each hidden unit, and one for the output bias."""
-    scaling_batch: tuple[int, ...] = (64, 256, 1024)
-    """Classifiers per step there."""
-    scaling_from: tuple[int, int, int] = (256, 8, 256)
-    """Width, tokens and batch of what does not vary there."""
-
-
-class Size(NamedTuple):
-    """What may vary."""
-
-    width: int
-    tokens: int
-    batch_size: int
 
 
 def get_config() -> Config:
@@ -74,8 +57,7 @@ def get_config() -> Config:
 
 
 def run(job: Run, config: HypernetworkBenchmark) -> None:
-    """Compares functions, times training and sampling, then scaling; prints, and leaves Markdown and JSON."""
-    validate(job.config, config)
+    """Compares functions, times training and sampling; prints, and leaves Markdown and JSON."""
     about = machine.about()
     title = (
         f"{machine.name()}, load {about['load_at_start']:.2f} at the start; "
@@ -87,28 +69,14 @@ def run(job: Run, config: HypernetworkBenchmark) -> None:
     job.console.print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in size.items()))
     difference = compare(job, setting, torch) if torch else None
     sides = {"ours": hypernetwork_work} | ({"torch": torch} if torch else {})
-    result, scaling = run_benchmark(job, setting, config, sides), run_scaling(job, setting, config, sides)
+    result = run_benchmark(job, setting, config, sides)
     rows = [{"contender": name.replace("_", " "), **row} for name, row in result["contenders"].items()]
-    tables = [rows, *scaling.values()]
-    for table in tables:
-        job.console.print(listing(table))
+    job.console.print(listing(rows))
     about |= {"torch": torch.VERSION if torch else None, "torch_output_difference": difference}
     headline = f"# What a hypernetwork costs\n\n{about['date']}, {title}; jax {about['jax']}, PyTorch {about['torch']}.\n"
-    pages = (
-        f"{pd.DataFrame(table).to_markdown(index=False, floatfmt='.4g')}\n" for table in ([size], *tables)
-    )
+    pages = (f"{pd.DataFrame(table).to_markdown(index=False, floatfmt='.4g')}\n" for table in ([size], rows))
     artifacts.write_text(job.folder / "bench_hypernet.md", "\n".join([headline, *pages]))
-    timing.publish(job, "bench_hypernet", {**about, **size, **result, "scaling": scaling})
-
-
-def validate(config: Config, benchmark: HypernetworkBenchmark) -> None:
-    """Refuses heads that do not divide every width of the table of scaling."""
-    heads = config.hypernetwork.num_heads
-    for width in benchmark.scaling_width:
-        if width % heads:
-            raise HyperForgetError(
-                f"hypernetwork.num_heads {heads} do not divide {width}, a width in the table of scaling: choose a divisor"
-            )
+    timing.publish(job, "bench_hypernet", {**about, **size, **result})
 
 
 def load_torch(job: Run) -> ModuleType | None:
@@ -176,62 +144,10 @@ def sampling(side: ModuleType, setting: Setting) -> Contender:
 
 
 def forward(setting: Setting) -> int:
-    """FLOPs of one forward pass for one model."""
-    return flops.transformer(setting.config.hypernetwork, setting.layout, setting.num_losses)
-
-
-def scaling_sizes(config: HypernetworkBenchmark) -> dict[str, list[Size]]:
-    """What is varied to the sizes of its table."""
-    ranges = config.scaling_width, config.scaling_tokens, config.scaling_batch
-    return timing.varied(Size(*config.scaling_from), ranges)
-
-
-def run_scaling(
-    job: Run, setting: Setting, config: HypernetworkBenchmark, sides: Sides
-) -> dict[str, list[dict[str, Any]]]:
-    """Times training steps of every size in the same rounds.
-
-    Returns:
-      What is varied to its table: rows with the varied value, milliseconds per step of each side, how many times faster ours is if
-      PyTorch takes part, and the share of the peak and the spread of ours.
-    """
-    tables = scaling_sizes(config)
-    contenders = {
-        f"{name} {size}": training(side, resized(setting, size), config)
-        for size in sorted(set().union(*tables.values()))
-        for name, side in sides.items()
-    }
-    contenders |= timing.products(config, setting.config.hypernetwork.dtype)
-    rows = timing.measure(job, "scaling", contenders, config.scaling_rounds, config.seconds)
-
-    def row(varied: str, size: Size) -> dict[str, Any]:
-        ours = rows[f"ours {size}"]
-        return {
-            varied: getattr(size, varied),
-            **{f"{name}_ms_per_step": rows[f"{name} {size}"]["us_each"] / 1e3 for name in sides},
-            **(
-                {"ours_over_torch": ours["per_second"] / rows[f"torch {size}"]["per_second"]}
-                if "torch" in sides
-                else {}
-            ),
-            "share_of_peak": ours["share_of_peak"],
-            "spread": ours["spread"],
-        }
-
-    return {varied: [row(varied, size) for size in sizes] for varied, sizes in tables.items()}
-
-
-def resized(setting: Setting, size: Size) -> Setting:
-    """The setting at another size; its tokens are those of one hidden layer, whatever the codec."""
-    config, classes = setting.config, setting.codec.sizes[-1]
-    blank = np.zeros((config.codec.basis_size, 2), np.float32)
-    coder = Functional((1, size.tokens - 1, classes), Basis(blank, blank.T), blank[:1, :1], blank[:1, :1])
-    changed = replace(
-        config,
-        hypernetwork=replace(config.hypernetwork, hidden_size=size.width),
-        training=replace(config.training, batch_size=size.batch_size, grad_accum_steps=1),
-    )
-    return replace(setting, config=changed, codec=coder)
+    """FLOPs of one forward pass for one model; a training step counts three: backward is taken as twice the forward."""
+    noisy, condition = hypernetwork_work.batch(setting, 1)
+    params = jax.eval_shape(setting.transformer.init, setting.key("init"))
+    return flops.traced(setting.transformer.apply, params, noisy, jnp.zeros(1, jnp.int32), condition)
 
 
 if __name__ == "__main__":

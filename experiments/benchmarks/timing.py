@@ -30,8 +30,6 @@ class BenchmarkConfig:
     """Sides of the square products whose best rate is the peak of a CPU."""
     accelerator_products: tuple[int, ...] = (4096, 8192)
     """The same for an accelerator."""
-    scaling_rounds: int = 3
-    """Turns of every size in the tables of scaling."""
 
 
 class Contender(NamedTuple):
@@ -132,14 +130,6 @@ def products(config: BenchmarkConfig, dtype: str) -> dict[str, Contender]:
     multiply = jax.jit(jnp.matmul)
     factors = {side: jax.random.normal(jax.random.key(0), (2, side, side), dtype) for side in sides}
     return {f"product_{side}": Contender(partial(multiply, *factors[side]), 1, 2 * side**3) for side in sides}
-
-
-def varied(common: Any, ranges: Sequence[tuple[int, ...]]) -> dict[str, list[Any]]:
-    """Fields of a named tuple, in order, to that tuple with every value of the field's range in turn."""
-    return {
-        name: [common._replace(**{name: value}) for value in values]
-        for name, values in zip(common._fields, ranges, strict=True)
-    }
 
 
 def publish(run: Run, name: str, result: Mapping[str, Any]) -> None:

@@ -50,6 +50,8 @@ class ZooBenchmark(BenchmarkConfig):
     """Runs that the naive vmap trains together on a CPU, where more are slower: their images no longer fit the cache."""
     torch_snapshots: int = 20
     """Snapshots of a PyTorch run in one call."""
+    scaling_rounds: int = 3
+    """Turns of every size in the tables of scaling."""
     scaling_snapshots: int = 2
     """Snapshots of a block in the tables of scaling."""
     scaling_runs: tuple[int, ...] = (32, 128, 512)
@@ -179,7 +181,11 @@ def contenders(block: Block, config: ZooBenchmark, loops: dict[str, timing.Work]
 def scaling_sizes(config: ZooBenchmark) -> dict[str, list[Size]]:
     """What is varied to the sizes of its table."""
     ranges = config.scaling_runs, config.scaling_hidden, config.scaling_classes
-    return timing.varied(Size(*config.scaling_from), ranges)
+    common = Size(*config.scaling_from)
+    return {
+        name: [common._replace(**{name: value}) for value in values]
+        for name, values in zip(Size._fields, ranges, strict=True)
+    }
 
 
 def run_scaling(job: Run, config: ZooBenchmark) -> dict[str, Table]:

@@ -83,9 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def set_up_process() -> None:
     """Huge pages and no log of absl, for a process that is ours; it may start over, so this comes first."""
     huge_pages.enable()
-    logging.getLogger("absl").setLevel(
-        logging.CRITICAL
-    )  # orbax and tfds log at length what we tell in one line
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax and tfds log at length
 
 
 def usage() -> str:
@@ -101,11 +99,9 @@ def explain(verb: str, arguments: Sequence[str]) -> None:
         from hyperforget_jax.cli import configs, options
         from hyperforget_jax.config import Config, overrides
 
-        given, _ = options.pop_options([word for word in arguments if word not in HELP], "config")
-        print()
-        print(
-            overrides.describe_fields(configs.load_config(given["config"]) if "config" in given else Config())
-        )
+        named, _ = options.pop_options([word for word in arguments if word not in HELP], "config")
+        default = configs.load_config(named["config"]) if "config" in named else Config()
+        print(f"\n{overrides.describe_fields(default)}")
 
 
 def doc(verb: str) -> str:

@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, NoReturn
 
 import numpy as np
 import safetensors
@@ -50,22 +50,20 @@ class Stored(NamedTuple):
     read: Callable[[str], Array]
 
 
-def checksum(path: Path) -> str:
-    """SHA-256 of a file, computed once for one state of it.
-
-    Raises:
-      HyperForgetError: it is no file that can be read.
-    """
-    return _checksum(path, *_state(path))
-
-
 def describe(path: Path) -> Info:
-    """What the headers and the labels tell; the inputs are not read.
+    """What the headers and the labels tell, and the file's SHA-256 as its version; the inputs are not read.
 
     Raises:
       HyperForgetError: see `read`, but for the values of the inputs.
     """
-    return _describe(path, *_state(path))
+    try:
+        with path.open("rb") as file:
+            state = os.fstat(file.fileno())
+    except OSError as error:
+        raise HyperForgetError(
+            f"data.file {path} cannot be read ({error.strerror}): name a .npz or .safetensors file with {', '.join(ARRAYS)}"
+        ) from error
+    return _describe(path, state.st_size, state.st_mtime_ns)
 
 
 def read(path: Path) -> Source:
@@ -84,95 +82,60 @@ def read(path: Path) -> Source:
     """
     describe(path)
     with _opened(path) as stored:
-        train, test = (
-            Labelled(
-                _finite(path, f"x_{part}", stored.read(f"x_{part}")),
-                stored.read(f"y_{part}").astype(np.int64),
-            )
-            for part in ("train", "test")
-        )
-    return Source(train, test, white=255 if train.inputs.dtype == np.uint8 else 1)
-
-
-def _state(path: Path) -> tuple[int, int]:
-    """Size and time of the last change of a file that can be read."""
-    try:
-        with path.open("rb") as file:
-            state = os.fstat(file.fileno())
-    except OSError as error:
-        raise HyperForgetError(
-            f"data.file {path} cannot be read ({error.strerror}): name a .npz or .safetensors file with {', '.join(ARRAYS)}"
-        ) from error
-    return state.st_size, state.st_mtime_ns
-
-
-@functools.lru_cache(maxsize=8)
-def _checksum(path: Path, _size: int, _modified: int) -> str:
-    return artifacts.checksum(path)
+        x_train, x_test = (_finite(path, name, stored.read(name)) for name in ("x_train", "x_test"))
+        y_train, y_test = (stored.read(name).astype(np.int64) for name in ("y_train", "y_test"))
+    white = 255 if x_train.dtype == np.uint8 else 1
+    return Source(Labelled(x_train, y_train), Labelled(x_test, y_test), white)
 
 
 @functools.lru_cache(maxsize=8)
 def _describe(path: Path, _size: int, _modified: int) -> Info:
+    """Once for one state of a file."""
     with _opened(path) as stored:
         _validate_headers(path, stored.headers)
         train, test = (np.unique(stored.read(name)).tolist() for name in ("y_train", "y_test"))
-        if max(train[-1], test[-1]) > np.iinfo(np.int64).max:
-            raise HyperForgetError(f"{path}: a label is {max(train[-1], test[-1])}: use labels below 2^63")
-        if len(train) < 2:
-            raise HyperForgetError(
-                f"{path}: y_train holds the one label {train[0]}: give at least two classes"
-            )
-        if strangers := sorted(set(test) - set(train)):
-            raise HyperForgetError(
-                f"{path}: y_test holds label {strangers[0]}, which y_train lacks: take it out"
-            )
         names = tuple(stored.read(NAMES).tolist()) if NAMES in stored.headers else None
-        if names is not None and len(names) != len(train):
-            raise HyperForgetError(
-                f"{path}: class_names are {len(names)}, y_train holds {len(train)} labels: name each, in rising order of the labels"
-            )
-        _, num_train, *shape = (1, *stored.headers["x_train"].shape)
-    return Info(tuple(train), num_train, tuple(shape), names)
+    if max(train[-1], test[-1]) >= 2**63:
+        _refuse(path, f"a label is {max(train[-1], test[-1])}", "use labels below 2^63")
+    if len(train) < 2:
+        _refuse(path, f"y_train holds the one label {train[0]}", "give at least two classes")
+    if strangers := sorted(set(test) - set(train)):
+        _refuse(path, f"y_test holds label {strangers[0]}, which y_train lacks", "take it out")
+    if names is not None and len(names) != len(train):
+        sizes = f"class_names are {len(names)}, y_train holds {len(train)} labels"
+        _refuse(path, sizes, "name each, in rising order of the labels")
+    shape = stored.headers["x_train"].shape
+    return Info(tuple(train), shape[0], shape[1:], names, f"SHA-256 {artifacts.checksum(path)}")
 
 
 def _validate_headers(path: Path, headers: Mapping[str, Header]) -> None:
     """Refuses arrays whose headers say that they cannot be used."""
-
-    def refuse(what: str, remedy: str) -> None:
-        raise HyperForgetError(f"{path}: {what}: {remedy}")
-
     if missing := [name for name in ARRAYS if name not in headers]:
-        refuse(f"{missing[0]} is missing", f"the file must hold {', '.join(ARRAYS)}")
+        _refuse(path, f"{missing[0]} is missing", f"save {', '.join(ARRAYS)}")
     for name, (dtype, shape) in headers.items():
+        given = f"{name} is {dtype} {list(shape)}"
         if dtype.hasobject:
-            refuse(
-                f"{name} holds pickled objects, which are never read",
-                "save plain numbers, and class_names as text",
-            )
-        if name == NAMES:
-            if dtype.kind != "U" or len(shape) != 1:
-                refuse(f"{name} is {dtype} {list(shape)}", "save one text for each class")
-        elif name.startswith("y"):
-            if dtype.kind not in "iu" or len(shape) != 1:
-                refuse(f"{name} is {dtype} {list(shape)}", "save integer labels of shape [n]")
-        elif dtype != np.uint8 and dtype.kind != "f":
-            refuse(f"{name} is {dtype}", "save uint8 (scaled to [0, 1]) or floats (used as they are)")
-        elif len(shape) < 2 or 0 in shape:
-            refuse(
-                f"{name} has shape {list(shape)}",
-                "save [n, d], [n, height, width] or [n, height, width, channels]",
-            )
+            _refuse(path, f"{name} holds pickled objects", "they are never read: save numbers, names as text")
+        if name == NAMES and (dtype.kind != "U" or len(shape) != 1):
+            _refuse(path, given, "save one text for each class")
+        if name.startswith("y") and (dtype.kind not in "iu" or len(shape) != 1):
+            _refuse(path, given, "save integer labels of shape [n]")
+        if name.startswith("x") and dtype != np.uint8 and dtype.kind != "f":
+            _refuse(path, given, "save uint8 (scaled to [0, 1]) or floats (used as they are)")
+        if name.startswith("x") and (len(shape) < 2 or 0 in shape):
+            _refuse(path, given, "save images [n, height, width(, channels)] or vectors [n, d]")
     train, test = headers["x_train"], headers["x_test"]
-    if train.shape[1:] != test.shape[1:]:
-        refuse(f"x_train is {list(train.shape)}, x_test {list(test.shape)}", "all inputs must have one shape")
-    if (train.dtype == np.uint8) != (test.dtype == np.uint8):
-        refuse(f"x_train is {train.dtype}, x_test {test.dtype}", "save both as uint8 or both as floats")
+    if train.shape[1:] != test.shape[1:] or (train.dtype == np.uint8) != (test.dtype == np.uint8):
+        both = f"x_train is {train.dtype} {list(train.shape)}, x_test {test.dtype} {list(test.shape)}"
+        _refuse(path, both, "save inputs of one shape, all uint8 or all floats")
     for part in ("train", "test"):
         inputs, labels = headers[f"x_{part}"].shape[0], headers[f"y_{part}"].shape[0]
         if inputs != labels:
-            refuse(
-                f"x_{part} holds {inputs} inputs, y_{part} {labels} labels", "save one label for each input"
-            )
+            _refuse(path, f"x_{part} holds {inputs} inputs, y_{part} {labels} labels", "give each a label")
+
+
+def _refuse(path: Path, what: str, remedy: str) -> NoReturn:
+    raise HyperForgetError(f"{path}: {what}: {remedy}")
 
 
 def _finite(path: Path, name: str, values: Array) -> Array:
@@ -183,9 +146,8 @@ def _finite(path: Path, name: str, values: Array) -> Array:
         values = values.astype(np.float32)
     bad = ~np.isfinite(values.reshape(len(values), -1)).all(1)
     if bad.any():
-        raise HyperForgetError(
-            f"{path}: {name} holds NaN or infinite values in {bad.sum()} rows, first in row {bad.argmax()}: take them out"
-        )
+        where = f"in {bad.sum()} rows, first in row {bad.argmax()}"
+        _refuse(path, f"{name} holds NaN or infinite values {where}", "take them out")
     return values
 
 
@@ -227,11 +189,8 @@ def _npz(archive: zipfile.ZipFile) -> Stored:
 
 
 def _header(file: IO[bytes]) -> Header:
-    version = np.lib.format.read_magic(file)
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    if version not in readers:
-        raise ValueError(f"an array of format {version}")
-    shape, _, dtype = readers[version](file)
+    shape, _, dtype = readers[np.lib.format.read_magic(file)](file)
     return Header(dtype, shape)
 
 
@@ -240,7 +199,7 @@ def _safetensors(path: Path, file: Any) -> Stored:
     for name in sorted({*file.keys()} & {*ARRAYS}, reverse=True):
         array = file.get_slice(name)
         if array.get_dtype() not in SAFETENSORS_TYPES:
-            raise HyperForgetError(f"{path}: {name} is {array.get_dtype()}, which numpy lacks: save float32")
+            _refuse(path, f"{name} is {array.get_dtype()}, which numpy lacks", "save float32")
         headers[name] = Header(SAFETENSORS_TYPES[array.get_dtype()], tuple(array.get_shape()))
     names = np.array(json.loads((file.metadata() or {}).get(NAMES, "[]")))
     if names.size:

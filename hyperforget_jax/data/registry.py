@@ -14,20 +14,21 @@ from hyperforget_jax.data.source import Info, Source
 from hyperforget_jax.errors import HyperForgetError
 
 NAMES = ("digits", "mnist", "fashion_mnist", "arrays", "tfds:NAME")
+PLACES = {
+    "digits": (None, "digits are embedded"),
+    "mnist": ("dir", "mnist is read from data.dir"),
+    "fashion_mnist": ("dir", "fashion_mnist is read from data.dir"),
+    "arrays": ("file", "arrays are read from data.file"),
+    "tfds": (None, "TFDS_DATA_DIR names the folder of tensorflow-datasets"),
+}
+"""The field of `DataConfig` that says where a dataset is stored, and why no other does."""
 
 
 class Origin(NamedTuple):
-    """Where a dataset comes from.
-
-    Attributes:
-      describe: what is known of it before its images are read.
-      read: reads all of it.
-      identify: what decides its content, wherever it is stored, in fields of `DataConfig`.
-    """
+    """How a dataset is described before its images are read, and how all of it is read."""
 
     describe: Callable[[], Info]
     read: Callable[[], Source]
-    identify: Callable[[], dict[str, object]] = dict
 
 
 def origin(config: DataConfig) -> Origin:
@@ -37,48 +38,30 @@ def origin(config: DataConfig) -> Origin:
       HyperForgetError: unknown name, no file where one is needed, a folder or file that the dataset does not use.
     """
     kind, _, name = config.name.partition(":")
-    if config.name == "digits":
-        _unused(config, dir="digits are embedded", file="digits are embedded")
-        return Origin(lambda: digits.INFO, digits.read)
-    if config.name in idx.CHECKSUMS:
-        _unused(config, file=f"{config.name} is read from data.dir")
-        if config.dir is None:
-            return Origin(lambda: idx.INFO, partial(tfds.read, config.name, tfds.REMEDY + tfds.IDX_REMEDY))
-        folder = Path(config.dir).expanduser()
-        # the same in every folder; tensorflow-datasets has another order, and so other splits
-        return Origin(
-            lambda: idx.INFO,
-            partial(idx.read, config.name, folder),
-            lambda: {"dir": "IDX files"},
+    if kind not in PLACES or bool(name) != (kind == "tfds"):
+        close = difflib.get_close_matches(config.name, NAMES, n=1)
+        suggestion = f"did you mean {close[0]}? " if close else ""
+        raise HyperForgetError(
+            f"data.name {config.name!r} is unknown: {suggestion}Known are {', '.join(NAMES)}"
         )
-    if config.name == "arrays":
-        _unused(config, dir="arrays are read from data.file")
-        if config.file is None:
-            raise HyperForgetError("data.file is not set: arrays need a .npz or .safetensors file")
-        path = Path(config.file).expanduser()
-        return Origin(
-            partial(arrays.describe, path),
-            partial(arrays.read, path),
-            lambda: {"file": f"SHA-256 {arrays.checksum(path)}"},
-        )
-    if kind == "tfds" and name:
-        _unused(config, dir="TFDS_DATA_DIR names the folder", file="TFDS_DATA_DIR names the folder")
-        return Origin(
-            lambda: tfds.describe(name)[0],
-            partial(tfds.read, name),
-            lambda: {"name": f"tfds:{tfds.describe(name)[1]}"},
-        )
-    close = difflib.get_close_matches(config.name, NAMES, n=1)
-    suggestion = f"did you mean {close[0]}? " if close else ""
-    raise HyperForgetError(f"data.name {config.name!r} is unknown: {suggestion}Known are {', '.join(NAMES)}")
-
-
-def _unused(config: DataConfig, **reasons: str) -> None:
-    for field, reason in reasons.items():
+    place, reason = PLACES[kind]
+    for field in {"dir", "file"} - {place}:
         if value := getattr(config, field):
             raise HyperForgetError(
                 f"data.{field} {value} has no use: {reason}; leave it out, or choose another data.name"
             )
+    if kind == "digits":
+        return Origin(lambda: digits.INFO, digits.read)
+    if kind == "tfds":
+        return Origin(partial(tfds.describe, name), partial(tfds.read, name))
+    if kind == "arrays":
+        if config.file is None:
+            raise HyperForgetError("data.file is not set: arrays need a .npz or .safetensors file")
+        path = Path(config.file).expanduser()
+        return Origin(partial(arrays.describe, path), partial(arrays.read, path))
+    if config.dir is None:
+        return Origin(lambda: idx.INFO, partial(tfds.read, kind, tfds.REMEDY + tfds.IDX_REMEDY))
+    return Origin(lambda: idx.INFO, partial(idx.read, kind, Path(config.dir).expanduser()))
 
 
 def describe(config: DataConfig) -> Info:
@@ -110,14 +93,18 @@ def identity(config: DataConfig) -> dict[str, object]:
     Returns:
       JSON-ready values of the fields of `DataConfig` that matter to the dataset.
     """
-    fields: dict[str, object] = {
-        "name": config.name,
-        "dir": None,
-        "classes": list(resolve(config).classes),
-        "validation_size": config.validation_size,
-    }
+    info = describe(config)
+    version = {} if info.version is None else {"version": info.version}
     standardised = {"standardise": True} if config.standardise else {}
-    return fields | origin(config).identify() | standardised
+    return {
+        "name": config.name,
+        # IDX files are the same in every folder; tensorflow-datasets has another order, and so other splits
+        "dir": config.dir and "IDX files",
+        "classes": list(config.classes or info.labels),
+        "validation_size": config.validation_size,
+        **version,
+        **standardised,
+    }
 
 
 def validate_data(config: DataConfig) -> Info:

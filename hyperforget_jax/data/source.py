@@ -40,12 +40,14 @@ class Info(NamedTuple):
       num_train: training images, before any is held out.
       input_shape: of one image, or (d,) of feature vectors.
       class_names: of `labels`, in their order; None: they have no names.
+      version: tells apart two contents under one name, wherever they are stored; None: there is only one.
     """
 
     labels: tuple[int, ...]
     num_train: int
     input_shape: tuple[int, ...]
     class_names: tuple[str, ...] | None = None
+    version: str | None = None
 
     @property
     def input_size(self) -> int:

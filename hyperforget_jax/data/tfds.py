@@ -65,8 +65,8 @@ def prepared(name: str, remedy: str = REMEDY) -> Any:
 
 
 @functools.lru_cache(maxsize=8)
-def describe(name: str) -> tuple[Info, str]:
-    """What the builder tells of a dataset, and the dataset's full name with its version.
+def describe(name: str) -> Info:
+    """What the builder tells of a dataset.
 
     Raises:
       HyperForgetError: see `prepared`; or it is no image classification set with the splits train and test.
@@ -85,12 +85,10 @@ def describe(name: str) -> tuple[Info, str]:
         *shape, channels = features["image"].shape
         if None in (*shape, channels):
             raise HyperForgetError(f"the images of tfds:{name} differ in size: choose a set of equal images")
-        label = features["label"]
-        names = tuple(label.names) if label.names else None
+        names = tuple(features["label"].names or ()) or None
+        labels, num_train = range(features["label"].num_classes), info.splits["train"].num_examples
         size = (*shape, channels) if channels > 1 else tuple(shape)
-        return Info(
-            tuple(range(label.num_classes)), info.splits["train"].num_examples, size, names
-        ), info.full_name
+        return Info(tuple(labels), num_train, size, names, info.full_name)
 
 
 def read(name: str, remedy: str = REMEDY) -> Source:

@@ -1,6 +1,5 @@
-"""Tidy rows that are measured when a table first asks for them, and read afterwards; anew, if what they come from has changed."""
+"""Measurements beside a run's own results: made when they are first asked for, and made anew if what they come from has changed."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -10,25 +9,27 @@ from hyperforget_jax.runtime import artifacts
 
 
 def rows(
-    run: Run, name: str, measured: Callable[[], Iterable[Mapping[str, Any]]], **settings: Any
+    run: Run, name: str, measure: Callable[[], Iterable[Mapping[str, Any]]], **settings: Any
 ) -> list[dict[str, Any]]:
-    """Rows of the artifact `NAME/results` in a run's workdir, which is made if it is missing or was made from something else.
+    """Results in long form, kept as the artifact `NAME/results` in a run's workdir.
 
     Args:
-      run: a finished one; its config and its hypernetwork are what rows come from.
+      run: a finished one; its config and its hypernetwork are what the results come from.
       name: of the folder.
-      measured: makes the rows.
-      settings: constants that decide the rows beside the config; JSON-ready.
+      measure: makes the rows.
+      settings: what else decides the rows, such as constants and forget sets; JSON-ready.
+
+    Raises:
+      HyperForgetError: the stored rows are damaged; disk full, no permission.
     """
-    place = run.folder / name / "results"
+    folder = run.folder / name / "results"
     hypernetwork = artifacts.checksum(run.folder / "hypernetwork" / artifacts.MANIFEST)
-    sources = {"config": identity(run.config), "hypernetwork": hypernetwork, **settings}
-    made_from = json.loads(json.dumps(sources))  # as a manifest tells it
-    if not artifacts.is_complete(place) or artifacts.manifest(place)["made_from"] != made_from:
-        with artifacts.writing_errors(place):
-            place.parent.mkdir(exist_ok=True)  # measuring may leave artifacts of its own there
-        found = [*measured()]
-        with artifacts.new_artifact(place, made_from) as folder:
-            artifacts.write_rows(folder / "results.jsonl", found)
-    artifacts.verify(place)
-    return artifacts.read_rows(place / "results.jsonl")
+    made_from = artifacts.as_json({"config": identity(run.config), "hypernetwork": hypernetwork, **settings})
+    if not artifacts.is_complete(folder) or artifacts.manifest(folder)["made_from"] != made_from:
+        with artifacts.writing_errors(folder):
+            folder.parent.mkdir(exist_ok=True)  # measuring may leave artifacts of its own there
+        measured = [*measure()]
+        with artifacts.new_artifact(folder, made_from) as partial_folder:
+            artifacts.write_rows(partial_folder / "results.jsonl", measured)
+    artifacts.verify(folder)
+    return artifacts.read_rows(folder / "results.jsonl")

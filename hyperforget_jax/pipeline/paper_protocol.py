@@ -16,17 +16,16 @@ FOLDER = "paper_protocol"
 
 
 def rows(run: Run) -> list[dict[str, Any]]:
-    """Tidy rows of every request under the paper's protocol, made once: `paper_protocol/` in the workdir."""
-    return cache.rows(run, FOLDER, lambda: _measured(run))
+    """Results of every forget set of a finished run under the paper's protocol, measured once: `paper_protocol/` in its workdir."""
+    return cache.rows(run, FOLDER, lambda: _measured(run), forget_sets=run.config.task.forget_sets)
 
 
 def _measured(run: Run) -> list[Any]:
-    known, held_out = pipeline_zoo.split_zoo(run)
-    hypernetwork = training.train_hypernetwork(run, known, held_out)
-    seen = replace(run.dataset, validation=run.dataset.test)
-    selecting = replace(run, dataset=seen, folder=run.folder / FOLDER)
-    answers = unlearning.unlearn_all(
-        selecting, unlearning.candidate_prompts(run, known), training.generator_of(run, hypernetwork)
-    )
-    found = evaluation.rows(run, evaluation.evaluate(selecting, answers, reference_models(run)))
-    return [row | {"protocol": "paper"} for row in found]
+    train_zoo, val_zoo = pipeline_zoo.split_zoo(run)
+    hypernetwork = training.train_hypernetwork(run, train_zoo, val_zoo)
+    dataset = replace(run.dataset, validation=run.dataset.test)
+    selecting = replace(run, dataset=dataset, folder=run.folder / FOLDER)
+    candidates = unlearning.candidate_prompts(run, train_zoo)
+    unlearned = unlearning.unlearn_all(selecting, candidates, training.generator_of(run, hypernetwork))
+    measured = evaluation.rows(run, evaluation.evaluate(selecting, unlearned, reference_models(run)))
+    return [row | {"protocol": "paper"} for row in measured]

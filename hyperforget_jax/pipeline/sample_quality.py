@@ -1,4 +1,4 @@
-"""What one cell of the ablation reaches: alignment, unselected accuracies, seconds."""
+"""How good and how fast a sampler is: prompt alignment, accuracies of unselected models, seconds of a batch."""
 
 import statistics
 import time
@@ -28,8 +28,8 @@ def measure(
 
     Args:
       run: its config says how many models.
-      name: of the cell.
-      generate: the hypernetwork.
+      name: what is measured, for the progress line and for errors; the random stream does not depend on it.
+      generate: the sampler.
       grids: the sweep of every forgettable class, by its label.
       prompts: [S, K], class losses in nats, one prompt per forget set.
 
@@ -44,19 +44,19 @@ def measure(
     samples, families = config.request.samples, config.evaluation.alignment_families
     noise = jax.random.split(prng.stream(config.seed, "alignment"), families)
     draws = jax.random.split(prng.stream(config.seed, "ablation"), len(prompts) * samples)
-    asked = jnp.repeat(jnp.asarray(prompts), samples, axis=0)  # [S * N, K]
+    targets = jnp.repeat(jnp.asarray(prompts), samples, axis=0)  # [S * N, K]
     timed = in_batches(generate, config.sampling.batch_size, seconds)
     total = len(draws) + families * sum(len(grid.prompts) for grid in grids.values())
     with track(run.console, name, total, "models") as advance:
-        models = timed(draws, asked, advance)
-        followed = {
+        models = timed(draws, targets, advance)
+        sweeps = {
             label: alignment.follow(run, grid, column, timed, jax.random.clone(noise), test, advance)
             for label, (column, grid) in alignment.by_position(run, grids).items()
         }
     values: dict[str, float] = {}
-    for label, sweep in followed.items():
+    for label, sweep in sweeps.items():
         reached = alignment.means(run, sweep)
-        values |= {f"{measured}_{label}": reached[measured] for measured in ("r2", "pearson")}
+        values |= {f"{metric}_{label}": reached[metric] for metric in ("r2", "pearson")}
     scores = np.asarray(classifier.class_scores_of_many(models, *test), np.float64)  # [2, S * N, K]
     accuracies = scores[1].reshape(len(prompts), samples, -1)  # [S, N, K]
     for labels, forget, each in zip(config.task.forget_sets, run.forget_sets, accuracies, strict=True):
@@ -84,11 +84,11 @@ def in_batches(generate: Generator, size: int, seconds: list[float]) -> Generato
         parts, count = [], len(keys)
         for first in range(0, count, size):
             rows = jnp.clip(jnp.arange(first, first + size), 0, count - 1)
-            asked = keys[rows], losses[rows], jax.tree.map(lambda leaf, rows=rows: leaf[rows], start)
-            draws, targets, begin = jax.block_until_ready(asked)
-            begun = time.monotonic()
-            parts.append(jax.block_until_ready(generate(draws, targets, lambda made: None, begin)))
-            seconds.append(time.monotonic() - begun)
+            batch = keys[rows], losses[rows], jax.tree.map(lambda leaf, rows=rows: leaf[rows], start)
+            draws, targets, starts = jax.block_until_ready(batch)
+            since = time.monotonic()
+            parts.append(jax.block_until_ready(generate(draws, targets, lambda count: None, starts)))
+            seconds.append(time.monotonic() - since)
             on_models(min(size, count - first))
         return jax.tree.map(lambda *leaves: jnp.concatenate(leaves)[:count], *parts)
 

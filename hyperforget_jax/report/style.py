@@ -1,11 +1,10 @@
 """The look of every figure: one palette, one set of sizes, in one place."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, ParamSpec
 
 import matplotlib
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 Parameters = ParamSpec("Parameters")
@@ -82,14 +81,3 @@ def styled(draw: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
         return figure
 
     return drawn
-
-
-def class_axes(axes: Axes, classes: Sequence[int]) -> None:
-    """Labels of classes along both sides of a matrix, and nothing else around it."""
-    names = [str(label) for label in classes]
-    axes.set_xticks(range(len(names)), names)
-    axes.set_yticks(range(len(names)), names)
-    axes.grid(visible=False)
-    axes.tick_params(length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)

@@ -256,11 +256,11 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def arrays(folder: Path) -> dict[str, Any]:
     """Of a hypernetwork."""
-    found = {}
-    for name in ("params", "condition", "codec"):
-        with np.load(folder / "hypernetwork" / f"{name}.npz", allow_pickle=False) as stored:
-            found |= {f"{name}/{key}": stored[key] for key in stored.files}
-    return found
+    files = sorted((folder / "hypernetwork").glob("*.safetensors"))
+    assert {path.stem for path in files} == {"codec", "conditioning", "model", "zoo_statistics"}
+    return {
+        f"{path.stem}/{name}": array for path in files for name, array in artifacts.read_arrays(path).items()
+    }
 
 
 def test_the_command_leaves_a_hypernetwork_and_does_nothing_again(
@@ -297,9 +297,10 @@ def test_two_processes_make_the_hypernetwork_of_one(one: Path, tmp_path: Path, b
 
 
 @pytest.mark.slow
-def test_a_cluster_whose_workdir_is_refused_ends_as_a_whole(tmp_path: Path, begin: Start) -> None:
+def test_a_cluster_whose_workdir_is_refused_ends_as_a_whole(one: Path, tmp_path: Path, begin: Start) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    processes = two(begin, "-m", "hyperforget_jax", "train", *SMOKE, "--workdir", str(tmp_path), "--cluster")
+    line = [*SMOKE, "--workdir", str(tmp_path), "--zoo.folder", str(one / "zoo"), "--cluster"]
+    processes = two(begin, "-m", "hyperforget_jax", "train", *line)
     told = [process.communicate(timeout=TIMEOUT_S)[0] for process in processes]
     assert [process.returncode for process in processes] == [2, 2]
     assert [f"error: {tmp_path} is not empty and not a run" in out for out in told] == [True, False]

@@ -235,7 +235,7 @@ def test_a_file_is_told_by_its_checksum_and_not_by_its_place(tmp_path: Path):
     path = save_npz(tmp_path / "mine.npz", content())
     (tmp_path / "copy.npz").write_bytes(path.read_bytes())
     ours = registry.identity(config(path))
-    assert ours["file"] == f"SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
+    assert ours["version"] == f"SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
     assert ours["classes"] == [-3, 7, 40]
     assert registry.identity(config(tmp_path / "copy.npz")) == ours
     save_npz(path, content((5, 5)))

@@ -194,7 +194,8 @@ def test_any_classification_set_is_loaded_by_its_name(use: Any, depth: int, shap
     assert dataset.test.labels.tolist() == [label for _, label in labelled_images(70)]
     assert (len(dataset.train.labels), len(dataset.validation.labels)) == (150, 50)
     identity = registry.identity(config)
-    assert (identity["name"], identity["classes"]) == ("tfds:letters/1.0.0", list(range(10)))
+    assert (identity["name"], identity["version"]) == ("tfds:letters", "letters/1.0.0")
+    assert identity["classes"] == list(range(10))
     two = load(DataConfig(name="tfds:letters", classes=(7, 2), validation_size=50))
     assert (two.name, two.class_names) == ("tfds:letters-72", ("letter 7", "letter 2"))
 

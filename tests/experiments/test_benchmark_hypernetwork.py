@@ -3,9 +3,7 @@
 import importlib.util
 import io
 import json
-import math
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from experiments import benchmarks
-from experiments.benchmarks import flops, hypernetwork, hypernetwork_work, timing
+from experiments.benchmarks import hypernetwork, hypernetwork_work, timing
 from experiments.benchmarks.hypernetwork import HypernetworkBenchmark
 from experiments.benchmarks.hypernetwork_work import Setting
 from experiments.benchmarks.timing import Contender, Timing
@@ -34,7 +32,6 @@ from hyperforget_jax.diffusion import samplers, schedule
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline.run import Run, start, validate_run_config
 from hyperforget_jax.runtime import machine
-from hyperforget_jax.weights.layout import TokenLayout
 
 pytestmark = pytest.mark.usefixtures("fast_compile")  # nothing here is timed
 needs_torch = pytest.mark.skipif(
@@ -45,14 +42,9 @@ TINY = HypernetworkBenchmark(
     seconds=0.0,
     cpu_products=(16, 32),
     accelerator_products=(64,),
-    scaling_rounds=1,
     cpu_steps=2,
     accelerator_steps=2,
     models=16,
-    scaling_width=(8,),
-    scaling_tokens=(3,),
-    scaling_batch=(4, 2),
-    scaling_from=(8, 3, 4),
 )
 FIGURES = {"per_second", "us_each", "gflops_per_second", "share_of_peak", "spread"}
 
@@ -91,41 +83,18 @@ def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 # Counts.
 
 
-def products(jaxpr: Any) -> Iterator[int]:
-    """FLOPs of every matrix product in a program, inner programs included."""
-    for equation in jaxpr.eqns:
-        if equation.primitive.name == "dot_general":
-            (contracted, _), _ = equation.params["dimension_numbers"]
-            inner = math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
-            yield 2 * inner * math.prod(equation.outvars[0].aval.shape)
-        for part in jax.tree.leaves(
-            list(equation.params.values()),
-            is_leaf=lambda leaf: hasattr(leaf, "jaxpr") or hasattr(leaf, "eqns"),
-        ):
-            inner_program = getattr(part, "jaxpr", part)
-            if hasattr(inner_program, "eqns"):
-                yield from products(inner_program)
-
-
 @pytest.mark.parametrize("kind", ["dihyfo1", "dihyfo2"])
-@pytest.mark.parametrize("means", ["adaln", "tokens"])
-def test_flops_of_a_forward_pass_are_those_of_the_programs_products(
-    setting: Setting, kind: str, means: str
-) -> None:
-    sized = setting.changed(kind=kind, conditioning=means, mlp_ratio=3, depth=3, hidden_size=12)
-    noisy, condition = hypernetwork_work.batch(sized, 7)
-    params = jax.eval_shape(sized.transformer.init, jax.random.key(0))
-    program = jax.make_jaxpr(sized.transformer.apply)(params, noisy, jnp.zeros(7, jnp.int32), condition)
-    assert sum(products(program.jaxpr)) == 7 * hypernetwork.forward(sized)
-
-
-def test_flops_of_a_forward_pass_by_hand() -> None:
-    config = HypernetworkConfig(hidden_size=256, depth=4, num_heads=4, frequencies=16)
-    layout = TokenLayout(np.ones((8, 138), np.bool_), (0,) * 7 + (1,), (0,) * 7 + (1,))
-    blocks = 4 * (8 * (24 * 256**2 + 4 * 8 * 256) + 12 * 256**2)
-    embedders = 2 * (256 * 256 + 256 * 256) + 2 * (340 * 256 + 256 * 256)
-    ends = 2 * 8 * 138 * 256 * 2 + 4 * 256**2
-    assert flops.transformer(config, layout, 10) == blocks + embedders + ends
+@pytest.mark.parametrize("conditioning", ["adaln", "tokens"])
+def test_flops_of_a_forward_pass_by_hand(setting: Setting, kind: str, conditioning: str) -> None:
+    """C = 12, MLP ratio 3, 3 blocks; T = 4 tokens of W = 9 coordinates; K = 4 losses with 2 F + 2 = 8 features each."""
+    sized = setting.changed(kind=kind, conditioning=conditioning, mlp_ratio=3, depth=3, hidden_size=12)
+    updates, adaln, width = kind == "dihyfo1", conditioning == "adaln", 12
+    weights, losses = 4 * (1 + updates), 4 * (1 + 2 * updates)
+    tokens = 4 if adaln else weights + losses + 1
+    blocks = 3 * tokens * (20 * width**2 + 4 * tokens * width) + adaln * (3 * 12 + 4) * width**2
+    time = 2 * (256 * width + width**2)
+    each = 2 * (losses * 8 * width + width**2) if adaln else losses * 2 * (8 * width + width**2)
+    assert hypernetwork.forward(sized) == blocks + time + each + 2 * (weights + 4) * 9 * width
 
 
 def test_contenders_count_their_own_work(setting: Setting) -> None:
@@ -194,20 +163,6 @@ def test_the_default_setting_is_the_ten_class_classifier_in_25_steps() -> None:
     validate_run_config(config)
     assert (config.classifier.hidden, len(config.data.classes)) == ((7,), 10)
     assert (config.sampling.sampler, config.sampling.steps) == ("ddim", 25)
-
-
-def test_only_one_size_is_varied_at_a_time_around_the_default(setting: Setting) -> None:
-    tables = hypernetwork.scaling_sizes(HypernetworkBenchmark())
-    assert {name: [getattr(size, name) for size in table] for name, table in tables.items()} == {
-        "width": [256, 384, 512],
-        "tokens": [3, 8, 16],
-        "batch_size": [64, 256, 1024],
-    }
-    assert all((256, 8, 256) in table for table in tables.values())
-    resized = hypernetwork.resized(setting, tables["tokens"][2])
-    assert (resized.layout.num_tokens, resized.layout.width, resized.layout.kinds[-2:]) == (16, 5 + 4, (0, 1))
-    assert resized.layout.mask[-1].sum() == 4
-    assert (resized.config.hypernetwork.hidden_size, resized.config.training.batch_size) == (256, 256)
 
 
 # PyTorch.
@@ -416,10 +371,6 @@ def test_the_last_line_is_json_with_the_promised_figures(shallow: Run) -> None:
             assert result[f"{what}_ours_over_torch"] is None
     if has_torch:
         assert result["torch_output_difference"] < 1e-4
-    for name, values in {"width": [8], "tokens": [3], "batch_size": [4, 2]}.items():
-        table = result["scaling"][name]
-        assert [row[name] for row in table] == values
-        assert all(row["ours_ms_per_step"] > 0 and ("torch_ms_per_step" in row) == has_torch for row in table)
     text = (shallow.folder / "bench_hypernet.md").read_text()
     assert text.startswith("# What a hypernetwork costs\n")
     assert all(words in text for words in (result["date"], result["device"], "| ours training"))
@@ -438,12 +389,3 @@ def test_without_pytorch_the_rest_is_measured_and_a_line_says_so(
     result = json.loads(lines[-1])
     assert result["torch"] is result["training_ours_over_torch"] is result["torch_output_difference"] is None
     assert set(result["contenders"]) == {"ours_training", "ours_sampling", "product_16", "product_32"}
-    assert not any(name.startswith("torch") for row in result["scaling"]["width"] for name in row)
-
-
-def test_heads_that_do_not_divide_a_width_of_the_table_are_refused(job: Run) -> None:
-    odd = replace(job.config, hypernetwork=replace(job.config.hypernetwork, hidden_size=9, num_heads=3))
-    with pytest.raises(
-        HyperForgetError, match=r"hypernetwork\.num_heads 3 do not divide 8, a width in the table"
-    ):
-        hypernetwork.run(replace(job, config=odd), TINY)

@@ -163,7 +163,7 @@ def test_artifacts_are_whole_and_tell_how_they_were_made(straight: Path) -> None
     requests = [f"requests/forget-{name}" for name in ("2", "2-3", "3")]
     blocks = ["zoo/block-00000", "zoo/block-00001"]
     assert places == ["alignment", "hypernetwork", "reference", *requests, *blocks]
-    flat = json.loads((straight / "config.json").read_text())
+    flat = json.loads((straight / "config.json").read_text())["identity"]
     for folder in manifests:
         made_from = artifacts.verify(folder)["made_from"]
         decides = workdir.zoo_identity(tiny(straight)) if folder.parent.name == "zoo" else flat

@@ -1,6 +1,7 @@
 """The command: what each name leaves, which runs it makes, and what it refuses."""
 
 import io
+import re
 import shutil
 from pathlib import Path
 
@@ -78,6 +79,29 @@ def test_missing_pipelines_are_run_first_and_share_a_zoo(finished: Finished) -> 
     assert f"zoo: reused from {finished.folder / 'mnist4_dihyfo1' / 'zoo'}" in finished.told
 
 
+def test_the_plan_says_which_runs_are_made_and_by_which_command(finished: Finished) -> None:
+    plan = dict(re.findall(r"^(\w+): made first, as by: (.+)$", finished.told, re.MULTILINE))
+    first, second = (finished.folder / f"mnist4_{method}" for method in ("dihyfo1", "dihyfo2"))
+    assert plan["mnist4_dihyfo1"] == f"hyperforget run --config mnist4_dihyfo1 --workdir {first}"
+    shared = f"--zoo.folder {first / 'zoo'}"
+    assert plan["mnist4_dihyfo2"] == f"hyperforget run --config mnist4_dihyfo2 --workdir {second} {shared}"
+    again = f"hyperforget run --config mnist4_dihyfo2 --workdir {second}_seed1 {shared} --training.seed 1"
+    assert plan["mnist4_dihyfo2_seed1"] == again
+    assert plan["gpt"] == f"python -m experiments.gpt --workdir {finished.folder / 'gpt'}"
+    told = paper("fig11", "--runs", str(finished.folder))[1]
+    assert told.startswith(f"mnist4_dihyfo1: reused from {first}\n")
+
+
+def test_parts_of_the_docs_are_those_whose_runs_are_there(finished: Finished, tmp_path: Path) -> None:
+    docs = tmp_path / "results"
+    names = ("table1", "fig31", "fig11", "subsets-mnist4-dihyfo2")
+    status, told, error = paper(*names, "--runs", str(finished.folder), "--docs", str(docs))
+    assert (status, error) == (0, "")
+    assert f"parts: fig11, subsets-mnist4-dihyfo2\nindex: {docs}.md\n" in told
+    assert {path.stem for path in docs.iterdir()} == {"fig11", "subsets-mnist4-dihyfo2"}
+    assert "results/subsets-mnist4-dihyfo2.md" in (tmp_path / "results.md").read_text(encoding="utf-8")
+
+
 def test_a_second_call_reuses_everything_and_leaves_the_same_bytes(finished: Finished) -> None:
     swept = (
         finished.folder / "gpt" / "one_loss" / "costs.jsonl"
@@ -142,6 +166,7 @@ def test_g_pt_keeps_its_own_data_and_is_checked_before_anything_is_written(tmp_p
         (["fig2", "--zoo.runs", "many"], "many"),
         (["fig2", "--sampling.steps", "0"], "sampling.steps is 0"),
         (["fig2", "--runs"], "--runs is empty: name the folder of the runs"),
+        (["fig2", "--docs"], "--docs is empty: name the folder of the parts"),
         (["fig2", "--workdir", "elsewhere"], "--workdir is given: "),
     ],
 )
