@@ -56,7 +56,7 @@ def run_job(
     run = start(config, Console(soft_wrap=True), f"{program} {shlex.join(arguments)}".rstrip())
     if validate:
         validate(run)
-    acquire_workdir(config)
+    acquire_workdir(run.config)
     job(run)
     return 0
 

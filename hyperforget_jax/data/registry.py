@@ -83,8 +83,9 @@ def read(config: DataConfig) -> Source:
 
 
 def resolve(config: DataConfig) -> DataConfig:
-    """The same config with its classes named: all labels of the dataset if it names none."""
-    return config if config.classes else replace(config, classes=describe(config).labels)
+    """The same config as it can be recorded: all labels named if it names none, and absolute paths."""
+    dir, file = (place and str(Path(place).expanduser().absolute()) for place in (config.dir, config.file))
+    return replace(config, classes=config.classes or describe(config).labels, dir=dir, file=file)
 
 
 def identity(config: DataConfig) -> dict[str, object]:

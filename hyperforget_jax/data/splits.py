@@ -133,7 +133,7 @@ def load(config: DataConfig) -> Dataset:
         train=train,
         validation=others[0],
         test=others[1],
-        config=replace(config, classes=classes),
+        config=registry.resolve(config),
     )
 
 

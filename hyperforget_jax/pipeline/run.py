@@ -103,9 +103,9 @@ def validate_run_config(config: Config) -> None:
     Raises:
       HyperForgetError: names the field, its value and the remedy.
     """
+    data.validate_data(config.data)
     config = replace(config, data=data.resolve(config.data))
     validation.validate_config(config)
-    data.validate_data(config.data)
     requests.validate_task(config.task, config.data.classes)
     samplers.validate_sampling(config.diffusion, config.sampling)
     metric_writer.validate_tensorboard(config.training.tensorboard)

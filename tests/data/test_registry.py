@@ -72,6 +72,12 @@ def test_no_class_means_every_class():
     assert registry.resolve(dataclasses.replace(DIGITS, classes=())) == DIGITS
 
 
+def test_a_resolved_config_means_the_same_in_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    mnist = registry.resolve(DataConfig(name="mnist", dir="data"))
+    assert mnist == DataConfig(name="mnist", dir=str(tmp_path / "data"))
+
+
 def test_the_identity_of_known_datasets_is_what_it_was():
     """Stored zoos and workdirs are told by these fields."""
     assert registry.identity(DataConfig()) == {

@@ -123,6 +123,12 @@ def test_a_task_that_cannot_be_asked_is_refused(
     assert "\n" not in str(refusal.value)
 
 
+def test_more_forgettable_classes_than_combinations_can_be_counted_are_refused() -> None:
+    requests.validate_task(TaskConfig(tuple(range(10)), ((25,),)), range(26))
+    with pytest.raises(HyperForgetError, match=r"17 classes may be forgotten.* at least 10 pivots"):
+        requests.validate_task(TaskConfig(tuple(range(9)), ((25,),)), range(26))
+
+
 def test_labels_need_not_be_positions() -> None:
     requests.validate_task(TaskConfig((7,), ((9,), (8, 9))), (7, 8, 9))
 
