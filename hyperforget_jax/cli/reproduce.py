@@ -1,9 +1,10 @@
 """Tables and figures of the paper, by name; needs a checkout.
 
-usage: hyperforget reproduce NAME ... [--runs FOLDER] [--FIELD VALUE ...]
+usage: hyperforget reproduce NAME ... [--runs FOLDER] [--docs FOLDER] [--FIELD VALUE ...]
 
   NAME             table1 to table5, fig2 to fig18, fig31, …, or `all`; a wrong name lists them
   --runs FOLDER    where the runs are: FOLDER/mnist4_dihyfo1, … (default: runs)
+  --docs FOLDER    write the parts of docs/results.md instead, as FOLDER/NAME.md, of those NAMEs whose runs are there
   --FIELD VALUE    override a field of every config
 
 A run that is missing is made first, which can take hours. Leaves FOLDER/paper/NAME.md, .csv and figures. The modules that know the paper's

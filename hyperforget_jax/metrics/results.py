@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.metrics.statistics import bootstrap, summarise
+from hyperforget_jax.metrics.statistics import REDUCE, bootstrap, summarise
 from hyperforget_jax.runtime import artifacts
 
 Row = dict[str, Any]
@@ -101,13 +101,8 @@ def rows_of(
 
     if len(values) == 1:
         return [row("value", float(values[0]))]
-    of = summarise(values)
-    return [
-        row("mean", of["mean"], *bootstrap(values, "mean", resamples, seed)),
-        row("median", of["median"], *bootstrap(values, "median", resamples, seed)),
-        row("q05", of["q05"]),
-        row("q95", of["q95"]),
-    ]
+    intervals: dict[str, Any] = {name: bootstrap(values, name, resamples, seed) for name in REDUCE}
+    return [row(name, value, *intervals.get(name, ())) for name, value in summarise(values).items()]
 
 
 def frame_of(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

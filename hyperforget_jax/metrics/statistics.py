@@ -1,24 +1,18 @@
 """Location, spread and confidence of a metric over models."""
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import scipy.stats  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-REDUCE = {"mean": np.mean, "median": np.median}
-
-
-class Interval(NamedTuple):
-    """Ends of a 95% interval."""
-
-    low: float
-    high: float
+Location = Literal["mean", "median"]
+REDUCE: dict[Location, Any] = {"mean": np.mean, "median": np.median}
 
 
 def bootstrap(
-    values: NDArray[np.floating], statistic: Literal["mean", "median"], resamples: int, seed: int
-) -> Interval:
+    values: NDArray[np.floating], statistic: Location, resamples: int, seed: int
+) -> tuple[float, float]:
     """Percentile bootstrap: the central 95% of a statistic over resamples drawn with replacement (`scipy.stats.bootstrap`).
 
     The quantiles are those of 0.025 and 0.975 themselves; scipy's own interval takes (1 - 0.95) / 2, which floats round.
@@ -40,7 +34,7 @@ def bootstrap(
         rng=np.random.default_rng(seed),
     )
     low, high = np.quantile(result.bootstrap_distribution, (0.025, 0.975))
-    return Interval(float(low), float(high))
+    return float(low), float(high)
 
 
 def summarise(values: NDArray[np.floating]) -> dict[Literal["mean", "median", "q05", "q95"], float]:
@@ -53,10 +47,10 @@ def summarise(values: NDArray[np.floating]) -> dict[Literal["mean", "median", "q
       The four statistics, in that order.
     """
     values = np.asarray(values, np.float64)
-    q05, q95 = np.quantile(values, (0.05, 0.95))
+    low, high = np.quantile(values, (0.05, 0.95))
     return {
         "mean": float(values.mean()),
         "median": float(np.median(values)),
-        "q05": float(q05),
-        "q95": float(q95),
+        "q05": float(low),
+        "q95": float(high),
     }

@@ -19,34 +19,15 @@ TEMPLATE = "page.html.j2"
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A figure with its words.
-
-    Attributes:
-      title: heading above it.
-      figure: the figure itself.
-      caption: how to read it.
-      alt: what it shows, for those who cannot see it.
-    """
-
-    title: str
-    figure: Figure
-    caption: str
-    alt: str
-
-
-@dataclass(frozen=True)
 class Content:
     """What a page tells.
 
     Attributes:
-      dataset: such as "mnist4".
-      classifier: widths, such as "784-2-4".
       classes: original labels that take part.
       pivots: original labels that are never forgotten.
       forget_sets: requests, original labels.
       results: in long form.
-      pictures: figures in their order on the page.
+      figures: name to figure; the template has the words for each name.
       cost: rows of "stage" and "seconds", in the order of the stages.
       command: the exact command that made the run.
       config: the flat config, `{"zoo.runs": 1024, …}`.
@@ -54,13 +35,11 @@ class Content:
       git: revision of the working tree; None outside git.
     """
 
-    dataset: str
-    classifier: str
     classes: Sequence[int]
     pivots: Sequence[int]
     forget_sets: Sequence[Sequence[int]]
     results: pd.DataFrame
-    pictures: Sequence[Picture]
+    figures: Mapping[str, Figure]
     cost: Sequence[Mapping[str, Any]]
     command: str
     config: Mapping[str, Any]
@@ -88,11 +67,12 @@ def page(content: Content) -> str:
     source = importlib.resources.files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
     return environment.from_string(source).render(
         content=content,
+        about=content.results.iloc[0],
         verdicts=verdicts(content.results),
         tables=[comparison_table(group) for _, group in lines.groupby("forget_set", sort=False)],
         metrics=[metric for name, metric in tables.METRICS.items() if name in set(lines["metric"])],
         alignment=alignment_table(content.results),
-        pictures=[(picture, data_uri(picture.figure)) for picture in content.pictures],
+        figures={name: data_uri(figure) for name, figure in content.figures.items()},
         cost=cost_table(content.cost),
         config=grouped(content.config),
     )

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from configs import digits4_dihyfo2
-from hyperforget_jax.cli.job import run_job
+from hyperforget_jax.cli import main
+from hyperforget_jax.cli.job import run_experiment, run_job
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import workdir
 from hyperforget_jax.pipeline.run import Run
@@ -156,3 +157,18 @@ def test_overwrite_keeps_what_the_same_config_left(tmp_path: Path) -> None:
     (tmp_path / "work").touch()
     workdir.acquire_workdir(config)
     assert (tmp_path / "work").exists()
+
+
+def test_an_experiment_sets_its_process_up_before_anything_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    monkeypatch.setattr(main, "set_up_process", lambda: steps.append("set up"))
+    arguments = ["--workdir", str(tmp_path / "run"), "--seed", "3"]
+    for default, options in ((DEFAULT, []), (None, ["--config", "digits4_dihyfo2"])):
+        assert (
+            run_experiment("name", default, lambda run: steps.append(run.command), [*options, *arguments])
+            == 0
+        )
+        line = " ".join([*options, *arguments])
+        assert steps[-2:] == ["set up", f"python -m experiments.name {line}"]
