@@ -1,1 +1,1 @@
-"""Evaluation of unlearned models: pure functions on arrays, from predictions to tidy rows."""
+"""Evaluation of unlearned models: from predictions to results in long form, one pandas frame."""

@@ -1,4 +1,4 @@
-"""What DiHyFo-1 makes of a model, round by round: one call, its repetitions, a sweep of prompts; measured on test, as tidy rows."""
+"""What DiHyFo-1 makes of a model, round by round: one call, its repetitions, a sweep of prompts; measured on test."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
