@@ -69,12 +69,7 @@ def wheel(session: nox.Session) -> None:
             session.run("venv/bin/hyperforget", "doctor")
             session.run("venv/bin/hyperforget", "run", "--config", "smoke_dihyfo2", "--task.forget-sets", "2")
             session.run("venv/bin/hyperforget", "unlearn", "runs/smoke_dihyfo2", "--forget", "3")
-            within(
-                session,
-                0.3,
-                "import hyperforget_jax",
-                lambda: float(output(session, "python", "-c", TIMED_IMPORT)),
-            )
+            within(session, 0.3, "import hyperforget_jax", lambda: float(output(session, "python", "-c", TIMED_IMPORT)))
             within(session, 1.0, "hyperforget --help", lambda: seconds_of(session, "hyperforget", "--help"))
 
 

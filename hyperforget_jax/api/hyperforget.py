@@ -10,10 +10,7 @@ from typing import Literal
 
 from hyperforget_jax.api.settings import run_of
 from hyperforget_jax.api.zoo import Zoo
-from hyperforget_jax.config import (
-    Config,
-    validation,
-)
+from hyperforget_jax.config import Config, validation
 from hyperforget_jax.data import Dataset, Split
 from hyperforget_jax.diffusion.hypernetwork import Generator, generator
 from hyperforget_jax.errors import HyperForgetError
@@ -94,12 +91,7 @@ class HyperForget:
         return self
 
     def unlearn(
-        self,
-        forget: Iterable[int],
-        data: Split,
-        num_samples: int = 64,
-        num_selected: int = 5,
-        seed: int = 0,
+        self, forget: Iterable[int], data: Split, num_samples: int = 64, num_selected: int = 5, seed: int = 0
     ) -> UnlearningResult:
         """Models that have forgotten some classes, selected on images that are used for nothing else (paper, section 4).
 
@@ -124,9 +116,7 @@ class HyperForget:
         asked = UnlearningRequest(labels, model.data.classes)
         candidates = prompts.candidates(*model.statistics, asked.positions, request)
         split = on_device(data)
-        start = starting_models.with_random_start(
-            self._generator, model.sizes, model.config.hypernetwork, split
-        )
+        start = starting_models.with_random_start(self._generator, model.sizes, model.config.hypernetwork, split)
         return requests.answer(
             lambda keys, losses: start(keys, losses, lambda count: None),
             candidates,
@@ -166,9 +156,7 @@ class HyperForget:
         of_run = folder / HYPERNETWORK
         model = pretrained.load(of_run if of_run.is_dir() else folder)
         config = model.config
-        found = cls(
-            config.hypernetwork.kind, config.training.steps, training.training_seed(config), config, progress
-        )
+        found = cls(config.hypernetwork.kind, config.training.steps, training.training_seed(config), config, progress)
         found.config, found.pretrained = config, model
         return found
 
