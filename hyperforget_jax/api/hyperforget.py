@@ -26,9 +26,26 @@ from hyperforget_jax.unlearn.requests import UnlearningRequest, UnlearningResult
 class HyperForget:
     """A hypernetwork that answers unlearning requests: DiHyFo-1, DiHyFo-2 or G.pt (paper, section 3).
 
-    >>> import hyperforget_jax as hf
-    >>> hf.HyperForget(method="dihyfo2", steps=800, seed=0).config.training.steps
-    800
+    On a zoo and a hypernetwork so small that they learn nothing:
+
+    >>> import tempfile, hyperforget_jax as hf
+    >>> from hyperforget_jax.config import CodecConfig, HypernetworkConfig, RequestConfig, SamplingConfig
+    >>> data = hf.load_dataset("digits", classes=range(4))
+    >>> small = hf.Config(
+    ...     codec=CodecConfig(basis_size=8),
+    ...     hypernetwork=HypernetworkConfig(hidden_size=16, depth=1, num_heads=2),
+    ...     sampling=SamplingConfig(steps=2),
+    ...     request=RequestConfig(forget_levels=1, samples_per_candidate=2),
+    ... )
+    >>> protocol = {"epochs": 20, "snapshots": 4, "never_seen_probability": 1.0, "learning_rate": (1e-2, 2e-2)}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     zoo = hf.build_zoo(data, path=f"{folder}/zoo", pivots=(0, 1), num_runs=32, progress=False, **protocol)
+    ...     model = hf.HyperForget(steps=2, config=small, progress=False).fit(zoo, data)
+    ...     model.save_pretrained(f"{folder}/small")
+    ...     model = hf.HyperForget.from_pretrained(f"{folder}/small")
+    >>> result = model.unlearn(forget=(2, 3), data=data.validation, num_samples=8)
+    >>> hf.predict(result.best, data.test.images).shape
+    (177, 4)
     """
 
     def __init__(
