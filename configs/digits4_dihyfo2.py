@@ -6,14 +6,7 @@ Expect of 256 unselected models per forget set: mean forget accuracy at most 0.0
 models'. docs/results.md has the measured numbers with date and machine.
 """
 
-from hyperforget_jax.config import (
-    CodecConfig,
-    Config,
-    HypernetworkConfig,
-    ReferenceConfig,
-    TrainingConfig,
-    ZooConfig,
-)
+from hyperforget_jax.config import CodecConfig, Config, HypernetworkConfig, ReferenceConfig, TrainingConfig, ZooConfig
 
 
 def get_config() -> Config:
@@ -21,12 +14,7 @@ def get_config() -> Config:
     return Config(
         workdir="runs/digits4_dihyfo2",
         zoo=ZooConfig(
-            runs=2048,
-            runs_per_block=256,
-            epochs=100.0,
-            batch_size=32,
-            snapshots=40,
-            learning_rate=(3e-3, 2e-2),
+            runs=2048, runs_per_block=256, epochs=100.0, batch_size=32, snapshots=40, learning_rate=(3e-3, 2e-2)
         ),
         codec=CodecConfig(basis_size=48),
         hypernetwork=HypernetworkConfig(hidden_size=192, depth=4),

@@ -19,9 +19,7 @@ def get_config() -> Config:
         workdir="runs/gpt",
         zoo=replace(base.zoo, runs=1024),
         loader=LoaderConfig(resample="none"),
-        hypernetwork=HypernetworkConfig(
-            kind="dihyfo1", metric="one_loss", metric_class=2, hidden_size=128, depth=3
-        ),
+        hypernetwork=HypernetworkConfig(kind="dihyfo1", metric="one_loss", metric_class=2, hidden_size=128, depth=3),
         sampling=replace(base.sampling, temperature=1.0),
         training=TrainingConfig(steps=800, batch_size=256, alignment_every=100),
     )

@@ -24,12 +24,7 @@ def get_config() -> Config:
         data=DataConfig(name="mnist", validation_size=5000),
         classifier=ClassifierConfig(hidden=(2,)),
         zoo=ZooConfig(
-            runs=2048,
-            runs_per_block=256,
-            epochs=25.0,
-            batch_size=256,
-            snapshots=60,
-            learning_rate=(3e-3, 1e-2),
+            runs=2048, runs_per_block=256, epochs=25.0, batch_size=256, snapshots=60, learning_rate=(3e-3, 1e-2)
         ),
         codec=CodecConfig(basis_size=128),
         training=TrainingConfig(steps=4000, batch_size=256),

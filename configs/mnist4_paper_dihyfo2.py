@@ -38,9 +38,7 @@ def get_config() -> Config:
             max_frequency=2.0**14,
             dtype="bfloat16",
         ),
-        diffusion=DiffusionConfig(
-            schedule="linear", prediction="x0", weighting="uniform", functional_weight=0.0
-        ),
+        diffusion=DiffusionConfig(schedule="linear", prediction="x0", weighting="uniform", functional_weight=0.0),
         training=TrainingConfig(
             steps=200_000,
             batch_size=1024,

@@ -20,8 +20,7 @@ def get_config() -> Config:
         base,
         workdir="runs/mnist_fewpivots_dihyfo2",
         task=TaskConfig(
-            pivots=(7, 8, 9),
-            forget_sets=((2,), (2, 3, 4), (0, 1, 2, 3, 4), (5, 6), (0, 1, 2, 3, 4, 5, 6)),
+            pivots=(7, 8, 9), forget_sets=((2,), (2, 3, 4), (0, 1, 2, 3, 4), (5, 6), (0, 1, 2, 3, 4, 5, 6))
         ),
         zoo=replace(base.zoo, runs=2048, min_per_combination=400),
         training=replace(base.training, steps=3000),

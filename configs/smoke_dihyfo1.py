@@ -10,6 +10,4 @@ from . import smoke_dihyfo2
 def get_config() -> Config:
     """The same path with the learned optimiser."""
     base = smoke_dihyfo2.get_config()
-    return replace(
-        base, workdir="runs/smoke_dihyfo1", hypernetwork=replace(base.hypernetwork, kind="dihyfo1")
-    )
+    return replace(base, workdir="runs/smoke_dihyfo1", hypernetwork=replace(base.hypernetwork, kind="dihyfo1"))

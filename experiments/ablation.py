@@ -51,12 +51,7 @@ MEASURES = {
 """Measure to its name, and to what is best."""
 SUMMED = ("r2", "pearson", "retain", "forget", "seconds")
 PANELS = ("r2", "retain", "forget")
-COLOURS = {
-    ("functional", "v"): OURS,
-    ("functional", "x0"): LEVEL,
-    ("raw", "v"): REFERENCE,
-    ("raw", "x0"): FAINT,
-}
+COLOURS = {("functional", "v"): OURS, ("functional", "x0"): LEVEL, ("raw", "v"): REFERENCE, ("raw", "x0"): FAINT}
 MARKS = "osD^vP*X"
 """Of the samplers, in the rows' order."""
 FILLS: tuple[Any, ...] = ("full", "none", "left", "top")
@@ -169,9 +164,7 @@ def page(rows: Sequence[Row]) -> str:
         best = _text(name, MEASURES[measure][1](row[name] for row in rows))
         printed[name] = [f"**{text}**" if text == best else text for text in printed[name]]
     heads = ("Tokens", "Objective", "Guidance", "Sampler", *(_head(*item) for item in columns.items()))
-    cells = (
-        (row["tokens"], OBJECTIVES[row["objective"]], f"{row['guidance']:g}", _sampler(row)) for row in rows
-    )
+    cells = ((row["tokens"], OBJECTIVES[row["objective"]], f"{row['guidance']:g}", _sampler(row)) for row in rows)
     body = [(*cell, *texts) for cell, texts in zip(cells, zip(*printed.values(), strict=True), strict=True)]
     models = " or ".join(dict.fromkeys(str(row["models"]) for row in rows))
     devices = "; ".join(dict.fromkeys(row["device"] for row in rows))

@@ -29,8 +29,7 @@ def grids_compared(setting: str, method: str, runs: RunFolder) -> Result:
     means = alignment_means([*finished.rows, *rows(finished.run)])
     columns = [f"alignment_{name}{grid}" for grid in ("", "_gpt_grid") for name in ("r2", "pearson")]
     lines: list[dict[str, Any]] = [
-        {"class": label, **{name: means[label, method, name] for name in columns}}
-        for label in finished.labels
+        {"class": label, **{name: means[label, method, name] for name in columns}} for label in finished.labels
     ]
     heads = ("Class", "R², shared grid", "Pearson, shared grid", "R², G.pt's grid", "Pearson, G.pt's grid")
     words = (
@@ -49,9 +48,7 @@ def rows(run: Run) -> list[dict[str, Any]]:
 def _measured(run: Run) -> list[dict[str, Any]]:
     train_zoo, val_zoo = pipeline_zoo.split_zoo(run)
     generate = training.generator_of(run, training.train_hypernetwork(run, train_zoo, val_zoo))
-    families = jax.random.split(
-        prng.stream(run.config.seed, "alignment"), run.config.evaluation.alignment_families
-    )
+    families = jax.random.split(prng.stream(run.config.seed, "alignment"), run.config.evaluation.alignment_families)
     losses = np.asarray(training.random_start(run, families).losses)  # [F, K]
     grids = {
         label: Grid(of_starts(shared, column, losses[:, column]), shared.learned)

@@ -36,9 +36,7 @@ SETS_PER_BLOCK = 4
 def all_sets(run: Run) -> list[tuple[int, ...]]:
     """All sets of forgettable classes, by their labels; one class at least is retained."""
     labels = [run.dataset.classes[position] for position in run.forgettable]
-    sets = itertools.chain.from_iterable(
-        itertools.combinations(labels, size) for size in range(1, len(labels) + 1)
-    )
+    sets = itertools.chain.from_iterable(itertools.combinations(labels, size) for size in range(1, len(labels) + 1))
     return [each for each in sets if len(each) < run.dataset.num_classes]
 
 
@@ -64,14 +62,7 @@ def every_forget_set(setting: str, method: str, runs: RunFolder) -> Result:
         }
         for forget, each in found.items()
     ]
-    heads = (
-        "Forget",
-        "Retain, all, median",
-        "Retain, selected",
-        "Retain, retrained, median",
-        "Gap",
-        "Forget, all",
-    )
+    heads = ("Forget", "Retain, all, median", "Retain, selected", "Retain, retrained, median", "Gap", "Forget, all")
     words = (
         f"{METHODS[method]}, {setting}: one hypernetwork, {len(found)} forget sets, test images, strict. Gap: by how much the selected "
         f"models fall below the retrained ones' median. The worst is {braces(worst)}: {number(found[worst].gap)}.\n"

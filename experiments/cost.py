@@ -42,10 +42,7 @@ def cost(setting: str, runs: RunFolder) -> Result:
         "Break-even, models",
     )
     body = [
-        [
-            METHODS[line["method"]],
-            *("–" if value is None else f"{value:.4g}" for value in list(line.values())[1:]),
-        ]
+        [METHODS[line["method"]], *("–" if value is None else f"{value:.4g}" for value in list(line.values())[1:])]
         for line in lines
     ]
     words = (

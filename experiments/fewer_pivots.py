@@ -63,9 +63,7 @@ def fewer(setting: str, runs: RunFolder) -> Result:
         "A grid ends at a quantile of the class's loss among checkpoints that know the other classes: fewer pivots leave fewer of these, "
         "and a short grid makes R² small. The last columns follow the grid of the usual pivots.\n"
     )
-    text = "\n".join(
-        (words, *(number_table(["", *list(table[0])[1:]], table) for table in (accuracies, by_class)))
-    )
+    text = "\n".join((words, *(number_table(["", *list(table[0])[1:]], table) for table in (accuracies, by_class))))
     figure = forget_set_heatmap.heatmap(fewest)
     return Result(f"Fewer pivots, {setting}", text, accuracies, {f"pivots-{setting}": figure})
 

@@ -65,9 +65,7 @@ def against_rivals(setting: str, method: str, runs: RunFolder) -> Result:
         {
             "forget_set": "-".join(map(str, forget)),
             "method": name,
-            **{
-                metric: found.get((forget, metric, "median"), {"value": None})["value"] for metric in COMPARED
-            },
+            **{metric: found.get((forget, metric, "median"), {"value": None})["value"] for metric in COMPARED},
         }
         for forget in finished.run.config.task.forget_sets
         for name, found in by_method.items()
@@ -104,10 +102,7 @@ def against_rivals(setting: str, method: str, runs: RunFolder) -> Result:
         "Alignment: the families of retrieval are the nearest checkpoint of every prompt, the second nearest, and so on; nearest: the "
         "first alone.\n"
     )
-    tables = (
-        number_table(heads, lines),
-        number_table(("Class", "Models", "R², mean", "Pearson, mean"), aligned),
-    )
+    tables = (number_table(heads, lines), number_table(("Class", "Models", "R², mean", "Pearson, mean"), aligned))
     return Result(f"Rivals of {METHODS[method]}, {setting}", "\n".join((words, *tables)), lines, {})
 
 
@@ -152,9 +147,7 @@ def _measured(run: Run) -> list[Row]:
             for name, each in seen.items():
                 about = replace(evaluation.context(run, name, labels), selection="all")
                 measured += evaluation.metric_rows(
-                    run,
-                    about,
-                    comparison.metrics(each, seen_reference, run.dataset.test, forget, run.dataset.train),
+                    run, about, comparison.metrics(each, seen_reference, run.dataset.test, forget, run.dataset.train)
                 )
             measured += _novelty(run, hypernetwork, train_zoo, val_zoo, labels, prompt, result)
             advance(1)
@@ -242,9 +235,7 @@ def _novelty(
     return found
 
 
-def _sweeps(
-    run: Run, hypernetwork: Hypernetwork, train_zoo: Zoo, grids: Mapping[int, Grid]
-) -> dict[int, Sweep]:
+def _sweeps(run: Run, hypernetwork: Hypernetwork, train_zoo: Zoo, grids: Mapping[int, Grid]) -> dict[int, Sweep]:
     """Prompt alignment of retrieval: family f is the f-th nearest checkpoint of every prompt."""
     found, families = {}, run.config.evaluation.alignment_families
     for label, (column, grid) in alignment.by_position(run, grids).items():

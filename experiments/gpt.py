@@ -88,9 +88,7 @@ def variants(base: Config) -> dict[str, Config]:
     mean_loss = replace(base.hypernetwork, metric="mean_loss")
     changes = {
         "mean_loss": replace(base, hypernetwork=mean_loss),
-        "mean_loss_balanced": replace(
-            base, hypernetwork=mean_loss, loader=replace(base.loader, resample="losses")
-        ),
+        "mean_loss_balanced": replace(base, hypernetwork=mean_loss, loader=replace(base.loader, resample="losses")),
         "mean_error": replace(base, hypernetwork=replace(base.hypernetwork, metric="mean_error")),
         "one_loss": base,
     }
@@ -163,9 +161,7 @@ def observe(run: Run, grid: Grid, train_zoo: Zoo, val_zoo: Zoo) -> Sweep:
 
     def measure(generate: Generator) -> dict[str, float]:
         count = config.training.alignment_families
-        return alignment.means(
-            run, follow(generate, "alignment during training", count, run.dataset.validation)
-        )
+        return alignment.means(run, follow(generate, "alignment during training", count, run.dataset.validation))
 
     generate = training.generator_of(run, training.train_hypernetwork(run, train_zoo, val_zoo, measure))
     with run.timed("alignment", resumes=False):

@@ -77,9 +77,7 @@ def evolution(found: Sequence[Followed]) -> Figure:
     """R^2 and Pearson's correlation during training, of at most two hypernetworks (Figure 26)."""
     figure = Figure(figsize=(WIDTH, 3.1), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
-    for panel, (column, title) in zip(
-        panels, {"r2": "mean R²", "pearson": "mean Pearson"}.items(), strict=True
-    ):
+    for panel, (column, title) in zip(panels, {"r2": "mean R²", "pearson": "mean Pearson"}.items(), strict=True):
         for one, look in zip(found, LINES, strict=False):
             _evolution(panel, one.alignment, column, one.name, look)
         panel.legend(loc="lower right")
@@ -115,9 +113,7 @@ def draws(before: Followed, after: Followed, levels: int) -> Figure:
     figure = Figure(figsize=(WIDTH, 3.1), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     edges = coverage.level_bounds(before.trained_on[:, None], levels)
-    for panel, title, old, new in zip(
-        panels, ("starts θ", "targets θ*"), before.drawn, after.drawn, strict=True
-    ):
+    for panel, title, old, new in zip(panels, ("starts θ", "targets θ*"), before.drawn, after.drawn, strict=True):
         panel.stairs(_percent(old, edges), edges, color=FAINT, alpha=0.45, fill=True, label="as stored")
         panel.stairs(_percent(new, edges), edges, color=REFERENCE, linewidth=2.0, label="re-balanced")
         panel.set(xscale="log", xlabel=before.axis, title=title)

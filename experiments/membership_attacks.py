@@ -100,13 +100,9 @@ def _measured(finished: FinishedRun) -> list[Row]:
             for selection, kept in parts.items():
                 models = jax.tree.map(lambda leaf, kept=kept: leaf[kept], result.models)
                 ours = comparison.outputs(models, run.dataset.test, run.dataset.train)
-                measured += evaluation.metric_rows(
-                    run, replace(about, selection=selection), scores(run, index, ours)
-                )
+                measured += evaluation.metric_rows(run, replace(about, selection=selection), scores(run, index, ours))
             theirs = comparison.outputs(finished.reference_of(index), run.dataset.test, run.dataset.train)
-            measured += evaluation.metric_rows(
-                run, replace(about, method=REFERENCE), scores(run, index, theirs)
-            )
+            measured += evaluation.metric_rows(run, replace(about, method=REFERENCE), scores(run, index, theirs))
             advance(1)
     return measured
 
@@ -115,9 +111,7 @@ def scores(run: Run, index: int, models: comparison.Outputs) -> Mapping[str, Flo
     """What every attacker finds in N models that answer one request: [N] each."""
     forget = run.forget_sets[index]
     seen, test = models.train_entropy, membership.entropy(models.probabilities)  # [N, n'], [N, n]
-    forgotten_train, forgotten = (
-        np.isin(split.labels, forget) for split in (run.dataset.train, run.dataset.test)
-    )
+    forgotten_train, forgotten = (np.isin(split.labels, forget) for split in (run.dataset.train, run.dataset.test))
     retained, forgotten_seen = test[:, ~forgotten], seen[:, forgotten_train]
     learned, unseen = seen[:, ~forgotten_train], test[:, forgotten]
     return {

@@ -43,9 +43,7 @@ class Agreement:
 
 def losses(number: int, setting: str, runs: RunFolder) -> Result:
     """Figure 2: observed against target losses of class 2, both hypernetworks."""
-    sweeps = {
-        f"{METHODS[method]}, class 2": _sweep(one.sweeps[2]) for method, one in runs.of(setting).items()
-    }
+    sweeps = {f"{METHODS[method]}, class 2": _sweep(one.sweeps[2]) for method, one in runs.of(setting).items()}
     return _picture(number, "Observed against target losses of class 2, MNIST-4", {"": side_by_side(sweeps)})
 
 
@@ -120,9 +118,7 @@ def _request(one: FinishedRun, index: int) -> strip_plots.Request:
         )
     )
     forget_set = one.run.config.task.forget_sets[index]
-    return strip_plots.Request(
-        forget_set, retain, forget, result.selected, reference_retain, reference_forget
-    )
+    return strip_plots.Request(forget_set, retain, forget, result.selected, reference_retain, reference_forget)
 
 
 def _agreement(one: FinishedRun, index: int) -> Agreement:

@@ -23,16 +23,7 @@ from hyperforget_jax.pipeline import paper_protocol
 from hyperforget_jax.pipeline.run_folder import RunFolder
 from hyperforget_jax.report.result import METHODS, Result, number_table
 from hyperforget_jax.report.style import INK, LEVEL, OURS, REFERENCE, WIDTH, styled
-from hyperforget_jax.report.tables import (
-    METRICS,
-    STATISTICS,
-    Row,
-    braces,
-    interval,
-    markdown,
-    number,
-    select,
-)
+from hyperforget_jax.report.tables import METRICS, STATISTICS, Row, braces, interval, markdown, number, select
 from hyperforget_jax.runtime import artifacts
 
 PAPER_VALUES = Path(__file__).with_name("paper_values.jsonl")
@@ -76,10 +67,7 @@ def table(which: int, runs: RunFolder) -> Result:
     )
     words += AGREEMENT if which in (2, 4) else ""
     return Result(
-        f"Table {which}. {title}",
-        f"{words}\n{to_markdown(found)}",
-        to_rows(found),
-        {f"table{which}": picture(found)},
+        f"Table {which}. {title}", f"{words}\n{to_markdown(found)}", to_rows(found), {f"table{which}": picture(found)}
     )
 
 
@@ -96,9 +84,7 @@ def table5(runs: RunFolder) -> Result:
         metric: [row["value"] for row in rows if row["metric"] == metric and row["family"] is not None]
         for metric in ours
     }
-    columns = {f"printed_{name}": theirs[name] for name in ours} | {
-        f"ours_{name}": ours[name] for name in ours
-    }
+    columns = {f"printed_{name}": theirs[name] for name in ours} | {f"ours_{name}": ours[name] for name in ours}
     families = pd.DataFrame({name: pd.Series(values) for name, values in columns.items()})
     lines: list[dict[str, Any]] = [
         {"family": family} | {str(name): None if pd.isna(value) else value for name, value in line.items()}
@@ -174,11 +160,7 @@ def lines(
     theirs: dict[tuple[str, tuple[int, ...], str], float | None] = {
         (row["method"], tuple(row["forget_set"]), row["metric"]): row["value"] for row in printed
     }
-    theirs |= {
-        (method, forget_set, BESIDE[metric]): None
-        for method, forget_set, metric in theirs
-        if metric in BESIDE
-    }
+    theirs |= {(method, forget_set, BESIDE[metric]): None for method, forget_set, metric in theirs if metric in BESIDE}
     best = {name: select(rows, (name,), "selected") for name, rows in strict.items()}
     unselected = {name: select(rows, (name,), "all") for name, rows in strict.items()}
     selected = {name: select(rows, (name,), "selected") for name, rows in paper.items()}
@@ -258,20 +240,14 @@ def _row(panel: Axes, height: int, line: PaperLine) -> None:
         label="retrained, 5–95%",
     )
     if line.printed_reference is not None:
-        panel.plot(
-            line.printed_reference, height, "|", color=REFERENCE, markersize=11, label="retrained, printed"
-        )
+        panel.plot(line.printed_reference, height, "|", color=REFERENCE, markersize=11, label="retrained, printed")
     if line.printed is not None:
         panel.plot(line.printed, height, "x", color=INK, markersize=6, label="printed")
-    panel.plot(
-        line.strict, height, "o", color=OURS, markerfacecolor=FILLS[line.method], markersize=6, label="ours"
-    )
+    panel.plot(line.strict, height, "o", color=OURS, markerfacecolor=FILLS[line.method], markersize=6, label="ours")
 
 
 @styled
-def scatter(
-    printed: Sequence[tuple[float, float]], ours: Sequence[tuple[float, float]], least: float
-) -> Figure:
+def scatter(printed: Sequence[tuple[float, float]], ours: Sequence[tuple[float, float]], least: float) -> Figure:
     """Prompt alignment against correlation of every family (Table 5), the paper's beside ours.
 
     Args:

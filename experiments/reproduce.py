@@ -82,9 +82,7 @@ def _figures() -> dict[str, Target]:
     for index, (setting, method) in enumerate(itertools.product(("mnist4", "mnist"), METHODS)):
         one[11 + 2 * index] = paper_figures.comparison, setting, method
         one[12 + 2 * index] = paper_figures.evolution, setting, method
-    found = {
-        number: _target(make, number, setting, setting=setting) for number, (make, setting) in both.items()
-    }
+    found = {number: _target(make, number, setting, setting=setting) for number, (make, setting) in both.items()}
     found |= {
         number: _target(make, number, setting, method, setting=setting, method=method)
         for number, (make, setting, method) in one.items()
@@ -148,22 +146,15 @@ def main(arguments: Sequence[str], settings: Settings = SETTINGS) -> int:
         chosen = {
             name: target
             for name, target in chosen.items()
-            if target.needs
-            and all(need.setting in settings and runs.is_finished(need) for need in target.needs)
+            if target.needs and all(need.setting in settings and runs.is_finished(need) for need in target.needs)
         }
         made = {name: target.make(runs) for name, target in chosen.items()}
-        written = docs_parts.write(
-            made, folder if "all" in names else None, Path(given["docs"]).expanduser().resolve()
-        )
-        console.print(
-            f"parts: {', '.join(written) or 'none'}\nindex: {given['docs'].rstrip('/')}.md", markup=False
-        )
+        written = docs_parts.write(made, folder if "all" in names else None, Path(given["docs"]).expanduser().resolve())
+        console.print(f"parts: {', '.join(written) or 'none'}\nindex: {given['docs'].rstrip('/')}.md", markup=False)
         return 0
     runs.print_plan(need for target in chosen.values() for need in target.needs)
     if "fig31" in chosen and not gpt.is_finished(folder):
-        console.print(
-            f"gpt: made first, as by: python -m experiments.gpt --workdir {folder / 'gpt'}", highlight=False
-        )
+        console.print(f"gpt: made first, as by: python -m experiments.gpt --workdir {folder / 'gpt'}", highlight=False)
     for name, target in chosen.items():
         result = target.make(runs)
         save(result, folder / "paper", name)
@@ -187,9 +178,7 @@ def validate(names: Sequence[str], given: Mapping[str, str]) -> None:
     if not names:
         raise HyperForgetError(f"nothing is named: {_choice()}")
     if "workdir" in given:
-        raise HyperForgetError(
-            "--workdir is given: a table reads several workdirs, and --runs names their folder"
-        )
+        raise HyperForgetError("--workdir is given: a table reads several workdirs, and --runs names their folder")
     for option, content in (("runs", "the runs"), ("docs", "the parts")):
         if given.get(option) == "":
             raise HyperForgetError(f"--{option} is empty: name the folder of {content}")

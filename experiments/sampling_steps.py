@@ -29,14 +29,7 @@ from hyperforget_jax.report.tables import Row, braces, markdown, number
 from hyperforget_jax.runtime import artifacts, machine
 
 Sampler = tuple[Literal["ddpm", "ddim"], int]
-SAMPLERS: tuple[Sampler, ...] = (
-    ("ddpm", 1000),
-    ("ddim", 100),
-    ("ddim", 50),
-    ("ddim", 25),
-    ("ddim", 10),
-    ("ddim", 5),
-)
+SAMPLERS: tuple[Sampler, ...] = (("ddpm", 1000), ("ddim", 100), ("ddim", 50), ("ddim", 25), ("ddim", 10), ("ddim", 5))
 """`sampling.sampler` and `sampling.steps`; the first is what the others are held against."""
 SPEEDS = ("models a second", "times as fast")
 """Columns with one decimal."""
@@ -52,9 +45,7 @@ def run(job: Run, samplers: tuple[Sampler, ...]) -> None:
     results = unlearning.unlearn_all(job, candidates, training.generator_of(job, hypernetwork))
     prompts = np.stack([result.prompt for result in results])  # [S, K]
     path = job.folder / "samplers.jsonl"
-    rows = {
-        (row["sampler"], row["steps"]): row for row in (artifacts.read_rows(path) if path.exists() else [])
-    }
+    rows = {(row["sampler"], row["steps"]): row for row in (artifacts.read_rows(path) if path.exists() else [])}
     for sampler, steps in samplers:
         if (sampler, steps) in rows:
             job.console.print(f"{sampler} {steps}: reused from {path}", highlight=False)

@@ -26,10 +26,7 @@ def over_seeds(setting: str, method: str, runs: RunFolder) -> Result:
     first = runs.open(setting, method)
     further = [seed for seed in SEEDS if seed != training.training_seed(first.run.config)]
     trainings = [first, *(runs.open(setting, method, seed) for seed in further)]
-    tables = [
-        tuple(select(one.rows, (method,), selection) for selection in ("all", "selected"))
-        for one in trainings
-    ]
+    tables = [tuple(select(one.rows, (method,), selection) for selection in ("all", "selected")) for one in trainings]
     lines: list[dict[str, Any]] = [
         {
             "about": f"{braces(forget)}, {words}",

@@ -27,9 +27,7 @@ def init(key: jax.Array, sizes: Sequence[int]) -> Params:
       One layer per consecutive pair of sizes.
     """
     layers = []
-    for layer_key, fan_in, fan_out in zip(
-        jax.random.split(key, len(sizes) - 1), sizes[:-1], sizes[1:], strict=True
-    ):
+    for layer_key, fan_in, fan_out in zip(jax.random.split(key, len(sizes) - 1), sizes[:-1], sizes[1:], strict=True):
         bound = (6.0 / fan_in) ** 0.5
         w = jax.random.uniform(layer_key, (fan_out, fan_in), jnp.float32, -bound, bound)
         layers.append({"w": w, "b": jnp.zeros((fan_out,), jnp.float32)})

@@ -10,11 +10,7 @@ import pytest
 
 from tests.compile_cache import compile_cache
 
-STRICT = {
-    "jax_numpy_rank_promotion": "raise",
-    "jax_numpy_dtype_promotion": "strict",
-    "jax_debug_key_reuse": True,
-}
+STRICT = {"jax_numpy_rank_promotion": "raise", "jax_numpy_dtype_promotion": "strict", "jax_debug_key_reuse": True}
 for name, value in STRICT.items():
     jax.config.update(name, value)  # type: ignore[no-untyped-call]
 

@@ -21,10 +21,7 @@ SEEDS = "seeds-mnist4-dihyfo2"
 PIVOTS = "pivots-mnist4"
 PER_METHOD = ("subsets-mnist4-dihyfo1", "subsets-mnist4-dihyfo2")
 PICTURES = {
-    **{
-        name: (name,)
-        for name in ("table3", "table4", "table5", "fig2", "fig6", "fig8", "fig31", PIVOTS, *PER_METHOD)
-    },
+    **{name: (name,) for name in ("table3", "table4", "table5", "fig2", "fig6", "fig8", "fig31", PIVOTS, *PER_METHOD)},
     **{name: (name,) for name in ("fig11", "fig12", "fig13", "fig14")},
     **{name: (f"{name}_dihyfo1", f"{name}_dihyfo2") for name in ("fig3", "fig9")},
     **dict.fromkeys(("attacks-mnist4-dihyfo1", "grids-mnist4-dihyfo1", "grids-mnist4-dihyfo2"), ()),
@@ -69,10 +66,7 @@ def one_number() -> Config:
 
 def paper(*arguments: str) -> tuple[int, str, str]:
     """Exit status, and what was told on stdout and stderr."""
-    with (
-        contextlib.redirect_stdout(io.StringIO()) as out,
-        contextlib.redirect_stderr(io.StringIO()) as error,
-    ):
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as error:
         status = main(arguments, settings())
     return status, out.getvalue(), error.getvalue()
 

@@ -16,13 +16,7 @@ from hyperforget_jax.zoo.hyperparameters import NEVER, Hyperparameters
 SIZES = (6, 8, 4)
 PIVOTS, FORGETTABLE = (0, 1), (2, 3)
 CONFIG = ZooConfig(
-    runs=7,
-    runs_per_block=3,
-    epochs=12.0,
-    batch_size=20,
-    snapshots=4,
-    learning_rate=(5e-2, 8e-2),
-    pivot_accuracy=0.5,
+    runs=7, runs_per_block=3, epochs=12.0, batch_size=20, snapshots=4, learning_rate=(5e-2, 8e-2), pivot_accuracy=0.5
 )
 RUNS_OF_BLOCKS = [3, 3, 1]
 STEPS_PER_SNAPSHOT = 9  # 60 images, so 3 minibatches an epoch; 36 steps in 4 parts
@@ -51,16 +45,12 @@ def plan(
 def recipe(made_from: Mapping[str, Any] = MADE_FROM, **changes: Any) -> build.Recipe:
     """How to make the small zoo, with changes to its config."""
     key = jax.random.key(8)
-    return build.Recipe(
-        replace(CONFIG, **changes), key, *train.varying(TRAIN), VALIDATION, SIZES, PIVOTS, made_from
-    )
+    return build.Recipe(replace(CONFIG, **changes), key, *train.varying(TRAIN), VALIDATION, SIZES, PIVOTS, made_from)
 
 
 def contents(folder: Path, pattern: str = "*") -> dict[str, bytes]:
     """Bytes of every file in a folder, by its path there."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob(pattern) if path.is_file()
-    }
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob(pattern) if path.is_file()}
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -26,15 +26,11 @@ ROOT = Path(__file__).parents[1]
 def config_of(method: str, folder: Path) -> Config:
     config = CONFIGS[method].get_config()
     training = replace(config.training, alignment_every=0)
-    return replace(
-        config, workdir=str(folder), training=training, task=replace(config.task, forget_sets=((2,),))
-    )
+    return replace(config, workdir=str(folder), training=training, task=replace(config.task, forget_sets=((2,),)))
 
 
 @pytest.fixture(scope="module", params=["dihyfo1", "dihyfo2"])
-def finished(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, programs: object
-) -> Config:
+def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, programs: object) -> Config:
     """A run of the pipeline."""
     config = config_of(request.param, tmp_path_factory.mktemp(request.param) / "run")
     printed(config, end_to_end.run)
@@ -55,9 +51,7 @@ def fitted(finished: Config, data: Dataset) -> hf.HyperForget:
 
 
 def equal(one: object, other: object) -> bool:
-    return all(
-        np.array_equal(a, b) for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
-    )
+    return all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True))
 
 
 def test_a_zoo_is_built_as_by_the_pipeline(finished: Config, data: Dataset, tmp_path: Path) -> None:
@@ -76,9 +70,7 @@ def test_a_hypernetwork_is_trained_saved_and_asked_as_by_the_pipeline(
 ) -> None:
     fitted.save_pretrained(tmp_path / "saved")
     name = "model.safetensors"
-    assert (tmp_path / "saved" / name).read_bytes() == (
-        Path(finished.workdir) / "hypernetwork" / name
-    ).read_bytes()
+    assert (tmp_path / "saved" / name).read_bytes() == (Path(finished.workdir) / "hypernetwork" / name).read_bytes()
     expected = unlearning.unlearn(on_paper(finished), (3,), num_samples=6, num_selected=2, seed=5).result
     for model in (fitted, *map(hf.HyperForget.from_pretrained, (tmp_path / "saved", finished.workdir))):
         result = model.unlearn([3], data.validation, num_samples=6, num_selected=2, seed=5)
@@ -119,9 +111,7 @@ def test_what_cannot_be_done_is_refused_in_one_line(
     refusals = {
         "is not trained: call fit": lambda: hf.HyperForget().unlearn((2,), data.validation),
         "holds the pivot 0": lambda: fitted.unlearn((0,), data.validation),
-        "select at most as many": lambda: fitted.unlearn(
-            (2,), data.validation, num_samples=3, num_selected=4
-        ),
+        "select at most as many": lambda: fitted.unlearn((2,), data.validation, num_samples=3, num_selected=4),
         r"made from other data \(data\.classes": lambda: fitted.fit(zoo, other),
         "holds something else": lambda: fitted.save_pretrained(tmp_path),
         "holds no complete zoo": lambda: hf.Zoo.load(tmp_path),
@@ -152,13 +142,9 @@ def test_a_saved_hypernetwork_is_replaced_by_the_next(fitted: hf.HyperForget, tm
 
 
 def test_the_package_is_imported_without_jax_and_has_nine_names() -> None:
-    program = (
-        "import sys, hyperforget_jax as hf; print('jax' in sys.modules, 'numpy' in sys.modules, *hf.__all__)"
-    )
+    program = "import sys, hyperforget_jax as hf; print('jax' in sys.modules, 'numpy' in sys.modules, *hf.__all__)"
     names = "Config HyperForget UnlearningResult Zoo build_zoo evaluate load_dataset predict retrain"
-    answer = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    answer = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert answer.stdout.split() == ["False", "False", *names.split()]
     assert callable(hf.evaluate)
     assert (ROOT / "hyperforget_jax" / "py.typed").exists()

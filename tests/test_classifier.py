@@ -17,8 +17,7 @@ def model(seed: int, sizes: tuple[int, ...]) -> classifier.Params:
     params = classifier.init(jax.random.key(seed), sizes)
     noise = np.random.default_rng(seed)
     return tuple(
-        {"w": layer["w"], "b": jnp.asarray(noise.normal(size=layer["b"].shape), jnp.float32)}
-        for layer in params
+        {"w": layer["w"], "b": jnp.asarray(noise.normal(size=layer["b"].shape), jnp.float32)} for layer in params
     )
 
 
@@ -84,9 +83,7 @@ def test_the_cross_entropy_of_every_image_equals_scikit_learn() -> None:
     scores, labels = 3 * noise.normal(size=(4, 30)), noise.integers(0, 4, 30)
     found = classifier.cross_entropy(jnp.asarray(scores, jnp.float32), jnp.asarray(labels, jnp.int32))
     probabilities = softmax(scores.T, axis=1)
-    expected = [
-        log_loss([label], [row], labels=range(4)) for label, row in zip(labels, probabilities, strict=True)
-    ]
+    expected = [log_loss([label], [row], labels=range(4)) for label, row in zip(labels, probabilities, strict=True)]
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 

@@ -35,14 +35,8 @@ def text_of(page: str) -> str:
 
 def commands(text: str) -> Iterator[list[str]]:
     """The words of every command: inline code, lines of indented and of fenced blocks, each up to its comment; && separates two."""
-    blocks = [
-        line for block in re.findall(r"```\w*\n(.*?)```", text, re.DOTALL) for line in block.splitlines()
-    ]
-    for line in [
-        *re.findall(r"`([^`\n]+)`", text),
-        *re.findall(r"^    +(\S.*)$", text, re.MULTILINE),
-        *blocks,
-    ]:
+    blocks = [line for block in re.findall(r"```\w*\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    for line in [*re.findall(r"`([^`\n]+)`", text), *re.findall(r"^    +(\S.*)$", text, re.MULTILINE), *blocks]:
         for command in line.partition(" #")[0].split("&&"):
             if command.split()[:1] and command.split()[0] in PROGRAMS:
                 yield shlex.split(command)
@@ -62,9 +56,7 @@ def faults(words: list[str]) -> Iterator[str]:
     """What a command names that does not exist."""
     if words[1:2] == ["reproduce"] or words[2:3] == ["experiments.reproduce"]:
         names = itertools.takewhile(lambda word: not word.startswith("--"), words[words[0] == "python" :][2:])
-        yield from (
-            f"target {name}" for name in names if name not in {*TARGETS, "all"} and not name.isupper()
-        )
+        yield from (f"target {name}" for name in names if name not in {*TARGETS, "all"} and not name.isupper())
     match words:
         case ["hyperforget", verb, *rest]:
             if verb not in {*main.VERBS, "--help", "--version"} and not verb.isupper():
@@ -116,9 +108,7 @@ def slugs(markdown: str) -> set[str]:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in HISTORY] + HEADERS)
 def test_commands_name_what_exists(page: str) -> None:
-    assert {
-        shlex.join(words): list(faults(words)) for words in commands(text_of(page)) if list(faults(words))
-    } == {}
+    assert {shlex.join(words): list(faults(words)) for words in commands(text_of(page)) if list(faults(words))} == {}
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in HISTORY])

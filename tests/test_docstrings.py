@@ -31,6 +31,4 @@ def test_every_public_function_has_an_example() -> None:
     public = {name: getattr(hyperforget_jax, name) for name in hyperforget_jax.__all__}
     functions = {name: value.__doc__ or "" for name, value in public.items() if inspect.isfunction(value)}
     assert {"load_dataset", "build_zoo", "retrain", "evaluate", "predict"} <= functions.keys()
-    assert [
-        name for name, doc in functions.items() if not re.search(rf"(>>>|\.\.\.) .*\b{name}\(", doc)
-    ] == []
+    assert [name for name, doc in functions.items() if not re.search(rf"(>>>|\.\.\.) .*\b{name}\(", doc)] == []

@@ -73,7 +73,9 @@ def run(job: Run, config: HypernetworkBenchmark) -> None:
     rows = [{"contender": name.replace("_", " "), **row} for name, row in result["contenders"].items()]
     job.console.print(listing(rows))
     about |= {"torch": torch.VERSION if torch else None, "torch_output_difference": difference}
-    headline = f"# What a hypernetwork costs\n\n{about['date']}, {title}; jax {about['jax']}, PyTorch {about['torch']}.\n"
+    headline = (
+        f"# What a hypernetwork costs\n\n{about['date']}, {title}; jax {about['jax']}, PyTorch {about['torch']}.\n"
+    )
     pages = (f"{pd.DataFrame(table).to_markdown(index=False, floatfmt='.4g')}\n" for table in ([size], rows))
     artifacts.write_text(job.folder / "bench_hypernet.md", "\n".join([headline, *pages]))
     timing.publish(job, "bench_hypernet", {**about, **size, **result})
@@ -107,9 +109,7 @@ def compare(job: Run, setting: Setting, torch: ModuleType) -> float:
             f"PyTorch {torch.VERSION} and ours differ by {difference:.1e} with equal parameters, at most {TOLERANCE} was expected:"
             " experiments/benchmarks/torch_transformer.py must follow hyperforget_jax/diffusion/dit.py"
         )
-    job.console.print(
-        f"with equal parameters, outputs of PyTorch and ours differ by {difference:.1e} at most"
-    )
+    job.console.print(f"with equal parameters, outputs of PyTorch and ours differ by {difference:.1e} at most")
     return difference
 
 

@@ -107,9 +107,7 @@ def batch(setting: Setting, size: int) -> Batch:
 def task(setting: Setting) -> train_step.Task:
     """What is learned: batches are tokens already, so that PyTorch gets the same."""
 
-    return train_step.Task(
-        setting.transformer, setting.layout, lambda key, batch: batch, setting.config.diffusion
-    )
+    return train_step.Task(setting.transformer, setting.layout, lambda key, batch: batch, setting.config.diffusion)
 
 
 def stepper(setting: Setting) -> Callable[[State, Batch, jax.Array], tuple[State, jax.Array]]:

@@ -96,9 +96,7 @@ def measure(
     with track(run.console, title, rounds, "rounds") as advance:
         works = {name: each.work for name, each in contenders.items()}
         timings = alternate(works, rounds, seconds, advance)
-    peak = max(
-        each.flops / timings[name].best for name, each in contenders.items() if name.startswith("product")
-    )
+    peak = max(each.flops / timings[name].best for name, each in contenders.items() if name.startswith("product"))
     return {name: rates(each, timings[name], peak) for name, each in contenders.items()}
 
 

@@ -20,14 +20,7 @@ from rich.console import Console
 from configs import mnist4_zoo, mnist_zoo
 from experiments.benchmarks import flops, timing
 from experiments.benchmarks.timing import BenchmarkConfig, Contender
-from experiments.benchmarks.zoo_block import (
-    Block,
-    block_of,
-    resized,
-    scoring,
-    train_apart,
-    train_together,
-)
+from experiments.benchmarks.zoo_block import Block, block_of, resized, scoring, train_apart, train_together
 from hyperforget_jax.cli.job import run_experiment
 from hyperforget_jax.config import Config
 from hyperforget_jax.pipeline.run import Run, start
@@ -108,9 +101,7 @@ def load_torch(console: Console) -> ModuleType | None:
     try:
         from experiments.benchmarks import torch_zoo
     except ModuleNotFoundError:
-        console.print(
-            "PyTorch is not installed, its loop is left out: pip install -e '.[bench]'", markup=False
-        )
+        console.print("PyTorch is not installed, its loop is left out: pip install -e '.[bench]'", markup=False)
         return None
     return torch_zoo
 
@@ -131,9 +122,7 @@ def run_benchmark(job: Run, config: ZooBenchmark, torch: ModuleType | None) -> d
     sizes = "-".join(map(str, block.sizes))
     job.console.print(f"{job.dataset_name}, {sizes}, {block.runs} runs per block")
     if torch:
-        job.console.print(
-            f"after the same steps, weights of PyTorch and ours differ by {difference:.1e} at most"
-        )
+        job.console.print(f"after the same steps, weights of PyTorch and ours differ by {difference:.1e} at most")
     job.console.print(listing([{"contender": name.replace("_", " "), **row} for name, row in rows.items()]))
     return {
         "classifier": sizes,
@@ -167,10 +156,7 @@ def contenders(block: Block, config: ZooBenchmark, loops: dict[str, timing.Work]
     total = block.runs * count
     return {
         "ours": contender(partial(train_together, block, count), total, training + score),
-        **{
-            name: contender(work, config.torch_snapshots, training_all_pixels + score)
-            for name, work in loops.items()
-        },
+        **{name: contender(work, config.torch_snapshots, training_all_pixels + score) for name, work in loops.items()},
         "naive_vmap": contender(partial(train_apart, few, 1), few.runs, training + score),
         "training_steps": contender(partial(train_together, block.unscored(), count), total, training),
         "scoring": contender(scoring(block), block.runs, score),

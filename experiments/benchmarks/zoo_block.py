@@ -114,16 +114,12 @@ def make_block(
 def block_of(run: Run) -> Block:
     """One block of a run's zoo."""
     splits = on_device(run.dataset.train), on_device(run.dataset.validation)
-    return make_block(
-        prng.stream(run.config.seed, "bench_zoo"), run.config.zoo, *splits, run.sizes, run.forgettable
-    )
+    return make_block(prng.stream(run.config.seed, "bench_zoo"), run.config.zoo, *splits, run.sizes, run.forgettable)
 
 
 def resized(block: Block, config: ZooConfig, runs: int, hidden: int, classes: int) -> Block:
     """A block of R runs, H hidden units in one layer and K classes on the same images; labels are taken modulo K."""
-    training, validation = (
-        Images(images, labels % classes) for images, labels in (block.training, block.validation)
-    )
+    training, validation = (Images(images, labels % classes) for images, labels in (block.training, block.validation))
     sizes, forgettable = (block.sizes[0], hidden, classes), tuple(range(1, classes))
     plan = replace(config, runs_per_block=runs)
     return make_block(block.keys()[1], plan, training, validation, sizes, forgettable)

@@ -10,10 +10,7 @@ from typing import Literal
 
 from hyperforget_jax.api.settings import run_of
 from hyperforget_jax.api.zoo import Zoo
-from hyperforget_jax.config import (
-    Config,
-    validation,
-)
+from hyperforget_jax.config import Config, validation
 from hyperforget_jax.data import Dataset, Split
 from hyperforget_jax.diffusion.hypernetwork import Generator, generator
 from hyperforget_jax.errors import HyperForgetError
@@ -29,9 +26,26 @@ from hyperforget_jax.unlearn.requests import UnlearningRequest, UnlearningResult
 class HyperForget:
     """A hypernetwork that answers unlearning requests: DiHyFo-1, DiHyFo-2 or G.pt (paper, section 3).
 
-    >>> import hyperforget_jax as hf
-    >>> hf.HyperForget(method="dihyfo2", steps=800, seed=0).config.training.steps
-    800
+    On a zoo and a hypernetwork so small that they learn nothing:
+
+    >>> import tempfile, hyperforget_jax as hf
+    >>> from hyperforget_jax.config import CodecConfig, HypernetworkConfig, RequestConfig, SamplingConfig
+    >>> data = hf.load_dataset("digits", classes=range(4))
+    >>> small = hf.Config(
+    ...     codec=CodecConfig(basis_size=8),
+    ...     hypernetwork=HypernetworkConfig(hidden_size=16, depth=1, num_heads=2),
+    ...     sampling=SamplingConfig(steps=2),
+    ...     request=RequestConfig(forget_levels=1, samples_per_candidate=2),
+    ... )
+    >>> protocol = {"epochs": 20, "snapshots": 4, "never_seen_probability": 1.0, "learning_rate": (1e-2, 2e-2)}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     zoo = hf.build_zoo(data, path=f"{folder}/zoo", pivots=(0, 1), num_runs=32, progress=False, **protocol)
+    ...     model = hf.HyperForget(steps=2, config=small, progress=False).fit(zoo, data)
+    ...     model.save_pretrained(f"{folder}/small")
+    ...     model = hf.HyperForget.from_pretrained(f"{folder}/small")
+    >>> result = model.unlearn(forget=(2, 3), data=data.validation, num_samples=8)
+    >>> hf.predict(result.best, data.test.images).shape
+    (177, 4)
     """
 
     def __init__(
@@ -94,12 +108,7 @@ class HyperForget:
         return self
 
     def unlearn(
-        self,
-        forget: Iterable[int],
-        data: Split,
-        num_samples: int = 64,
-        num_selected: int = 5,
-        seed: int = 0,
+        self, forget: Iterable[int], data: Split, num_samples: int = 64, num_selected: int = 5, seed: int = 0
     ) -> UnlearningResult:
         """Models that have forgotten some classes, selected on images that are used for nothing else (paper, section 4).
 
@@ -124,9 +133,7 @@ class HyperForget:
         asked = UnlearningRequest(labels, model.data.classes)
         candidates = prompts.candidates(*model.statistics, asked.positions, request)
         split = on_device(data)
-        start = starting_models.with_random_start(
-            self._generator, model.sizes, model.config.hypernetwork, split
-        )
+        start = starting_models.with_random_start(self._generator, model.sizes, model.config.hypernetwork, split)
         return requests.answer(
             lambda keys, losses: start(keys, losses, lambda count: None),
             candidates,
@@ -166,9 +173,7 @@ class HyperForget:
         of_run = folder / HYPERNETWORK
         model = pretrained.load(of_run if of_run.is_dir() else folder)
         config = model.config
-        found = cls(
-            config.hypernetwork.kind, config.training.steps, training.training_seed(config), config, progress
-        )
+        found = cls(config.hypernetwork.kind, config.training.steps, training.training_seed(config), config, progress)
         found.config, found.pretrained = config, model
         return found
 

@@ -11,12 +11,7 @@ from jax.typing import ArrayLike
 from hyperforget_jax import classifier
 from hyperforget_jax.api.settings import changed, with_usual_epochs
 from hyperforget_jax.classifier import Params
-from hyperforget_jax.config import (
-    ClassifierConfig,
-    Config,
-    ReferenceConfig,
-    validation,
-)
+from hyperforget_jax.config import ClassifierConfig, Config, ReferenceConfig, validation
 from hyperforget_jax.data import Dataset, Split
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.metrics import comparison
@@ -69,9 +64,7 @@ def retrain(
     return jax.tree.map(lambda leaf: leaf[0], models)
 
 
-def evaluate(
-    result: UnlearningResult, reference: Params, split: Split, train: Split | None = None
-) -> pd.DataFrame:
+def evaluate(result: UnlearningResult, reference: Params, split: Split, train: Split | None = None) -> pd.DataFrame:
     """Unlearned models beside reference models: accuracies, agreement and class losses as one frame (paper, section 4.1).
 
     Args:
@@ -132,6 +125,4 @@ def predict(model: Params, images: ArrayLike) -> jax.Array:
 def _validate_inputs(models: Params, images: ArrayLike) -> None:
     takes, given = models[0]["w"].shape[-1], jnp.shape(images)[-1]
     if takes != given:
-        raise HyperForgetError(
-            f"an image has {given} numbers, the model takes {takes}: give both the same data"
-        )
+        raise HyperForgetError(f"an image has {given} numbers, the model takes {takes}: give both the same data")

@@ -8,12 +8,7 @@ from typing import Any, TypeVar
 
 from rich.console import Console
 
-from hyperforget_jax.config import (
-    Config,
-    ReferenceConfig,
-    ZooConfig,
-    validation,
-)
+from hyperforget_jax.config import Config, ReferenceConfig, ZooConfig, validation
 from hyperforget_jax.data import Dataset
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline.run import Run, run_on

@@ -7,15 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperforget_jax.api.settings import changed, run_of, with_usual_epochs
-from hyperforget_jax.config import (
-    ClassifierConfig,
-    Config,
-    DataConfig,
-    TaskConfig,
-    ZooConfig,
-    flatten,
-    unflatten,
-)
+from hyperforget_jax.config import ClassifierConfig, Config, DataConfig, TaskConfig, ZooConfig, flatten, unflatten
 from hyperforget_jax.data import Dataset
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import zoo as pipeline_zoo

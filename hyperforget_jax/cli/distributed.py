@@ -25,14 +25,10 @@ def initialize(text: str, timeout_s: int) -> tuple[int, int]:
     """
     words = text.split(",")
     if len(words) != 3 or not all(word.isdecimal() for word in words[1:]) or int(words[2]) >= int(words[1]):
-        raise HyperForgetError(
-            f"--cluster is {text}: give ADDRESS,N,I with I below N, such as 10.0.0.1:1234,2,0"
-        )
+        raise HyperForgetError(f"--cluster is {text}: give ADDRESS,N,I with I below N, such as 10.0.0.1:1234,2,0")
     count, index = int(words[1]), int(words[2])
     jax.distributed.initialize(words[0], count, index, shutdown_timeout_seconds=timeout_s)
-    broadcast_status(
-        0
-    )  # gloo gives processes half a minute to meet; once they have met, each waits for the others
+    broadcast_status(0)  # gloo gives processes half a minute to meet; once they have met, each waits for the others
     return index, count
 
 

@@ -70,17 +70,13 @@ def main(arguments: Sequence[str]) -> int:
     failed = [check for check, (status, _, _) in outcomes.items() if status == "fail"]
     if options.json:
         names = ("status", "message", "remedy")
-        findings = [
-            {"check": check, **dict(zip(names, outcome, strict=True))} for check, outcome in outcomes.items()
-        ]
+        findings = [{"check": check, **dict(zip(names, outcome, strict=True))} for check, outcome in outcomes.items()]
         print(json.dumps({"ok": not failed, "findings": findings}, indent=2))
     else:
         for check, (status, message, remedy) in outcomes.items():
             print(f"{status:<6}{check:<12}{message}{': ' * bool(remedy)}{remedy}")
     if failed:
-        raise HyperForgetError(
-            f"{len(failed)} of {len(outcomes)} checks failed, first {failed[0]}: follow its remedy"
-        )
+        raise HyperForgetError(f"{len(failed)} of {len(outcomes)} checks failed, first {failed[0]}: follow its remedy")
     return 0
 
 
@@ -140,9 +136,7 @@ def gpu() -> Outcome:
         if jax.default_backend() != "cpu":
             return "ok", "in use", ""
     platforms = os.environ.get("JAX_PLATFORMS")
-    remedy = (
-        f"unset JAX_PLATFORMS, which is {platforms}" if platforms else f"pip install '{DISTRIBUTION}[cuda]'"
-    )
+    remedy = f"unset JAX_PLATFORMS, which is {platforms}" if platforms else f"pip install '{DISTRIBUTION}[cuda]'"
     return "warn", "an NVIDIA GPU is here, but JAX uses the CPU", remedy
 
 
@@ -155,11 +149,7 @@ def memory() -> Outcome:
     free, total = (int(fields[name].split()[0]) / 2**20 for name in ("MemAvailable", "MemTotal"))
     message = f"{free:.1f} of {total:.1f} GiB available"
     if free < needed:
-        return (
-            "warn",
-            message,
-            f"end other programs, or set zoo.memory_gib below {free:.1f} (default {needed:g})",
-        )
+        return ("warn", message, f"end other programs, or set zoo.memory_gib below {free:.1f} (default {needed:g})")
     return "ok", message, ""
 
 

@@ -36,9 +36,7 @@ Options = TypeVar("Options", bound=RunOptions)
 
 
 @cli_errors
-def run_job(
-    program: str, default: Config, job: Job, arguments: Sequence[str], validate: Job | None = None
-) -> int:
+def run_job(program: str, default: Config, job: Job, arguments: Sequence[str], validate: Job | None = None) -> int:
     """Parses, validates, loads the images, takes the workdir, works: nothing is written before all input is known to be good.
 
     Args:
@@ -107,8 +105,6 @@ def open_finished(options: type[Options], verb: str, arguments: Sequence[str]) -
         return config
 
     console = Console(soft_wrap=True, stderr=parsed.json)
-    run = open_run(
-        parsed.run.expanduser().resolve(), console, f"hyperforget {verb} {shlex.join(arguments)}", change
-    )
+    run = open_run(parsed.run.expanduser().resolve(), console, f"hyperforget {verb} {shlex.join(arguments)}", change)
     alignment.validate_metric(run)
     return parsed, run

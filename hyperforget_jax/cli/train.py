@@ -70,6 +70,4 @@ def main(arguments: Sequence[str]) -> int:
     if "cluster" in options:
         distributed.initialize(options["cluster"], TIMEOUT_S)
     program = command_line("hyperforget train", options)
-    return distributed.run_in_order(
-        partial(run_job, program, config, arguments=others, validate=validate), train
-    )
+    return distributed.run_in_order(partial(run_job, program, config, arguments=others, validate=validate), train)

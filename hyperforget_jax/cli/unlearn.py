@@ -83,9 +83,7 @@ def describe(run: Run, result: UnlearningResult) -> dict[str, Any]:
     retain, forget = class_weights(run.dataset.validation.labels, positions, run.dataset.num_classes)
     rows = {"all": np.asarray(accuracies), "selected": np.asarray(accuracies)[result.selected]}
     return {
-        "prompt": {
-            str(label): float(loss) for label, loss in zip(run.dataset.classes, result.prompt, strict=True)
-        },
+        "prompt": {str(label): float(loss) for label, loss in zip(run.dataset.classes, result.prompt, strict=True)},
         "selected": [int(row) for row in result.selected],
         "validation": {
             name: {

@@ -9,19 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hyperforget_jax.config.hypernetwork import (
-    DiffusionConfig,
-    HypernetworkConfig,
-    SamplingConfig,
-    TrainingConfig,
-)
-from hyperforget_jax.config.unlearning import (
-    EvaluationConfig,
-    ForgetSet,
-    ReferenceConfig,
-    RequestConfig,
-    TaskConfig,
-)
+from hyperforget_jax.config.hypernetwork import DiffusionConfig, HypernetworkConfig, SamplingConfig, TrainingConfig
+from hyperforget_jax.config.unlearning import EvaluationConfig, ForgetSet, ReferenceConfig, RequestConfig, TaskConfig
 from hyperforget_jax.config.zoo import ClassifierConfig, CodecConfig, DataConfig, LoaderConfig, ZooConfig
 from hyperforget_jax.errors import HyperForgetError
 
@@ -103,9 +92,7 @@ def unflatten(flat: Mapping[str, Any]) -> Config:
             elif name in rest:
                 values[item.name] = frozen(rest.pop(name))
             else:
-                raise HyperForgetError(
-                    f"the config lacks {name}: it was written by another version of hyperforget_jax"
-                )
+                raise HyperForgetError(f"the config lacks {name}: it was written by another version of hyperforget_jax")
         return dataclasses.replace(default, **values)
 
     def frozen(value: Any) -> Any:

@@ -63,9 +63,7 @@ def parse_known_options(
     missing: Any = tyro.MISSING_NONPROP if default is None else default
     try:
         with contextlib.redirect_stderr(output), contextlib.redirect_stdout(output):
-            return tyro.cli(
-                options, args=arguments, default=missing, prog="the arguments", return_unknown_args=True
-            )
+            return tyro.cli(options, args=arguments, default=missing, prog="the arguments", return_unknown_args=True)
     except SystemExit as stop:
         if not stop.code:
             print(output.getvalue())

@@ -142,10 +142,7 @@ def _relations(config: Config, flat: dict[str, Any]) -> Iterator[tuple[bool, str
         f"codec.chunk_size is {chunk_size}: choose less than hypernetwork.hidden_size, {hidden_size}",
     )
     selected, samples = config.request.num_selected, config.request.samples
-    yield (
-        selected > samples,
-        f"request.num_selected is {selected}, request.samples {samples}: select at most as many",
-    )
+    yield (selected > samples, f"request.num_selected is {selected}, request.samples {samples}: select at most as many")
     starts = config.training.untrained_share + config.training.unrelated_share
     yield (
         starts > 1.0,

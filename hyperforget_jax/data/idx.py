@@ -123,9 +123,7 @@ def read_array(path: Path, dimensions: int, official: str) -> npt.NDArray[np.uin
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise HyperForgetError(f"{path} is truncated or corrupt ({error}): {REMEDY}") from error
     except OSError as error:
-        raise HyperForgetError(
-            f"{path} cannot be read ({error.strerror}): make it readable for you"
-        ) from error
+        raise HyperForgetError(f"{path} cannot be read ({error.strerror}): make it readable for you") from error
     except ValueError as error:
         raise HyperForgetError(f"{path} is no such IDX file ({error}): {REMEDY}") from error
     found = artifacts.checksum(path)

@@ -41,9 +41,7 @@ def origin(config: DataConfig) -> Origin:
     if kind not in PLACES or bool(name) != (kind == "tfds"):
         close = difflib.get_close_matches(config.name, NAMES, n=1)
         suggestion = f"did you mean {close[0]}? " if close else ""
-        raise HyperForgetError(
-            f"data.name {config.name!r} is unknown: {suggestion}Known are {', '.join(NAMES)}"
-        )
+        raise HyperForgetError(f"data.name {config.name!r} is unknown: {suggestion}Known are {', '.join(NAMES)}")
     place, reason = PLACES[kind]
     for field in {"dir", "file"} - {place}:
         if value := getattr(config, field):
@@ -130,9 +128,7 @@ def validate_data(config: DataConfig) -> Info:
                 "no class at all takes all of them"
             )
         if count > 1:
-            raise HyperForgetError(
-                f"data.classes {config.classes} holds {label} {count} times: name each class once"
-            )
+            raise HyperForgetError(f"data.classes {config.classes} holds {label} {count} times: name each class once")
     if len(config.classes) == 1:
         raise HyperForgetError(f"data.classes {config.classes} is too short: name at least two classes")
     if not 1 <= config.validation_size < info.num_train:

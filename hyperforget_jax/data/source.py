@@ -55,9 +55,7 @@ class Info(NamedTuple):
         return math.prod(self.input_shape)
 
 
-def hold_out(
-    total: int, held: int, labels: Array | None = None
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+def hold_out(total: int, held: int, labels: Array | None = None) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Splits 0..total-1 by a fixed permutation: the order of the raw words of PCG64(SPLIT_SEED).
 
     The raw words, not `Generator.permutation`: NumPy promises the former for all versions (NEP 19).

@@ -79,9 +79,7 @@ def describe(name: str) -> Info:
                 f"tfds:{name} has {', '.join(features)}: choose a set with the features image and label (a class)"
             )
         if missing := [split for split in SPLITS if split not in info.splits]:
-            raise HyperForgetError(
-                f"tfds:{name} has no split {missing[0]}: choose a set with {' and '.join(SPLITS)}"
-            )
+            raise HyperForgetError(f"tfds:{name} has no split {missing[0]}: choose a set with {' and '.join(SPLITS)}")
         *shape, channels = features["image"].shape
         if None in (*shape, channels):
             raise HyperForgetError(f"the images of tfds:{name} differ in size: choose a set of equal images")
@@ -109,9 +107,7 @@ def read(name: str, remedy: str = REMEDY) -> Source:
     with explained(f"{name} in {builder.data_dir} cannot be read", other_copy):
         train, test = (read_split(builder, split) for split in SPLITS)
         if train.inputs.dtype != np.uint8:
-            raise HyperForgetError(
-                f"the images of tfds:{name} are {train.inputs.dtype}: choose a set of uint8 images"
-            )
+            raise HyperForgetError(f"the images of tfds:{name} are {train.inputs.dtype}: choose a set of uint8 images")
         return Source(train, test, white=255)
 
 

@@ -33,9 +33,7 @@ class Transformer(NamedTuple):
     apply: Callable[[Params, jax.Array, jax.Array, Condition], jax.Array]
 
 
-def make(
-    config: HypernetworkConfig, diffusion: DiffusionConfig, layout: TokenLayout, num_losses: int
-) -> Transformer:
+def make(config: HypernetworkConfig, diffusion: DiffusionConfig, layout: TokenLayout, num_losses: int) -> Transformer:
     """The transformer for one token layout.
 
     DiHyFo-1 that predicts x_0 adds the tokens it starts from to its output, so at initialisation it returns them; any other
@@ -151,9 +149,7 @@ class Block(nn.Module):
         """One block: x [B, T, C], modulator [B, C] or None."""
         config = self.config
         width, heads = config.hidden_size, config.num_heads
-        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = Modulation(6, config, name="modulation")(
-            modulator
-        )
+        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = Modulation(6, config, name="modulation")(modulator)
         h = modulate(_norm(x), shift_a, scale_a)  # [B, T, C]
         qkv = _dense(h, 3 * width, config, "qkv")  # [B, T, 3 C]
         q, k, v = jnp.moveaxis(qkv.reshape(*h.shape[:2], 3, heads, -1), 2, 0)  # [B, T, heads, C / heads] each
@@ -175,9 +171,7 @@ class Embedder(nn.Module):
         """Embeds features."""
         config = self.config
         hidden = nn.Dense(config.hidden_size, kernel_init=_small, dtype=config.dtype, name="in")(features)
-        return nn.Dense(config.hidden_size, kernel_init=_small, dtype=config.dtype, name="out")(
-            nn.silu(hidden)
-        )
+        return nn.Dense(config.hidden_size, kernel_init=_small, dtype=config.dtype, name="out")(nn.silu(hidden))
 
 
 class Modulation(nn.Module):
@@ -241,6 +235,4 @@ def _norm(x: jax.Array) -> jax.Array:
 
 _xavier = nn.initializers.xavier_uniform()
 _small = nn.initializers.normal(0.02)
-_lecun = nn.initializers.variance_scaling(
-    1.0, "fan_in", "truncated_normal", in_axis=-2, out_axis=-1, batch_axis=(0,)
-)
+_lecun = nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal", in_axis=-2, out_axis=-1, batch_axis=(0,))

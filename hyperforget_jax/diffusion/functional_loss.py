@@ -47,9 +47,7 @@ def fit(models: Models, images: Images, labels: Labels) -> Probe:
     return Probe(chosen, variance)
 
 
-def error(
-    probe: Probe, codec: Codec, count: int, key: jax.Array, predicted: jax.Array, true: jax.Array
-) -> jax.Array:
+def error(probe: Probe, codec: Codec, count: int, key: jax.Array, predicted: jax.Array, true: jax.Array) -> jax.Array:
     """Mean squared difference of logits [B], centred over the classes, in units of their variance over the zoo.
 
     Args:
@@ -60,9 +58,7 @@ def error(
       predicted: [B, T, W].
       true: [B, T, W].
     """
-    rows = jax.random.randint(
-        key, (probe.images.shape[0], count, 1), 0, probe.images.shape[1]
-    )  # [K, count, 1]
+    rows = jax.random.randint(key, (probe.images.shape[0], count, 1), 0, probe.images.shape[1])  # [K, count, 1]
     images = jnp.take_along_axis(probe.images, rows, axis=1)  # [K, count, D]
     ours, theirs = (_logits(jax.vmap(codec.decode)(tokens), images) for tokens in (predicted, true))
     return jnp.square(ours - jax.lax.stop_gradient(theirs)).mean((1, 2)) / probe.variance

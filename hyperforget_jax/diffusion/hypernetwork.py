@@ -52,11 +52,7 @@ class Generator(Protocol):
     """N models for N keys and prompts."""
 
     def __call__(
-        self,
-        keys: jax.Array,
-        losses: jax.Array,
-        on_models: Callable[[int], None],
-        start: Start | None = None,
+        self, keys: jax.Array, losses: jax.Array, on_models: Callable[[int], None], start: Start | None = None
     ) -> Models:
         """Generates, or updates.
 
@@ -122,11 +118,7 @@ def generator_of_params(hypernetwork: Hypernetwork, config: SamplingConfig) -> C
     program = jax.jit(one_batch, in_shardings=(whole, split, split, split), out_shardings=whole)
 
     def generate(
-        params: Params,
-        keys: jax.Array,
-        losses: jax.Array,
-        on_models: Callable[[int], None],
-        start: Start | None = None,
+        params: Params, keys: jax.Array, losses: jax.Array, on_models: Callable[[int], None], start: Start | None = None
     ) -> Models:
         if start is None and EMBEDS_A_START in params:
             raise HyperForgetError(

@@ -56,9 +56,7 @@ def denoising_loss(
     error = output - schedule.target(config.prediction, tokens, noise, alpha_bar)  # [B, T, W]
     squares = jnp.square(error).sum((1, 2))  # [B]
     if config.weighting == "min_snr":
-        weights = schedule.min_snr_weight(
-            config.prediction, alpha_bar[:, 0, 0], config.min_snr_ceiling
-        )  # [B]
+        weights = schedule.min_snr_weight(config.prediction, alpha_bar[:, 0, 0], config.min_snr_ceiling)  # [B]
         squares = squares * weights
     loss = squares.mean() / int(layout.mask.sum())
     if functional is None:

@@ -67,8 +67,6 @@ def update(codec: Codec, statistics: Conditioning, untrained: Untrained, config:
         augment = jax.vmap(codec.augment, in_axes=(None, 0))
         pairs = jax.vmap(augment)(jax.random.split(augment_key, count), pairs)  # [B, 2, T, W]
         condition = conditioning.ask(statistics, target_losses)
-        return pairs[:, 1], condition._replace(
-            current=conditioning.standardise(statistics, losses), start=pairs[:, 0]
-        )
+        return pairs[:, 1], condition._replace(current=conditioning.standardise(statistics, losses), start=pairs[:, 0])
 
     return prepare

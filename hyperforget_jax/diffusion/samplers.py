@@ -59,9 +59,7 @@ def sample(
         alpha = here / there  # of the one step, or of the steps that are skipped
         deviation = jnp.sqrt((1 - alpha) * (1 - there) / (1 - here))
         if config.sampler == "ddpm":
-            mean = (jnp.sqrt(there) * (1 - alpha) * clean + jnp.sqrt(alpha) * (1 - there) * noisy) / (
-                1 - here
-            )
+            mean = (jnp.sqrt(there) * (1 - alpha) * clean + jnp.sqrt(alpha) * (1 - there) * noisy) / (1 - here)
         else:
             deviation = config.eta * deviation
             direction = jnp.sqrt(jnp.maximum(1 - there - deviation**2, 0.0))

@@ -58,9 +58,7 @@ def target(prediction: Prediction, clean: jax.Array, noise: jax.Array, alpha_bar
     return jnp.sqrt(alpha_bar) * noise - jnp.sqrt(1.0 - alpha_bar) * clean
 
 
-def clean_from(
-    prediction: Prediction, output: jax.Array, noisy: jax.Array, alpha_bar: jax.Array
-) -> jax.Array:
+def clean_from(prediction: Prediction, output: jax.Array, noisy: jax.Array, alpha_bar: jax.Array) -> jax.Array:
     """The estimate of x_0 in the transformer's output at x_t."""
     if prediction == "x0":
         return output

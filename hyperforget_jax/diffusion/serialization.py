@@ -33,8 +33,7 @@ def load(folder: Path, config: HypernetworkConfig, diffusion: DiffusionConfig) -
     transformer = dit.make(config, diffusion, coder.layout, len(condition.mean))
     arrays = artifacts.read_arrays(folder / "model.safetensors")
     params = jax.tree_util.tree_map_with_path(
-        lambda path, _: jnp.asarray(arrays[_name(path)]),
-        jax.eval_shape(transformer.init, jax.random.key(0)),
+        lambda path, _: jnp.asarray(arrays[_name(path)]), jax.eval_shape(transformer.init, jax.random.key(0))
     )
     return Hypernetwork(params, transformer, coder, condition, diffusion)
 

@@ -68,9 +68,7 @@ def init(key: jax.Array, task: Task, config: TrainingConfig) -> State:
     return State(params, jax.tree.map(jnp.copy, params), rule(config).init(params), jnp.int32(0))
 
 
-def step(
-    state: State, batch: Batch, key: jax.Array, *, task: Task, config: TrainingConfig
-) -> tuple[State, jax.Array]:
+def step(state: State, batch: Batch, key: jax.Array, *, task: Task, config: TrainingConfig) -> tuple[State, jax.Array]:
     """One step: gradients, clipping, AdamW, and the moving average with warm-up.
 
     Args:
@@ -93,9 +91,7 @@ def step(
         mean, gradients = value_and_gradient(state.params, keys[0], batch)
     else:
         # every part has examples of every device
-        parts = jax.tree.map(
-            lambda x: jnp.swapaxes(x.reshape(-1, config.grad_accum_steps, *x.shape[1:]), 0, 1), batch
-        )
+        parts = jax.tree.map(lambda x: jnp.swapaxes(x.reshape(-1, config.grad_accum_steps, *x.shape[1:]), 0, 1), batch)
         nothing = (jnp.float32(0.0), jax.tree.map(jnp.zeros_like, state.params))
         total, _ = jax.lax.scan(add, nothing, (keys, parts))
         mean, gradients = jax.tree.map(lambda x: x / config.grad_accum_steps, total)

@@ -111,11 +111,7 @@ def train(
             if logs:
                 held_out_loss = loss_of(state.ema, jax.random.clone(held_out_key), watched)
                 curve.write(
-                    index,
-                    {
-                        "train_loss": float(jnp.stack(losses).mean()),
-                        "validation_loss": float(held_out_loss),
-                    },
+                    index, {"train_loss": float(jnp.stack(losses).mean()), "validation_loss": float(held_out_loss)}
                 )
                 on_steps(len(losses))
                 losses = []

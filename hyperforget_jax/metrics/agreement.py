@@ -91,9 +91,7 @@ def _bad_teaching(probabilities: jax.Array, references: jax.Array) -> jax.Array:
     return divergences / q.shape[1]
 
 
-def unlearning_score(
-    probabilities: ArrayLike, references: ArrayLike, variant: Variant
-) -> NDArray[np.float64]:
+def unlearning_score(probabilities: ArrayLike, references: ArrayLike, variant: Variant) -> NDArray[np.float64]:
     """Unlearning score phi = 1 - JSD(p || q) (Equations 8-9), the mean over images, for every pair.
 
     With m = (p + q) / 2 and 0 log 0 = 0, the variants are

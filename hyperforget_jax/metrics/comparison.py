@@ -22,11 +22,7 @@ Floats = np.ndarray[Any, np.dtype[Any]]
 IMAGES_AT_ONCE = 8192
 DECIMALS = 4
 """Digits to which values are printed, and compared with a range."""
-PHI: Mapping[str, agreement.Variant] = {
-    "phi_jsd": "jsd",
-    "phi_jsd_nat": "jsd_nat",
-    "phi_badt": "badt_compat",
-}
+PHI: Mapping[str, agreement.Variant] = {"phi_jsd": "jsd", "phi_jsd_nat": "jsd_nat", "phi_badt": "badt_compat"}
 
 
 class LabelledImages(Protocol):
@@ -144,15 +140,12 @@ def measure(
     """The values of every model behind `compare`; the arguments are its."""
     ours, theirs = (outputs(each, split, train) for each in (models, reference_models))
     values, reference_values = (
-        metrics(each, theirs, split, forget_positions, train) | dict(each.class_metrics)
-        for each in (ours, theirs)
+        metrics(each, theirs, split, forget_positions, train) | dict(each.class_metrics) for each in (ours, theirs)
     )
     return Comparison(values, ours.predictions, np.asarray(selected), reference_values, theirs.predictions)
 
 
-def summarise(
-    measured: Comparison, context: Context, classes: Sequence[int], resamples: int, seed: int
-) -> list[Row]:
+def summarise(measured: Comparison, context: Context, classes: Sequence[int], resamples: int, seed: int) -> list[Row]:
     """Rows of all samples, of the selected ones, and of the reference models.
 
     Args:
@@ -226,17 +219,12 @@ def metrics(
     sets = {"retain": ~forgotten, "forget": forgotten, "test": np.ones(len(labels), bool)}
     average = leave_one_out if models is reference else over_reference
     values = {
-        f"{name}_accuracy": accuracy.accuracy(models.predictions, labels, member)
-        for name, member in sets.items()
+        f"{name}_accuracy": accuracy.accuracy(models.predictions, labels, member) for name, member in sets.items()
     }
     for name, member in sets.items():
-        values[f"overlap_{name}"] = average(
-            agreement.overlap(models.predictions, reference.predictions, member)
-        )
+        values[f"overlap_{name}"] = average(agreement.overlap(models.predictions, reference.predictions, member))
     for name, variant in PHI.items():
-        values[name] = average(
-            agreement.unlearning_score(models.probabilities, reference.probabilities, variant)
-        )
+        values[name] = average(agreement.unlearning_score(models.probabilities, reference.probabilities, variant))
     if train is not None:
         retained = ~np.isin(np.asarray(train.labels), forget_positions)
         values["mia"] = membership.membership_inference(

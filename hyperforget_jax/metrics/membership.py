@@ -128,9 +128,7 @@ def validate_entropies(sets: Mapping[str, NDArray[np.float64]]) -> None:
     """
     for name, entropies in sets.items():
         if entropies.shape[1] == 0:
-            raise HyperForgetError(
-                f"membership inference got 0 {name} images: name classes that the split contains"
-            )
+            raise HyperForgetError(f"membership inference got 0 {name} images: name classes that the split contains")
         broken = np.flatnonzero(~np.isfinite(entropies).all(axis=1))
         if broken.size:
             raise HyperForgetError(

@@ -58,9 +58,7 @@ def canonical(models: Params, encode: Floats | None) -> Canonical:
             "matching: compare the predictions of deeper models, by shared_mistakes"
         )
     parts = [
-        _canonical(
-            jax.tree.map(lambda leaf, start=start: leaf[start : start + MODELS_AT_ONCE], models), encode
-        )
+        _canonical(jax.tree.map(lambda leaf, start=start: leaf[start : start + MODELS_AT_ONCE], models), encode)
         for start in range(0, len(models[-1]["b"]), MODELS_AT_ONCE)
     ]
     return Canonical(*map(np.concatenate, zip(*parts, strict=True)))

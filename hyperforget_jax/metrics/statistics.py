@@ -10,9 +10,7 @@ Location = Literal["mean", "median"]
 REDUCE: dict[Location, Any] = {"mean": np.mean, "median": np.median}
 
 
-def bootstrap(
-    values: NDArray[np.floating], statistic: Location, resamples: int, seed: int
-) -> tuple[float, float]:
+def bootstrap(values: NDArray[np.floating], statistic: Location, resamples: int, seed: int) -> tuple[float, float]:
     """Percentile bootstrap: the central 95% of a statistic over resamples drawn with replacement (`scipy.stats.bootstrap`).
 
     The quantiles are those of 0.025 and 0.975 themselves; scipy's own interval takes (1 - 0.95) / 2, which floats round.
@@ -48,9 +46,4 @@ def summarise(values: NDArray[np.floating]) -> dict[Literal["mean", "median", "q
     """
     values = np.asarray(values, np.float64)
     low, high = np.quantile(values, (0.05, 0.95))
-    return {
-        "mean": float(values.mean()),
-        "median": float(np.median(values)),
-        "q05": float(low),
-        "q95": float(high),
-    }
+    return {"mean": float(values.mean()), "median": float(np.median(values)), "q05": float(low), "q95": float(high)}

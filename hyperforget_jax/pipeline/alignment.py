@@ -134,9 +134,7 @@ def stored(run: Run, labels: Iterable[int]) -> dict[int, Sweep]:
     sweeps = {}
     for label in labels:
         with np.load(run.folder / "alignment" / f"{label}.npz", allow_pickle=False) as arrays:
-            sweeps[label] = Sweep(
-                arrays["targets"], arrays["observed"], float(arrays["learned"]), arrays.get("pivots")
-            )
+            sweeps[label] = Sweep(arrays["targets"], arrays["observed"], float(arrays["learned"]), arrays.get("pivots"))
     return sweeps
 
 
@@ -163,9 +161,7 @@ def watch(run: Run, grids: Mapping[int, Grid]) -> Measure:
     def measure(generate: Generator) -> dict[str, float]:
         values: dict[str, float] = {}
         for label, (column, grid) in by_position(run, grids).items():
-            sweep = follow(
-                run, grid, column, generate, jax.random.clone(families), validation, lambda count: None
-            )
+            sweep = follow(run, grid, column, generate, jax.random.clone(families), validation, lambda count: None)
             values |= {f"{name}_{label}": value for name, value in means(run, sweep).items()}
         return values
 
@@ -181,10 +177,7 @@ def evolution(training: Path) -> list[dict[str, Any]]:
 def means(run: Run, sweep: Sweep) -> dict[str, float]:
     """R^2 (equation 6) and Pearson's correlation of a sweep, means over its families; and the least accuracy on pivots."""
     r2 = alignment.prompt_alignment(sweep.targets, sweep.observed, run.config.evaluation.alignment_epsilon)
-    values = {
-        "r2": float(r2.mean()),
-        "pearson": float(alignment.pearson(sweep.targets, sweep.observed).mean()),
-    }
+    values = {"r2": float(r2.mean()), "pearson": float(alignment.pearson(sweep.targets, sweep.observed).mean())}
     return values if sweep.pivots is None else values | {"pivots": least_pivots(sweep.pivots)}
 
 

@@ -75,9 +75,7 @@ def report_again(job: Run) -> None:
     write_report(job, storage.read(folder, zoo_identity(job.config)), evaluate_again(job))
 
 
-def measure(
-    job: Run, candidates: list[Floats], grids: Mapping[int, Grid], generate: Generator
-) -> Measurements:
+def measure(job: Run, candidates: list[Floats], grids: Mapping[int, Grid], generate: Generator) -> Measurements:
     """Answers the run's forget sets, retrains reference models, compares them, and prints and writes the results.
 
     Args:

@@ -28,17 +28,12 @@ def evaluate(run: Run, results: Sequence[UnlearningResult], reference: Params) -
       reference: reference models, leaves [F, M, …].
     """
     comparisons: list[Comparison] = []
-    with (
-        run.timed("evaluation", resumes=False),
-        track(run.console, "evaluation", len(results), "requests") as advance,
-    ):
+    with run.timed("evaluation", resumes=False), track(run.console, "evaluation", len(results), "requests") as advance:
         for index, result in enumerate(results):
             models = jax.tree.map(lambda leaf, index=index: leaf[index], reference)
             test, train = run.dataset.test, run.dataset.train
             forget = result.request.positions
-            comparisons.append(
-                comparison.measure(result.models, result.selected, models, test, forget, train)
-            )
+            comparisons.append(comparison.measure(result.models, result.selected, models, test, forget, train))
             advance(1)
     return comparisons
 
@@ -49,10 +44,7 @@ def rows(run: Run, comparisons: Sequence[Comparison]) -> list[Row]:
         row
         for forget_set, compared in zip(run.config.task.forget_sets, comparisons, strict=True)
         for row in comparison.summarise(
-            compared,
-            context(run, run.config.hypernetwork.kind, forget_set),
-            run.dataset.classes,
-            **resampling(run),
+            compared, context(run, run.config.hypernetwork.kind, forget_set), run.dataset.classes, **resampling(run)
         )
     ]
 

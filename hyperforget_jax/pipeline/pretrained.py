@@ -65,12 +65,7 @@ class Pretrained:
 
 def save(folder: Path, model: Pretrained) -> None:
     """Writes all files but the manifest into a folder, usually that of `artifacts.new_artifact`."""
-    about = {
-        "format": FORMAT,
-        "config": flatten(model.config),
-        "data": asdict(model.data),
-        "sizes": model.sizes,
-    }
+    about = {"format": FORMAT, "config": flatten(model.config), "data": asdict(model.data), "sizes": model.sizes}
     artifacts.write_text(folder / CONFIG, json.dumps(about, indent=2) + "\n")
     serialization.save(model.hypernetwork, folder)
     statistics.save(model.statistics, folder)
@@ -100,10 +95,7 @@ def load(folder: Path) -> Pretrained:
     config, data = unflatten(about["config"]), about["data"]
     names = data["class_names"]
     info = DataInfo(
-        data["name"],
-        tuple(data["classes"]),
-        None if names is None else tuple(names),
-        tuple(data["input_shape"]),
+        data["name"], tuple(data["classes"]), None if names is None else tuple(names), tuple(data["input_shape"])
     )
     hypernetwork = serialization.load(folder, config.hypernetwork, config.diffusion)
     return Pretrained(hypernetwork, config, info, tuple(about["sizes"]), statistics.load(folder))

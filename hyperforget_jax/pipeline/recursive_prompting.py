@@ -138,9 +138,7 @@ def _rows_of(run: Run, labels: tuple[int, ...], direction: str, one: Round) -> l
 def sweeps(run: Run, grids: Mapping[int, Grid], generate: Generator, model: Params) -> list[Row]:
     """Rows of the prompt alignment of one model's updates, after every round; losses are asked to climb and to fall."""
     config, rounds = run.config, run.config.request.rounds
-    families = jax.random.split(
-        prng.stream(config.seed, "update alignment"), config.evaluation.alignment_families
-    )
+    families = jax.random.split(prng.stream(config.seed, "update alignment"), config.evaluation.alignment_families)
     count = len(families) * config.evaluation.alignment_prompts
     sweeps_by_round: dict[int, dict[int, Sweep]] = {number + 1: {} for number in range(rounds)}
     total = len(grids) * rounds * count
@@ -150,9 +148,7 @@ def sweeps(run: Run, grids: Mapping[int, Grid], generate: Generator, model: Para
             each = jnp.repeat(jax.random.clone(families), len(grid.prompts))  # [F * P]
             tiled = jnp.tile(jnp.asarray(grid.prompts), (len(families), 1))  # [F * P, K]
             start, measure = recursive.repeated(model, count), metric_on_validation(run)
-            generated = recursive.recursively(
-                stepping(generate, advance), measure, each, tiled, start, rounds
-            )
+            generated = recursive.recursively(stepping(generate, advance), measure, each, tiled, start, rounds)
             for number, models in enumerate(generated, 1):
                 losses = scored(run, models, 0).losses[:, column].astype(np.float64)  # [F * P]
                 observed = losses.reshape(-1, len(grid.prompts))  # [F, P]

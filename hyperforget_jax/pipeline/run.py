@@ -118,9 +118,7 @@ def start(config: Config, console: Console, command: str) -> Run:
       HyperForgetError: images missing or damaged, a minibatch larger than the training split, a block larger than memory.
     """
     forget_sets = tuple(tuple(sorted(forget)) for forget in config.task.forget_sets)  # one set, one name
-    config = replace(
-        config, data=data.resolve(config.data), task=replace(config.task, forget_sets=forget_sets)
-    )
+    config = replace(config, data=data.resolve(config.data), task=replace(config.task, forget_sets=forget_sets))
     return run_on(config, data.load(config.data), console, command)
 
 
@@ -154,8 +152,6 @@ def open_run(
     """
     config = change(replace(workdir.read_config(folder), workdir=str(folder)))
     if not artifacts.is_complete(folder / HYPERNETWORK):
-        raise HyperForgetError(
-            f"{folder} has no finished hypernetwork: run the command that made it again, to its end"
-        )
+        raise HyperForgetError(f"{folder} has no finished hypernetwork: run the command that made it again, to its end")
     workdir.validate_origin(config)
     return start(config, console, command)

@@ -141,14 +141,7 @@ class RunFolder:
             if self.is_finished(name):
                 self._console.print(f"{name}: reused from {config.workdir}")
                 continue
-            words = [
-                "hyperforget",
-                "run",
-                "--config",
-                f"{name.setting}_{name.method}",
-                "--workdir",
-                config.workdir,
-            ]
+            words = ["hyperforget", "run", "--config", f"{name.setting}_{name.method}", "--workdir", config.workdir]
             if zoo != workdir_path(config) / "zoo":
                 words += ["--zoo.folder", str(zoo)]
             if name.seed is not None:

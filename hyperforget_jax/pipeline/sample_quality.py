@@ -21,9 +21,7 @@ from hyperforget_jax.unlearn import selection
 from hyperforget_jax.unlearn.requests import Floats
 
 
-def measure(
-    run: Run, name: str, generate: Generator, grids: Mapping[int, Grid], prompts: Floats
-) -> dict[str, float]:
+def measure(run: Run, name: str, generate: Generator, grids: Mapping[int, Grid], prompts: Floats) -> dict[str, float]:
     """Samples for every forget set and follows every grid, all measured on test.
 
     Args:
@@ -62,10 +60,7 @@ def measure(
     for labels, forget, each in zip(config.task.forget_sets, run.forget_sets, accuracies, strict=True):
         about = "-".join(map(str, labels))
         retained, forgotten = selection.class_weights(run.dataset.test.labels, forget, each.shape[1])
-        values |= {
-            f"retain_{about}": np.median(each @ retained),
-            f"forget_{about}": np.median(each @ forgotten),
-        }
+        values |= {f"retain_{about}": np.median(each @ retained), f"forget_{about}": np.median(each @ forgotten)}
     if not (np.isfinite(scores).all() and np.isfinite([*values.values()]).all()):
         raise HyperForgetError(f"{name}: models have losses that are not finite: raise training.steps")
     size, once = config.sampling.batch_size, statistics.median(seconds[1:])  # the first compiles

@@ -10,21 +10,8 @@ import numpy as np
 
 from hyperforget_jax import classifier
 from hyperforget_jax.config import CodecConfig, Config
-from hyperforget_jax.diffusion import (
-    conditioning,
-    dit,
-    functional_loss,
-    preprocessing,
-    targets,
-    trainer,
-)
-from hyperforget_jax.diffusion.hypernetwork import (
-    Generator,
-    Hypernetwork,
-    Start,
-    generator,
-    generator_of_params,
-)
+from hyperforget_jax.diffusion import conditioning, dit, functional_loss, preprocessing, targets, trainer
+from hyperforget_jax.diffusion.hypernetwork import Generator, Hypernetwork, Start, generator, generator_of_params
 from hyperforget_jax.diffusion.losses import Functional
 from hyperforget_jax.diffusion.train_step import Task
 from hyperforget_jax.diffusion.trainer import Watch
@@ -60,9 +47,7 @@ def training_seed(config: Config) -> int:
     return config.seed if config.training.seed is None else config.training.seed
 
 
-def train_hypernetwork(
-    run: Run, train_zoo: Zoo, val_zoo: Zoo, measure: Measure | None = None
-) -> Hypernetwork:
+def train_hypernetwork(run: Run, train_zoo: Zoo, val_zoo: Zoo, measure: Measure | None = None) -> Hypernetwork:
     """Fits the codec and trains the transformer on the zoo's training part; the held-out runs watch.
 
     The processes of a cluster call it alike; process 0 writes the artifact and its costs.
@@ -165,9 +150,7 @@ def generator_of(run: Run, hypernetwork: Hypernetwork) -> Generator:
 
 def random_start(run: Run, keys: jax.Array) -> Start:
     """The random models that DiHyFo-1 starts from with keys [N], if it is given no others."""
-    return starting_models.random_start(
-        keys, run.sizes, run.config.hypernetwork, on_device(run.dataset.validation)
-    )
+    return starting_models.random_start(keys, run.sizes, run.config.hypernetwork, on_device(run.dataset.validation))
 
 
 def _with_random_start(run: Run, generate: Generator) -> Generator:

@@ -45,10 +45,7 @@ def candidate_prompts(run: Run, zoo: Zoo | ZooStatistics) -> list[Floats]:
     Raises:
       HyperForgetError: the zoo cannot serve a request; names it.
     """
-    return [
-        prompts.candidates(zoo.losses, zoo.accuracies, forget, run.config.request)
-        for forget in run.forget_sets
-    ]
+    return [prompts.candidates(zoo.losses, zoo.accuracies, forget, run.config.request) for forget in run.forget_sets]
 
 
 def unlearn(
@@ -167,9 +164,7 @@ def read(folder: Path, sizes: Sequence[int]) -> UnlearningResult:
     """Reads what `write` wrote, of classifiers with these widths."""
     weights = jnp.asarray(np.load(folder / "weights.npy", allow_pickle=False))  # [N, P]
     with np.load(folder / "answer.npz", allow_pickle=False) as arrays:
-        labels, classes = (
-            tuple(int(label) for label in arrays[name]) for name in ("forget_labels", "classes")
-        )
+        labels, classes = (tuple(int(label) for label in arrays[name]) for name in ("forget_labels", "classes"))
         return UnlearningResult(
             request=UnlearningRequest(labels, classes),
             candidate_prompts=arrays["candidate_prompts"],

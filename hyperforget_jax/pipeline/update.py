@@ -46,9 +46,7 @@ def update(run: Run, model: str | None) -> None:
         forgot = recursive_prompting.call(run, f"forget-{name}", generate, before.chosen, of_set, forget)
         back = recursive_prompting.call(run, f"back-{name}", generate, forgot[0].chosen, all_learned, ())
         models |= {f"forget-{name}": forgot[0].chosen, f"back-{name}": back[0].chosen}
-        rows += recursive_prompting.result_rows(
-            run, labels, {"before": [before], "forget": forgot, "back": back}
-        )
+        rows += recursive_prompting.result_rows(run, labels, {"before": [before], "forget": forgot, "back": back})
         calls.append(panels(run, labels, before, forgot[0], back[0]))
     rows += recursive_prompting.sweeps(run, grids, generate, before.chosen)
     with artifacts.new_artifact(run.folder / "update", identity(run.config) | {"model": model}) as folder:
@@ -85,9 +83,7 @@ def train_model(run: Run) -> Params:
     return jax.tree.map(lambda leaf: leaf[0, 0], models)
 
 
-def panels(
-    run: Run, labels: tuple[int, ...], before: Round, forgot: Round, back: Round
-) -> tuple[Panel, Panel]:
+def panels(run: Run, labels: tuple[int, ...], before: Round, forgot: Round, back: Round) -> tuple[Panel, Panel]:
     """Class accuracies before and after both calls, for the figure."""
     forget, learn = (
         Panel(

@@ -47,16 +47,13 @@ def zoo_identity(config: Config) -> dict[str, object]:
     return {
         name: value
         for name, value in identity(config).items()
-        if name in ("seed", "task.pivots")
-        or (name.startswith(("data.", "classifier.", "zoo.")) and name not in others)
+        if name in ("seed", "task.pivots") or (name.startswith(("data.", "classifier.", "zoo.")) and name not in others)
     }
 
 
 def zoo_path(config: Config) -> Path:
     """The zoo's path."""
-    return (
-        Path(config.zoo.folder).expanduser().resolve() if config.zoo.folder else workdir_path(config) / "zoo"
-    )
+    return Path(config.zoo.folder).expanduser().resolve() if config.zoo.folder else workdir_path(config) / "zoo"
 
 
 def workdir_path(config: Config) -> Path:
@@ -82,9 +79,7 @@ def acquire_workdir(config: Config) -> None:
             raise HyperForgetError(f"{folder} is not empty and not a run: choose another workdir")
         if theirs is not None and (refusal := _refusal(folder, theirs, config)):
             if not config.overwrite:
-                raise HyperForgetError(
-                    f"{refusal}: choose another workdir, or set overwrite to delete what is there"
-                )
+                raise HyperForgetError(f"{refusal}: choose another workdir, or set overwrite to delete what is there")
             shutil.rmtree(folder)
             folder.mkdir()
             theirs = None

@@ -37,9 +37,7 @@ def build_zoo(run: Run, shard: tuple[int, int]) -> bool:
     )
     total = sum(len(recipe.drawn_runs(number)) for number in range(recipe.num_blocks)[shard[0] :: shard[1]])
     with run.timed("zoo", resumes=True), track(run.console, "zoo", total, "runs") as advance:
-        return build.build(
-            zoo_path(run.config), recipe, shard, advance, lambda line: run.console.print(f"zoo: {line}")
-        )
+        return build.build(zoo_path(run.config), recipe, shard, advance, lambda line: run.console.print(f"zoo: {line}"))
 
 
 def combination_counts(run: Run, zoo: Zoo) -> dict[str, int]:

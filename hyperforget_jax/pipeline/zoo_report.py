@@ -69,9 +69,7 @@ def show(run: Run, tables: dict[str, pd.DataFrame]) -> None:
     if "precision" in tables:
         say(listing(zoo_tables.texts(tables["precision"].drop(columns="checkpoints"))))
     else:
-        say(
-            f"rounded weights: not measured, that takes checkpoints of float32; zoo.dtype is {run.config.zoo.dtype}"
-        )
+        say(f"rounded weights: not measured, that takes checkpoints of float32; zoo.dtype is {run.config.zoo.dtype}")
 
 
 def resampled(run: Run, zoo: Zoo) -> tuple[Floats, dict[str, Floats]]:

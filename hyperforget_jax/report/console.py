@@ -40,9 +40,7 @@ def comparison(results: pd.DataFrame) -> Table:
     texts["Forget"] = texts["Forget"].mask(texts["Forget"].duplicated(), "")
     *_, last = texts
     texts[last] = texts[last].map(lambda text: f"[{COLOURS[text]}]{text}[/]")
-    texts = texts.rename(
-        columns=lambda name: name.replace("Reference", "Ref.").replace(" the reference", "\nref.")
-    )
+    texts = texts.rename(columns=lambda name: name.replace("Reference", "Ref.").replace(" the reference", "\nref."))
     result = table(
         texts,
         left=(texts.columns[0], texts.columns[1], texts.columns[-1]),

@@ -71,9 +71,7 @@ def to_svg(figure: Figure) -> bytes:
 
 
 @styled
-def alignment(
-    targets: Mapping[int, Array], observed: Mapping[int, Array], learned_loss: Mapping[int, float]
-) -> Figure:
+def alignment(targets: Mapping[int, Array], observed: Mapping[int, Array], learned_loss: Mapping[int, float]) -> Figure:
     """Observed against target loss, one panel per class (section A.4; Figure 2); losses beyond a panel's top are counted above it.
 
     Args:
@@ -97,9 +95,7 @@ def alignment(
     return figure
 
 
-def alignment_panel(
-    panel: Axes, title: str, target: Array, losses: Array, learned: float, bound: str
-) -> None:
+def alignment_panel(panel: Axes, title: str, target: Array, losses: Array, learned: float, bound: str) -> None:
     """Observed against target values of one sweep.
 
     Args:
@@ -113,9 +109,7 @@ def alignment_panel(
     high = np.quantile(losses, 0.95, axis=0)  # [P]
     top = 1.06 * max(float(target.max()), float(high.max()), learned)
     reach = float(target.max())
-    lines = panel.plot(
-        target, losses.T, ".-", color=OURS, alpha=0.22, linewidth=0.5, markersize=2.5, rasterized=True
-    )
+    lines = panel.plot(target, losses.T, ".-", color=OURS, alpha=0.22, linewidth=0.5, markersize=2.5, rasterized=True)
     lines[0].set_label("one family")
     seaborn.lineplot(
         x=np.tile(target, len(losses)),
@@ -129,18 +123,8 @@ def alignment_panel(
         legend=False,
         ax=panel,
     )
-    panel.plot(
-        [0.0, reach], [0.0, reach], color=INK, linewidth=1.2, linestyle=(0, (5, 3)), label="observed = target"
-    )
-    panel.axhline(
-        learned,
-        color=LEVEL,
-        linewidth=1.6,
-        linestyle=(0, (1, 1.2)),
-        label=bound,
-        clip_on=False,
-        zorder=3,
-    )
+    panel.plot([0.0, reach], [0.0, reach], color=INK, linewidth=1.2, linestyle=(0, (5, 3)), label="observed = target")
+    panel.axhline(learned, color=LEVEL, linewidth=1.6, linestyle=(0, (1, 1.2)), label=bound, clip_on=False, zorder=3)
     panel.set(xlim=(0.0, 1.03 * reach), ylim=(0.0, top))
     panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     panel.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
@@ -164,10 +148,7 @@ def alignment_evolution(curve_rows: Sequence[Mapping[str, Any]]) -> Figure:
     titles = {"r2": "mean R²", "pearson": "mean Pearson"}
     for panel, (measure, title) in zip(figure.subplots(1, 2, sharey=True), titles.items(), strict=True):
         values = table.filter(regex=f"^{measure}_").clip(lower=0.0)
-        ends = {
-            name: f"class {str(name).split('_')[1]}, at the end {values[name].iloc[-1]:.3f}"
-            for name in values
-        }
+        ends = {name: f"class {str(name).split('_')[1]}, at the end {values[name].iloc[-1]:.3f}" for name in values}
         values = values.rename(columns=ends)
         shades = seaborn.light_palette(OURS, len(ends) + 1)[1:]
         seaborn.lineplot(values, markers=True, dashes=False, palette=shades, ax=panel)
@@ -256,9 +237,7 @@ def _matrix(axes: Axes, matrix: Array, panel: Matrices) -> None:
             text.set_color(FAINT)
     for index, label in enumerate(panel.classes):
         if label in panel.forget_set:
-            axes.axhspan(
-                index + 0.04, index + 0.96, fill=False, edgecolor=REFERENCE, linewidth=1.8, clip_on=False
-            )
+            axes.axhspan(index + 0.04, index + 0.96, fill=False, edgecolor=REFERENCE, linewidth=1.8, clip_on=False)
             for tick in (axes.get_yticklabels()[index], axes.get_xticklabels()[index]):
                 tick.set(color=REFERENCE, fontweight="bold")
 

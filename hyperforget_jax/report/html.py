@@ -86,9 +86,7 @@ def table(texts: pd.DataFrame, caption: str) -> Markup:
     head, body = styler.to_html(exclude_styles=True).split("</thead>")
     scoped = head.replace("<th ", '<th scope="col" ') + "</thead>" + body.replace("<th ", '<th scope="row" ')
     label = escape(caption)
-    return Markup(
-        f'<div class="scroll card" tabindex="0" role="region" aria-label="{label}">\n{scoped}</div>'
-    )
+    return Markup(f'<div class="scroll card" tabindex="0" role="region" aria-label="{label}">\n{scoped}</div>')
 
 
 def comparison_table(lines: pd.DataFrame) -> Markup:
@@ -100,9 +98,7 @@ def comparison_table(lines: pd.DataFrame) -> Markup:
         "To scale": [strip(line) for _, line in lines.iterrows()],
         str(last): [Markup(badge).format(" good" * (text == "inside"), text) for text in texts[last]],
     }
-    cells = texts[columns].assign(
-        **{name: pd.Series(each, texts.index, object) for name, each in marked.items()}
-    )
+    cells = texts[columns].assign(**{name: pd.Series(each, texts.index, object) for name, each in marked.items()})
     return table(cells, f"Forget {texts['Forget'].iloc[0]}")
 
 

@@ -81,29 +81,16 @@ def accuracies(requests: Sequence[Request]) -> Figure:
     return figure
 
 
-def _strips(
-    panel: Axes, generated: Array, selected: NDArray[np.integer], reference: Array, *, pile: float
-) -> None:
+def _strips(panel: Axes, generated: Array, selected: NDArray[np.integer], reference: Array, *, pile: float) -> None:
     low, high = np.quantile(reference, (0.05, 0.95))
     name = "5–95% of the reference models"
     panel.axvspan(low, high, facecolor=REFERENCE, edgecolor=REFERENCE, alpha=0.16, linewidth=1.5, label=name)
-    rows = (
-        (generated, OURS, "o", 0.45),
-        (generated[selected], INK, "D", 0.8),
-        (reference, REFERENCE, "^", 0.55),
-    )
+    rows = ((generated, OURS, "o", 0.45), (generated[selected], INK, "D", 0.8), (reference, REFERENCE, "^", 0.55))
     for height, (values, colour, marker, alpha) in zip(HEIGHTS, rows, strict=True):
         # spread evenly in height, by the golden-ratio sequence
         spread = (np.arange(len(values)) * GOLDEN) % 1.0 - 0.5
         panel.scatter(
-            values,
-            height + 0.62 * spread,
-            s=14,
-            c=colour,
-            marker=marker,
-            alpha=alpha,
-            linewidths=0,
-            clip_on=False,
+            values, height + 0.62 * spread, s=14, c=colour, marker=marker, alpha=alpha, linewidths=0, clip_on=False
         )
         panel.annotate(
             f"{int((values == pile).sum())} at {pile:g}",
@@ -115,9 +102,7 @@ def _strips(
             fontsize=8.5,
         )
     medians = [np.median(values) for values in (generated, reference)]
-    panel.vlines(
-        medians, (1.58, -0.42), (2.42, 0.42), color=INK, linewidth=1.8, clip_on=False, label="median"
-    )
+    panel.vlines(medians, (1.58, -0.42), (2.42, 0.42), color=INK, linewidth=1.8, clip_on=False, label="median")
     panel.set_ylim(-0.6, 2.6)
     panel.grid(visible=False, axis="y")
     panel.tick_params(axis="y", length=0)

@@ -33,9 +33,7 @@ METRICS: Mapping[str, Metric] = {
     "overlap_retain": Metric("Overlap on D_r", "share of D_r with the same prediction as a retrained model"),
     "overlap_forget": Metric("Overlap on D_f", "share of D_f with the same prediction as a retrained model"),
     "overlap_test": Metric("Overlap on all", "share of all with the same prediction as a retrained model"),
-    "phi_jsd": Metric(
-        "φ, JSD in bits", "1 minus the Jensen–Shannon divergence from a retrained model, base 2"
-    ),
+    "phi_jsd": Metric("φ, JSD in bits", "1 minus the Jensen–Shannon divergence from a retrained model, base 2"),
     "phi_jsd_nat": Metric("φ, JSD in nats", "the same with the natural logarithm"),
     "phi_badt": Metric(
         "φ, bad-teaching", "the same with the divergence of the bad-teaching code, for the paper’s tables"

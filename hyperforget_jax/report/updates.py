@@ -54,18 +54,12 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
     long = tables.spread_single(frame, ("median", "worst", "selected"))
     of_selected = long["selection"] == "selected"
     long = long[(of_selected == (long["statistic"] == "selected")) | (long["direction"] == "before")]
-    columns = [
-        f"{images}_{statistic}" for images in SHOWN.values() for statistic in ("median", "worst", "selected")
-    ]
-    lines = tables.wide(
-        long, ["forget_set", "direction", "round"], long["metric"].map(SHOWN) + "_" + long["statistic"]
-    )
+    columns = [f"{images}_{statistic}" for images in SHOWN.values() for statistic in ("median", "worst", "selected")]
+    lines = tables.wide(long, ["forget_set", "direction", "round"], long["metric"].map(SHOWN) + "_" + long["statistic"])
     lines = lines[columns].round(DECIMALS).reset_index()
     names = zip(lines.pop("direction"), lines.pop("round"), strict=True)
     lines.insert(0, "forget", lines.pop("forget_set").map(tables.braces))
-    lines.insert(
-        1, "after", [f"{direction} {number}" if number else direction for direction, number in names]
-    )
+    lines.insert(1, "after", [f"{direction} {number}" if number else direction for direction, number in names])
     return lines
 
 
@@ -80,8 +74,7 @@ def page(frame: pd.DataFrame, model: str) -> str:
     lines = lines.map(lambda cell: cell if isinstance(cell, str) else tables.number(cell))
     sweeps = frame[frame["direction"] == "sweep"].groupby("round", sort=False)
     aligned = pd.concat(
-        {str(number): tables.alignment_texts(tables.alignment(rows)) for number, rows in sweeps},
-        names=["Round"],
+        {str(number): tables.alignment_texts(tables.alignment(rows)) for number, rows in sweeps}, names=["Round"]
     ).reset_index("Round")
     return (
         f"# A model that forgets and learns back\n\nModel: {model}.\n\n"

@@ -78,9 +78,7 @@ def reason(config: ZooConfig, added: int, trained: int, good: int, kept: int) ->
         remedies = " or ".join(f"zoo.{name}" for name in ("selection_probability", *caps))
         return f"{good:,} were good, {kept:,} of these kept: raise {remedies}"
     if added < config.max_added_blocks:
-        return (
-            f"{trained:,} of the snapshots had it, but the last block aimed at it kept none: raise zoo.runs"
-        )
+        return f"{trained:,} of the snapshots had it, but the last block aimed at it kept none: raise zoo.runs"
     return f"{trained:,} of the snapshots had it, {added} added blocks included: raise zoo.max_added_blocks"
 
 

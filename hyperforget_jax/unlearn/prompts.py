@@ -65,12 +65,7 @@ def learned(losses: Floats, share: float) -> Floats:
 
 
 def sweep(
-    losses: Floats,
-    accuracies: Floats,
-    swept: int,
-    base: Floats,
-    count: int,
-    quantiles: tuple[float, float],
+    losses: Floats, accuracies: Floats, swept: int, base: Floats, count: int, quantiles: tuple[float, float]
 ) -> Floats:
     """Prompts that move one class's loss over a regular grid, the others at their good value (section A.4).
 

@@ -65,9 +65,7 @@ def repeated(model: Params, count: int) -> Params:
 def write(path: Path, model: Params) -> None:
     """Writes one model as an `.npz` file: w0 [out, in], b0 [out], w1, b1, …"""
     arrays: dict[str, Any] = {
-        f"{name}{index}": np.asarray(leaf)
-        for index, layer in enumerate(model)
-        for name, leaf in layer.items()
+        f"{name}{index}": np.asarray(leaf) for index, layer in enumerate(model) for name, leaf in layer.items()
     }
     np.savez(path, **arrays)
 

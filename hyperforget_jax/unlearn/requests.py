@@ -177,17 +177,13 @@ def answer(
     chosen = int(np.lexsort((-score, -forget_loss, remembered, too_low))[0])
     prompt = jnp.tile(jnp.asarray(prompts[chosen])[None], (config.samples, 1))
     models = generate(jax.random.split(sample_key, config.samples), prompt)
-    return UnlearningResult(
-        request, prompts, score, chosen, models, select(models, forget, validation, config)
-    )
+    return UnlearningResult(request, prompts, score, chosen, models, select(models, forget, validation, config))
 
 
 def _validate_classes(name: str, labels: Sequence[int], classes: Sequence[int]) -> None:
     unknown = sorted(set(labels) - set(classes))
     if unknown:
-        raise HyperForgetError(
-            f"{name} names class {unknown[0]}, the dataset has {_set(classes)}: choose among these"
-        )
+        raise HyperForgetError(f"{name} names class {unknown[0]}, the dataset has {_set(classes)}: choose among these")
     if len(set(labels)) < len(labels):
         raise HyperForgetError(f"{name} {_set(labels)} names a class twice: name each once")
 

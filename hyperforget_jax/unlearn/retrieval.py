@@ -69,9 +69,7 @@ def averaged(models: Params) -> Params:
       One model.
     """
     gauged = _gauged(models)
-    first, *others = (
-        jax.tree.map(lambda leaf, row=row: leaf[row], gauged) for row in range(len(gauged[-1]["b"]))
-    )
+    first, *others = (jax.tree.map(lambda leaf, row=row: leaf[row], gauged) for row in range(len(gauged[-1]["b"])))
     aligned = [first, *(_aligned(model, first) for model in others)]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves).mean(0), *aligned)
 

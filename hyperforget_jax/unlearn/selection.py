@@ -21,9 +21,7 @@ def select(
     return np.lexsort((losses, forgotten, -score))[: config.num_selected]
 
 
-def class_weights(
-    labels: np.ndarray[Any, Any], forget: Sequence[int], num_classes: int
-) -> tuple[Floats, Floats]:
+def class_weights(labels: np.ndarray[Any, Any], forget: Sequence[int], num_classes: int) -> tuple[Floats, Floats]:
     """How much each class weighs in a mean over the images of the retain set, and in one over those of the forget set.
 
     Args:

@@ -19,9 +19,7 @@ def metric_of(config: HypernetworkConfig, models: classifier.Params, split: Labe
     return targets.observe(config, *classifier.class_scores_of_many(models, *split))
 
 
-def random_start(
-    keys: jax.Array, sizes: tuple[int, ...], config: HypernetworkConfig, split: Labelled
-) -> Start:
+def random_start(keys: jax.Array, sizes: tuple[int, ...], config: HypernetworkConfig, split: Labelled) -> Start:
     """The random models that DiHyFo-1 starts from with keys [N], and their metric on a split."""
     inits = jax.vmap(lambda key: jax.random.fold_in(key, 0))(keys)
     models = jax.vmap(partial(classifier.init, sizes=sizes))(inits)

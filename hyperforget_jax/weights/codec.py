@@ -156,9 +156,7 @@ class Raw:
         """The model of tokens [T, W]; the exact inverse of `encode`."""
         values = tokens * self.scale
         spans = _chunks(self.sizes, self.chunk_size)
-        vector = jnp.concatenate(
-            [row[: stop - start] for row, (start, stop) in zip(values, spans, strict=True)]
-        )
+        vector = jnp.concatenate([row[: stop - start] for row, (start, stop) in zip(values, spans, strict=True)])
         return unflatten(vector, self.sizes)
 
     def augment(self, key: jax.Array, tokens: jax.Array) -> jax.Array:
@@ -189,9 +187,7 @@ def fit(config: CodecConfig, sizes: Sequence[int], models: Params, images: Array
     if config.kind == "raw":
         plain_raw = Raw(sizes, config.chunk_size, np.ones((1, 1), np.float32))
         sources = [
-            i
-            for i, shape in enumerate(shapes(sizes))
-            for _ in range(-(-int(np.prod(shape)) // config.chunk_size))
+            i for i, shape in enumerate(shapes(sizes)) for _ in range(-(-int(np.prod(shape)) // config.chunk_size))
         ]
         tokens = np.asarray(jax.jit(jax.vmap(plain_raw.encode))(models), np.float64)
         return Raw(sizes, config.chunk_size, _scale(tokens, plain_raw.layout.mask, sources))

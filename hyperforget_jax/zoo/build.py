@@ -98,11 +98,7 @@ def validate_memory(config: ZooConfig, sizes: Sequence[int]) -> None:
 
 
 def build(
-    folder: Path,
-    recipe: Recipe,
-    shard: tuple[int, int],
-    on_block: Callable[[int], None],
-    say: Callable[[str], None],
+    folder: Path, recipe: Recipe, shard: tuple[int, int], on_block: Callable[[int], None], say: Callable[[str], None]
 ) -> bool:
     """Trains and stores the blocks of a shard that are not on disk yet; completes the zoo once no block is missing.
 
@@ -186,9 +182,7 @@ def _select(recipe: Recipe, number: int, runs: Numbers, snapshots: train.Snapsho
     losses, accuracies = np.asarray(snapshots.losses), np.asarray(snapshots.accuracies)  # [S, R, K]
     _, _, select_keys = recipe.run_keys(runs)
     _, caps_key = recipe.block_keys(number)
-    masks = selection.candidates(
-        select_keys, jnp.asarray(losses), jnp.asarray(accuracies), recipe.pivots, config
-    )
+    masks = selection.candidates(select_keys, jnp.asarray(losses), jnp.asarray(accuracies), recipe.pivots, config)
     good, selected = (np.asarray(mask) for mask in masks)  # [S, R]
     codes = coverage.combination(accuracies, forgettable)  # [S, R]
     snapshot_ids, lanes = np.nonzero(selected)
@@ -224,9 +218,7 @@ def _complete(folder: Path, recipe: Recipe, say: Callable[[str], None]) -> dict[
     tallies = [storage.read_tally(folder, block) for block in range(number)]
     attempts: Counter[int] = Counter()
     classes = recipe.sizes[-1]
-    hopeless = {
-        code for code in range(len(tallies[0][KEPT])) if classes - code.bit_count() < config.min_learned
-    }
+    hopeless = {code for code in range(len(tallies[0][KEPT])) if classes - code.bit_count() < config.min_learned}
     while True:
         totals = np.sum(tallies, axis=0)  # [3, 2^m]
         short = np.flatnonzero(totals[KEPT] < config.min_per_combination).tolist()
@@ -235,9 +227,7 @@ def _complete(folder: Path, recipe: Recipe, say: Callable[[str], None]) -> dict[
         if not aimed or number == recipe.num_blocks + config.max_added_blocks:
             break
         if not storage.is_stored(folder, number, recipe.made_from):
-            say(
-                f"block {number} is added: {len(aimed)} combinations have fewer than {config.min_per_combination}"
-            )
+            say(f"block {number} is added: {len(aimed)} combinations have fewer than {config.min_per_combination}")
             block = make_block(recipe, number, recipe.added_runs(number), np.array(aimed))
             storage.write_block(folder, number, block, recipe.made_from)
         tallies.append(storage.read_tally(folder, number))

@@ -91,10 +91,7 @@ def never_see(classes: Sequence[int], learning_rate: float, num_classes: int) ->
     """
     keep = jnp.ones(num_classes, jnp.float32).at[jnp.array(classes, jnp.int32)].set(0.0)
     return Hyperparameters(
-        learning_rate=jnp.float32(learning_rate),
-        keep_before=keep,
-        keep_after=keep,
-        deletion_time=jnp.float32(NEVER),
+        learning_rate=jnp.float32(learning_rate), keep_before=keep, keep_after=keep, deletion_time=jnp.float32(NEVER)
     )
 
 

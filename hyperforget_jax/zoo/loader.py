@@ -169,9 +169,7 @@ def stream(source: CheckpointSource[T], step: int, config: LoaderConfig) -> Iter
     if source.weights.nbytes <= config.memory_gib * 2**30:
         source = replace(source, weights=Rows([np.asarray(source.weights)]))
     options = grain.ReadOptions(num_threads=config.threads, prefetch_buffer_size=config.prefetch)
-    with contextlib.closing(
-        iter(grain.MapDataset.source(source)[step:].to_iter_dataset(options))
-    ) as iterator:
+    with contextlib.closing(iter(grain.MapDataset.source(source)[step:].to_iter_dataset(options))) as iterator:
         yield from iterator
 
 

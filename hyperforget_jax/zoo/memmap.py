@@ -13,9 +13,7 @@ class Rows:
     `rows[chosen]` chooses among the rows without reading them; `rows.read(places)` reads some, `np.asarray(rows)` all.
     """
 
-    def __init__(
-        self, shards: Sequence[np.ndarray[Any, Any]], chosen: np.ndarray[Any, Any] | None = None
-    ) -> None:
+    def __init__(self, shards: Sequence[np.ndarray[Any, Any]], chosen: np.ndarray[Any, Any] | None = None) -> None:
         """Puts shards one after the other.
 
         Args:

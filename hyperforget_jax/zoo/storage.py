@@ -97,9 +97,7 @@ def write_block(folder: Path, number: int, block: Block, made_from: Mapping[str,
       HyperForgetError: NaN weights or losses, naming the block and a run; disk full.
     """
     block_path = block_folder(folder, number)
-    chex.assert_equal_shape_prefix(
-        (block.weights, block.losses, block.accuracies, block.run, block.progress), 1
-    )
+    chex.assert_equal_shape_prefix((block.weights, block.losses, block.accuracies, block.run, block.progress), 1)
     _check_finite(block_path, block, "lower zoo.learning_rate")
     with artifacts.new_artifact(block_path, {**made_from, "format": FORMAT, "block": number}) as partial:
         for item in fields(block):
@@ -195,9 +193,7 @@ def _open(block_path: Path) -> Block:
     """A block's arrays as they are, its weights memory-mapped."""
     arrays = {
         item.name: np.load(
-            block_path / f"{item.name}.npy",
-            mmap_mode="r" if item.name == "weights" else None,
-            allow_pickle=False,
+            block_path / f"{item.name}.npy", mmap_mode="r" if item.name == "weights" else None, allow_pickle=False
         )
         for item in fields(Block)
     }
@@ -213,9 +209,7 @@ def _check_origin(block_path: Path, theirs: Mapping[str, Any], made_from: Mappin
         )
     differing = [name for name, value in made_from.items() if theirs.get(name) != value]
     if differing:
-        differences = ", ".join(
-            f"{name}: {theirs.get(name)} there, {made_from[name]} here" for name in differing
-        )
+        differences = ", ".join(f"{name}: {theirs.get(name)} there, {made_from[name]} here" for name in differing)
         raise HyperForgetError(
             f"{block_path} was made by another config ({differences}): choose another zoo.folder or workdir"
         )

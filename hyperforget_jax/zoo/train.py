@@ -229,8 +229,7 @@ RUNS, MOMENTS, WHOLE = PartitionSpec(sharding.DATA), PartitionSpec(None, shardin
 
 
 @partial(
-    jax.jit,
-    static_argnames=("devices", "sizes", "pixels", "batch_size", "snapshots", "steps_per_snapshot", "dtype"),
+    jax.jit, static_argnames=("devices", "sizes", "pixels", "batch_size", "snapshots", "steps_per_snapshot", "dtype")
 )
 def train_block(
     run_keys: jax.Array,

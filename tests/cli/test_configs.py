@@ -88,9 +88,7 @@ def test_what_is_no_config_is_refused_with_the_nearest_names(name: str | None, w
         ("def get_config():\n    raise ValueError('first\\nsecond')", ["ValueError (first second)"]),
     ],
 )
-def test_a_file_that_gives_no_config_is_refused_in_one_line(
-    text: str, words: list[str], tmp_path: Path
-) -> None:
+def test_a_file_that_gives_no_config_is_refused_in_one_line(text: str, words: list[str], tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(text)
     with pytest.raises(HyperForgetError) as refusal:

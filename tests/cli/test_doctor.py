@@ -37,9 +37,7 @@ def examined(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 
 
 def test_a_healthy_machine_has_nothing_to_remedy(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     findings = examined(capsys, "--workdir", str(tmp_path / "run" / "deep"))
-    assert list(findings) == [
-        *("versions", "devices", "gpu", "memory", "huge pages", "workdir", "disk", "tfds")
-    ]
+    assert list(findings) == [*("versions", "devices", "gpu", "memory", "huge pages", "workdir", "disk", "tfds")]
     del findings["versions"]  # the package may run from a checkout that is not installed
     assert [finding["status"] for finding in findings.values()] == ["ok"] * len(findings)
     assert [finding["remedy"] for finding in findings.values()] == [""] * len(findings)
@@ -73,9 +71,7 @@ def test_a_gpu_that_jax_does_not_use_is_told(
     assert examined(capsys)["gpu"]["message"] == "in use"
 
 
-def test_jax_without_a_device_fails(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_jax_without_a_device_fails(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> str:
         raise RuntimeError("Unable to initialize backend 'cuda':\nno driver")
 
@@ -105,9 +101,7 @@ def test_a_workdir_that_cannot_be_written_fails(capsys: pytest.CaptureFixture[st
     assert finding["remedy"] == "choose another --workdir"
 
 
-def test_what_is_not_installed_is_named(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_not_installed_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "PACKAGES", ("numpy", "no-such-package"))
     finding = examined(capsys, status=2)["versions"]
     assert (finding["message"], finding["remedy"]) == (

@@ -21,19 +21,14 @@ def kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_they_are_asked_for_beside_other_tunables(kernel: Path) -> None:
-    assert huge_pages.environment_with_huge_pages({"A": "b"}) == {
-        "A": "b",
-        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
-    }
+    assert huge_pages.environment_with_huge_pages({"A": "b"}) == {"A": "b", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
     both = huge_pages.environment_with_huge_pages({"GLIBC_TUNABLES": "glibc.malloc.check=1"})
     assert both == {"GLIBC_TUNABLES": "glibc.malloc.check=1:glibc.malloc.hugetlb=1"}
 
 
 @pytest.mark.parametrize("chosen", [0, 1, 2])
 def test_who_has_chosen_keeps_the_choice(kernel: Path, chosen: int) -> None:
-    assert (
-        huge_pages.environment_with_huge_pages({"GLIBC_TUNABLES": f"glibc.malloc.hugetlb={chosen}"}) is None
-    )
+    assert huge_pages.environment_with_huge_pages({"GLIBC_TUNABLES": f"glibc.malloc.hugetlb={chosen}"}) is None
 
 
 @pytest.mark.parametrize("mode", ["[always] madvise never", "always madvise [never]"])
@@ -58,13 +53,7 @@ def test_a_command_starts_over_once_with_all_its_arguments() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES"}
     command = [sys.executable, "-c", script, "--a", "b c"]
     answer = subprocess.run(
-        command,
-        cwd=Path(__file__).parents[2],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
+        command, cwd=Path(__file__).parents[2], env=environment, capture_output=True, text=True, check=True, timeout=60
     )
     expected = (huge_pages.environment_with_huge_pages(environment) or environment).get("GLIBC_TUNABLES", "")
     assert answer.stdout == f"{expected} --a b c\n"

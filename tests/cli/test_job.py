@@ -25,9 +25,7 @@ def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Refused:
         def job(run: Run) -> None:
             pytest.fail("work has begun")
 
-        status = run_job(
-            "hyperforget quickstart", replace(DEFAULT, workdir=str(tmp_path / "run")), job, arguments
-        )
+        status = run_job("hyperforget quickstart", replace(DEFAULT, workdir=str(tmp_path / "run")), job, arguments)
         out, error = capsys.readouterr()
         assert status == 2
         assert out == ""
@@ -71,16 +69,12 @@ def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Refused:
     ],
     ids=" ".join,
 )
-def test_what_cannot_run_is_refused_in_one_line(
-    refused: Refused, arguments: list[str], words: list[str]
-) -> None:
+def test_what_cannot_run_is_refused_in_one_line(refused: Refused, arguments: list[str], words: list[str]) -> None:
     line = refused(*arguments)
     assert [word for word in words if word not in line] == []
 
 
-def test_the_workdir_of_another_config_is_refused_and_the_difference_named(
-    refused: Refused, tmp_path: Path
-) -> None:
+def test_the_workdir_of_another_config_is_refused_and_the_difference_named(refused: Refused, tmp_path: Path) -> None:
     workdir.acquire_workdir(replace(DEFAULT, workdir=str(tmp_path / "run"), seed=4))
     kept = (tmp_path / "run" / "config.json").read_bytes()
     line = refused()
@@ -111,9 +105,7 @@ def test_a_disk_too_small_for_the_zoo_is_refused(refused: Refused) -> None:
     assert "lower zoo.runs" in line
 
 
-def test_a_remedy_can_be_followed_in_the_same_workdir(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_remedy_can_be_followed_in_the_same_workdir(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """What is refused for its images or their number has not taken the workdir."""
     default, done = replace(DEFAULT, workdir=str(tmp_path / "run")), []
     assert run_job("hyperforget quickstart", default, done.append, ["--zoo.batch-size", "10000"]) == 2
@@ -132,9 +124,7 @@ def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str], tmp_path: 
     assert line == "stopped: run the same command again to go on from here"
 
 
-def test_a_refusal_during_the_work_is_one_line_too(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_refusal_during_the_work_is_one_line_too(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     def job(run: Run) -> None:
         raise HyperForgetError("the loss is nan: lower it")
 
@@ -166,9 +156,6 @@ def test_an_experiment_sets_its_process_up_before_anything_else(
     monkeypatch.setattr(main, "set_up_process", lambda: steps.append("set up"))
     arguments = ["--workdir", str(tmp_path / "run"), "--seed", "3"]
     for default, options in ((DEFAULT, []), (None, ["--config", "digits4_dihyfo2"])):
-        assert (
-            run_experiment("name", default, lambda run: steps.append(run.command), [*options, *arguments])
-            == 0
-        )
+        assert run_experiment("name", default, lambda run: steps.append(run.command), [*options, *arguments]) == 0
         line = " ".join([*options, *arguments])
         assert steps[-2:] == ["set up", f"python -m experiments.name {line}"]

@@ -56,11 +56,7 @@ def test_a_reader_that_goes_early_gets_no_traceback() -> None:
 
 def test_the_package_runs_as_the_command() -> None:
     answer = subprocess.run(
-        [sys.executable, "-m", "hyperforget_jax", "--version"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
+        [sys.executable, "-m", "hyperforget_jax", "--version"], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert (answer.returncode, answer.stdout) == (0, f"{hyperforget_jax.__version__}\n")
 

@@ -8,6 +8,4 @@ def test_an_experiments_own_options_come_out_and_the_others_stay_in_order() -> N
     given, others = pop_options(line, "config", "model", "shard", "cluster")
     assert list(given.items()) == [("config", "my own"), ("shard", "1/2"), ("cluster", "")]
     assert others == ["--seed", "3", "--conf", "x"]
-    assert (
-        command_line("hyperforget zoo", given) == "hyperforget zoo --config 'my own' --shard 1/2 --cluster ''"
-    )
+    assert command_line("hyperforget zoo", given) == "hyperforget zoo --config 'my own' --shard 1/2 --cluster ''"

@@ -18,8 +18,7 @@ def test_quickstart_refuses_other_settings(capsys: pytest.CaptureFixture[str], a
 
 
 @pytest.mark.parametrize(
-    ("arguments", "classes"),
-    [([], 4), (["--classes", "four"], 4), (["--classes", "all"], 10), (["--classes=all"], 10)],
+    ("arguments", "classes"), [([], 4), (["--classes", "four"], 4), (["--classes", "all"], 10), (["--classes=all"], 10)]
 )
 def test_quickstart_chooses_the_setting_and_overrides_the_rest(
     arguments: list[str], classes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

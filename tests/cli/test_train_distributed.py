@@ -258,23 +258,15 @@ def arrays(folder: Path) -> dict[str, Any]:
     """Of a hypernetwork."""
     files = sorted((folder / "hypernetwork").glob("*.safetensors"))
     assert {path.stem for path in files} == {"codec", "conditioning", "model", "zoo_statistics"}
-    return {
-        f"{path.stem}/{name}": array for path in files for name, array in artifacts.read_arrays(path).items()
-    }
+    return {f"{path.stem}/{name}": array for path in files for name, array in artifacts.read_arrays(path).items()}
 
 
 def test_the_command_leaves_a_hypernetwork_and_does_nothing_again(
     one: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     artifacts.verify(one / "hypernetwork")
-    assert {path.name for path in one.iterdir()} == {
-        *("config.json", "costs.jsonl", "hypernetwork", "training", "zoo")
-    }
-    assert [row["step"] for row in artifacts.read_rows(one / "training" / "alignment_curve.jsonl")] == [
-        2,
-        4,
-        6,
-    ]
+    assert {path.name for path in one.iterdir()} == {*("config.json", "costs.jsonl", "hypernetwork", "training", "zoo")}
+    assert [row["step"] for row in artifacts.read_rows(one / "training" / "alignment_curve.jsonl")] == [2, 4, 6]
     assert train_command.main([*SMOKE, "--workdir", str(one)]) == 0
     assert f"hypernetwork: reused from {one / 'hypernetwork'}" in capsys.readouterr().out
 
@@ -314,9 +306,7 @@ def a_run(folder: Path, *arguments: str) -> Run:
 
 def test_a_cluster_needs_a_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jax, "process_count", lambda: 2)
-    with pytest.raises(
-        HyperForgetError, match=f"^no complete zoo at {tmp_path / 'zoo'}: make it first with "
-    ):
+    with pytest.raises(HyperForgetError, match=f"^no complete zoo at {tmp_path / 'zoo'}: make it first with "):
         train_command.validate(a_run(tmp_path))
     assert list(tmp_path.iterdir()) == []
 
@@ -336,10 +326,7 @@ def test_a_cluster_needs_a_batch_that_its_processes_can_share(
     [
         ([], ["--config is None", "smoke_dihyfo2"]),
         (["--config", "nope"], ["--config is nope"]),
-        (
-            ["--config", "smoke_dihyfo2", "--cluster", "host:1,2,2"],
-            ["--cluster is host:1,2,2", "ADDRESS,N,I"],
-        ),
+        (["--config", "smoke_dihyfo2", "--cluster", "host:1,2,2"], ["--cluster is host:1,2,2", "ADDRESS,N,I"]),
         (["--config", "smoke_dihyfo2", "--training.stpes", "3"], ["did you mean --training.steps?"]),
     ],
     ids=" ".join,
@@ -393,9 +380,7 @@ def test_the_others_take_the_workdir_after_process_0_or_not_at_all(
     assert done == order
 
 
-def test_a_programming_error_in_process_0_does_not_leave_the_others_waiting(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_programming_error_in_process_0_does_not_leave_the_others_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[int] = []
     monkeypatch.setattr(distributed, "broadcast_status", lambda status: told.append(status) or status)
 

@@ -45,9 +45,7 @@ def test_a_set_that_the_config_does_not_name_is_answered_and_kept(
     assert again == first | {"cached": True}
 
 
-def test_accuracies_are_those_of_the_stored_models(
-    finished: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_accuracies_are_those_of_the_stored_models(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     summary = answer(capsys, finished, "--forget", "3")
     expected = on_validation(finished, Path(summary["folder"]) / "weights.npy", (3,))
     names = ("retain_accuracy", "forget_accuracy")
@@ -65,9 +63,7 @@ def test_the_sets_of_the_config_come_from_the_run(finished: Path, capsys: pytest
     assert summary["folder"] == str(finished / "requests" / "forget-2")
 
 
-def test_numbers_and_seed_of_a_request_are_kept_apart(
-    finished: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_numbers_and_seed_of_a_request_are_kept_apart(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     usual = answer(capsys, finished, "--forget", "2")
     other = answer(capsys, finished, "--forget", "2", "--samples", "4", "--best", "1", "--seed", "1")
     assert other["cached"] is False
@@ -76,9 +72,7 @@ def test_numbers_and_seed_of_a_request_are_kept_apart(
     assert answer(capsys, finished, "--forget", "2") == usual
 
 
-def test_people_get_a_table_the_prompt_and_the_place(
-    finished: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_people_get_a_table_the_prompt_and_the_place(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert unlearn.main([str(finished), "--forget", "2"]) == 0
     out = capsys.readouterr().out
     assert "forget {2}: mean accuracies on validation" in out
@@ -140,9 +134,7 @@ def test_a_folder_without_a_finished_run_is_refused(
 
 
 @pytest.mark.parametrize("name", ["hypernetwork/model.safetensors", "hypernetwork/config.json"])
-def test_a_damaged_hypernetwork_is_refused(
-    name: str, copied: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_hypernetwork_is_refused(name: str, copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(copied / "requests")
     path = copied / name
     path.write_bytes(path.read_bytes()[:-1] + b"\x7f")

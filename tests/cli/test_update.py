@@ -14,10 +14,7 @@ from hyperforget_jax.cli import update
         (["--config", "smoke_dihyfo1", "--model", "none.npz"], "cannot read the model none.npz"),
         (["--config", "smoke_dihyfo1", "--model="], "cannot read the model ."),
         (["--config", "smoke_dihyfo2"], "hypernetwork.kind is dihyfo2 and hypernetwork.metric class_losses"),
-        (
-            ["--config", "smoke_dihyfo1", "--hypernetwork.metric", "mean_loss"],
-            "hypernetwork.metric mean_loss",
-        ),
+        (["--config", "smoke_dihyfo1", "--hypernetwork.metric", "mean_loss"], "hypernetwork.metric mean_loss"),
         (["--config", "smoke_dihyfo1", "--request.rounds", "0"], "request.rounds is 0"),
         (["--config", "smoke_dihyfo1", "--request.rounds", "many"], "rounds"),
     ],

@@ -58,9 +58,7 @@ def test_a_zoo_that_is_there_is_not_made_again(one_job: Path, capsys: pytest.Cap
     assert {path: path.stat().st_mtime_ns for path in one_job.glob("block-*/*")} == stamps
 
 
-def test_parts_make_the_zoo_of_one_job(
-    one_job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_parts_make_the_zoo_of_one_job(one_job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for part, told in ((2, "part 2 of 3 is done"), (3, "part 3 of 3 is done"), (1, "zoo: reused from ")):
         assert make_zoo.main(arguments(tmp_path, "--shard", f"{part}/3")) == 0
         out = capsys.readouterr().out
@@ -101,17 +99,11 @@ def test_another_configs_zoo_is_refused_and_the_difference_named(
         (["--config", "digits4_dihyfo2", "--shard"], ["--shard is : give I/N"]),
         (["--config", "digits4_dihyfo2", "--cluster"], ["--cluster is : give ADDRESS,N,I"]),
         *(
-            (
-                ["--config", "digits4_dihyfo2", "--cluster", cluster],
-                [f"--cluster is {cluster}", "ADDRESS,N,I"],
-            )
+            (["--config", "digits4_dihyfo2", "--cluster", cluster], [f"--cluster is {cluster}", "ADDRESS,N,I"])
             for cluster in ("host:1", "host:1,2", "host:1,2,2", "host:1,two,0", "host:1,2,-1", "host:1,2,0,1")
         ),
         (["--config", "digits4_dihyfo2", "--zoo.rnus", "3"], ["--zoo.rnus", "did you mean --zoo.runs?"]),
-        (
-            ["--config", "digits4_dihyfo2", "--zoo.memory-gib", "1e-4"],
-            ["a block needs", "zoo.memory_gib is 0.0001"],
-        ),
+        (["--config", "digits4_dihyfo2", "--zoo.memory-gib", "1e-4"], ["a block needs", "zoo.memory_gib is 0.0001"]),
     ],
     ids=lambda value: " ".join(value),
 )
@@ -134,15 +126,11 @@ def test_every_config_is_found_and_can_run(name: str) -> None:
 
 
 @pytest.mark.parametrize("place", [0, 2])
-def test_the_command_is_told_as_it_was_given(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: int
-) -> None:
+def test_the_command_is_told_as_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: int) -> None:
     runs: list[Run] = []
     monkeypatch.setattr(make_zoo, "make", lambda run, shard, cluster: runs.append(run))
     given = ["--seed", "3", "--workdir", str(tmp_path / "run")]
-    assert (
-        make_zoo.main([*given[:place], "--config", "digits4_dihyfo2", "--shard", "1/2", *given[place:]]) == 0
-    )
+    assert make_zoo.main([*given[:place], "--config", "digits4_dihyfo2", "--shard", "1/2", *given[place:]]) == 0
     line = f"--config digits4_dihyfo2 --shard 1/2 --seed 3 --workdir {tmp_path / 'run'}"
     assert runs[0].command == f"hyperforget zoo {line}"
     assert runs[0].config.seed == 3

@@ -10,16 +10,7 @@ from typing import Any
 import pytest
 
 from hyperforget_jax import config as config_module
-from hyperforget_jax.config import (
-    Config,
-    TaskConfig,
-    ZooConfig,
-    flatten,
-    hypernetwork,
-    unflatten,
-    unlearning,
-    zoo,
-)
+from hyperforget_jax.config import Config, TaskConfig, ZooConfig, flatten, hypernetwork, unflatten, unlearning, zoo
 
 MODULES = (config_module, hypernetwork, unlearning, zoo)
 
@@ -73,9 +64,7 @@ def test_every_leaf_is_followed_by_its_docstring() -> None:
         if isinstance(definition, ast.ClassDef)
         for field, after in zip(definition.body, definition.body[1:], strict=False)
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-        if isinstance(after, ast.Expr)
-        and isinstance(after.value, ast.Constant)
-        and isinstance(after.value.value, str)
+        if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) and isinstance(after.value.value, str)
     }
     assert {(owner, name) for owner, name, _ in leaves(Config())} - documented == set()
 
@@ -91,7 +80,5 @@ def test_a_config_is_frozen_and_has_every_default(cls: type) -> None:
 
 
 def test_a_flat_config_comes_back_through_json() -> None:
-    config = Config(
-        seed=3, task=TaskConfig(pivots=(), forget_sets=((2,), (2, 3))), zoo=ZooConfig(dtype="bfloat16")
-    )
+    config = Config(seed=3, task=TaskConfig(pivots=(), forget_sets=((2,), (2, 3))), zoo=ZooConfig(dtype="bfloat16"))
     assert unflatten(json.loads(json.dumps(flatten(config)))) == config

@@ -70,9 +70,7 @@ REFUSED = {
     "diffusion.min_snr_ceiling is 0.0": Config(diffusion=DiffusionConfig(min_snr_ceiling=0.0)),
     "codec.chunk_size is 256": Config(codec=CodecConfig(kind="raw", chunk_size=256)),
     "request.num_selected is 9, request.samples 8": Config(request=RequestConfig(num_selected=9, samples=8)),
-    "evaluation.alignment_quantiles is 1.5": Config(
-        evaluation=EvaluationConfig(alignment_quantiles=(0.0, 1.5))
-    ),
+    "evaluation.alignment_quantiles is 1.5": Config(evaluation=EvaluationConfig(alignment_quantiles=(0.0, 1.5))),
 }
 
 
@@ -108,7 +106,5 @@ def test_a_guided_hypernetwork_that_learned_to_do_without_a_condition_passes() -
 
 def test_what_may_be_left_out_may_be_none() -> None:
     validation.validate_config(
-        Config(
-            zoo=ZooConfig(loss_shift_threshold=None, max_per_bin=None, max_per_combination=None, folder=None)
-        )
+        Config(zoo=ZooConfig(loss_shift_threshold=None, max_per_bin=None, max_per_combination=None, folder=None))
     )

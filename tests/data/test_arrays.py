@@ -68,9 +68,7 @@ def test_arrays_come_back_as_saved(tmp_path: Path, ending: str, shape: tuple[int
     assert (dataset.name, dataset.classes, dataset.class_names) == ("arrays:mine", (-3, 7, 40), NAMES)
     assert (dataset.input_shape, dataset.input_size) == (shape, np.prod(shape))
     white = np.float32(255 if dtype == np.uint8 else 1)
-    np.testing.assert_array_equal(
-        dataset.test.images, saved["x_test"].astype(np.float32).reshape(9, -1) / white
-    )
+    np.testing.assert_array_equal(dataset.test.images, saved["x_test"].astype(np.float32).reshape(9, -1) / white)
     assert [dataset.classes[position] for position in dataset.test.labels] == saved["y_test"].tolist()
     assert (len(dataset.train.labels), len(dataset.validation.labels)) == (27, 3)
     assert dataset.train.images.dtype == np.float32
@@ -110,8 +108,7 @@ def without(name: str) -> Callable[[Content], Content]:
 
 def with_(**changes: Any) -> Callable[[Content], Content]:
     return lambda saved: (
-        saved
-        | {name: change(saved[name]) if callable(change) else change for name, change in changes.items()}
+        saved | {name: change(saved[name]) if callable(change) else change for name, change in changes.items()}
     )
 
 
@@ -189,9 +186,7 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path):
     assert "Is a directory" in refusal(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "bytes_", [b"", b"<html>404</html>", b"\x80\x04K\x01.", b"PK\x03\x04 not really", bytes(64)]
-)
+@pytest.mark.parametrize("bytes_", [b"", b"<html>404</html>", b"\x80\x04K\x01.", b"PK\x03\x04 not really", bytes(64)])
 def test_what_is_no_such_file_is_named(tmp_path: Path, bytes_: bytes):
     (tmp_path / "bad.npz").write_bytes(bytes_)
     assert "damaged, or no .npz or .safetensors file" in refusal(tmp_path / "bad.npz")
@@ -206,9 +201,7 @@ def test_no_cut_and_no_changed_byte_gives_anything_but_the_data_or_one_line(tmp_
         path.write_bytes(whole[:size])
         assert "damaged" in refusal(path)
     for place in noise.integers(0, len(whole), 200):
-        path.write_bytes(
-            whole[:place] + bytes([whole[place] ^ (1 << noise.integers(8))]) + whole[place + 1 :]
-        )
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ (1 << noise.integers(8))]) + whole[place + 1 :])
         with contextlib.suppress(HyperForgetError):
             assert len(load_dataset("arrays", file=path).test.labels) == 9
 

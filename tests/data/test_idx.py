@@ -163,11 +163,7 @@ def test_mnist4_is_a_subset_of_mnist_split_by_split(mnist_dir: Path):
         load(DataConfig(name="mnist", dir=str(mnist_dir), classes=classes, validation_size=5_000))
         for classes in (tuple(range(10)), (0, 1, 2, 3))
     )
-    assert [len(part.labels) for part in (whole.train, whole.validation, whole.test)] == [
-        55_000,
-        5_000,
-        10_000,
-    ]
+    assert [len(part.labels) for part in (whole.train, whole.validation, whole.test)] == [55_000, 5_000, 10_000]
     assert len(four.test.labels) == 980 + 1135 + 1032 + 1010
     assert len(four.train.labels) + len(four.validation.labels) == 5923 + 6742 + 5958 + 6131
     for part in ("train", "validation", "test"):

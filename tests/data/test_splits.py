@@ -78,8 +78,7 @@ def test_a_class_without_an_image_is_refused(size: int, part: str):
 
 
 @pytest.mark.parametrize(
-    ("classes", "name"),
-    [(ALL, "digits"), (ALL[::-1], "digits"), ((0, 1, 2, 3), "digits4"), ((7, 2), "digits-72")],
+    ("classes", "name"), [(ALL, "digits"), (ALL[::-1], "digits"), ((0, 1, 2, 3), "digits4"), ((7, 2), "digits-72")]
 )
 def test_a_dataset_is_called_as_people_call_it(classes: tuple[int, ...], name: str):
     assert load(dataclasses.replace(DIGITS, classes=classes)).name == name

@@ -34,9 +34,7 @@ def tfds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_prepared_files_are_read_back_and_need_no_tensorflow_for_it(tfds: Any):
-    pytest.importorskip(
-        "importlib_resources"
-    )  # tensorflow-datasets prepares with it, but does not require it
+    pytest.importorskip("importlib_resources")  # tensorflow-datasets prepares with it, but does not require it
     made = {"train": labelled_images(30), "test": labelled_images(11)}
 
     def examples(split: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -160,9 +158,7 @@ def test_a_failed_download_is_told_in_one_line(use: Any):
 
 def test_an_unreadable_copy_is_told_with_what_to_delete(use: Any):
     use(lambda: Builder(ready=True, reading=RuntimeError()))
-    with pytest.raises(
-        HyperForgetError, match=r"/data/mnist/3.0.1 .*RuntimeError: no reason given.*delete it"
-    ):
+    with pytest.raises(HyperForgetError, match=r"/data/mnist/3.0.1 .*RuntimeError: no reason given.*delete it"):
         prepared.read("mnist")
 
 
@@ -171,9 +167,7 @@ def test_a_copy_in_another_format_is_told_with_what_to_delete(use: Any):
         raise ValueError("File format is already set to tfrecord")
 
     use(refuse)
-    with pytest.raises(
-        HyperForgetError, match=r"its copy of mnist .*tfrecord.*delete the copy or set TFDS_DATA_DIR"
-    ):
+    with pytest.raises(HyperForgetError, match=r"its copy of mnist .*tfrecord.*delete the copy or set TFDS_DATA_DIR"):
         prepared.read("mnist")
 
 
@@ -188,9 +182,7 @@ def test_any_classification_set_is_loaded_by_its_name(use: Any, depth: int, shap
     assert (dataset.name, dataset.classes) == ("tfds:letters", tuple(range(10)))
     assert (dataset.class_names, dataset.input_shape) == (tuple(NAMES), shape)
     expected = np.repeat([image[..., None] for image, _ in labelled_images(70)], depth, axis=-1)
-    np.testing.assert_array_equal(
-        dataset.test.images, expected.reshape(70, -1).astype(np.float32) / np.float32(255)
-    )
+    np.testing.assert_array_equal(dataset.test.images, expected.reshape(70, -1).astype(np.float32) / np.float32(255))
     assert dataset.test.labels.tolist() == [label for _, label in labelled_images(70)]
     assert (len(dataset.train.labels), len(dataset.validation.labels)) == (150, 50)
     identity = registry.identity(config)
@@ -206,10 +198,7 @@ IMAGE, LABEL = SimpleNamespace(shape=(28, 28, 1)), SimpleNamespace(num_classes=1
 @pytest.mark.parametrize(
     ("told", "words"),
     [
-        (
-            {"features": {"text": None, "label": LABEL}},
-            "has text, label: choose a set with .* image and label",
-        ),
+        ({"features": {"text": None, "label": LABEL}}, "has text, label: choose a set with .* image and label"),
         ({"features": {"image": IMAGE, "label": SimpleNamespace()}}, "image and label"),
         ({"features": {"image": SimpleNamespace(shape=(None, None, 3)), "label": LABEL}}, "differ in size"),
         ({"splits": {"train": 30}}, "no split test"),

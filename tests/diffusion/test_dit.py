@@ -15,9 +15,7 @@ from hyperforget_jax.diffusion.conditioning import Condition
 from hyperforget_jax.weights.layout import TokenLayout
 
 pytestmark = pytest.mark.usefixtures("fast_compile")
-CONFIG = HypernetworkConfig(
-    hidden_size=8, depth=2, num_heads=2, mlp_ratio=3, frequencies=3, max_frequency=2.0
-)
+CONFIG = HypernetworkConfig(hidden_size=8, depth=2, num_heads=2, mlp_ratio=3, frequencies=3, max_frequency=2.0)
 LENGTHS = (6, 6, 6, 4)
 LAYOUT = TokenLayout(
     mask=np.arange(6)[None] < np.array(LENGTHS)[:, None],  # three hidden units, then the output bias
@@ -41,9 +39,7 @@ def transformer(config: HypernetworkConfig) -> dit.Transformer:
     return jitted(config)
 
 
-def jitted(
-    config: HypernetworkConfig, diffusion: DiffusionConfig = DIFFUSION, layout: TokenLayout = LAYOUT
-) -> Any:
+def jitted(config: HypernetworkConfig, diffusion: DiffusionConfig = DIFFUSION, layout: TokenLayout = LAYOUT) -> Any:
     """The transformer, compiled."""
     return dit.Transformer(*map(jax.jit, dit.make(config, diffusion, layout, NUM_CLASSES)))
 
@@ -102,9 +98,7 @@ def test_the_output_can_leave_zero(transformer: dit.Transformer, start: Any, inp
     assert np.abs(gradient["project_out"]).max() > 1e-3
 
 
-def test_padding_is_exactly_zero_and_nothing_else_is(
-    transformer: dit.Transformer, params: Any, inputs: Inputs
-) -> None:
+def test_padding_is_exactly_zero_and_nothing_else_is(transformer: dit.Transformer, params: Any, inputs: Inputs) -> None:
     output = np.asarray(transformer.apply(params, *inputs))
     assert (output[:, ~LAYOUT.mask] == 0).all()
     assert (output[:, LAYOUT.mask] != 0).all()
@@ -134,9 +128,7 @@ def test_all_of_the_condition_and_the_timestep_matter(
     changes = [condition._replace(target=condition.target.at[:, k].add(0.5)) for k in range(NUM_CLASSES)]
     changes += [condition._replace(asked=condition.asked.at[:, k].set(0.0)) for k in range(NUM_CLASSES)]
     if condition.current is not None and condition.start is not None:
-        changes += [
-            condition._replace(current=condition.current.at[:, k].add(0.5)) for k in range(NUM_CLASSES)
-        ]
+        changes += [condition._replace(current=condition.current.at[:, k].add(0.5)) for k in range(NUM_CLASSES)]
     output = transformer.apply(params, *inputs)
     for changed in ((noisy, timesteps + 100, condition), *((noisy, timesteps, each) for each in changes)):
         assert np.abs(transformer.apply(params, *changed) - output).max() > 0.01
@@ -181,9 +173,7 @@ def test_activations_computed_again_give_the_same_gradient(
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), ours, theirs)
 
 
-def test_a_model_does_not_depend_on_its_batch(
-    transformer: dit.Transformer, params: Any, inputs: Inputs
-) -> None:
+def test_a_model_does_not_depend_on_its_batch(transformer: dit.Transformer, params: Any, inputs: Inputs) -> None:
     together = transformer.apply(params, *inputs)
     alone = transformer.apply(params, *jax.tree.map(lambda part: part[2:3], inputs))
     np.testing.assert_allclose(alone[0], together[2], rtol=1e-4, atol=1e-5)
@@ -193,9 +183,7 @@ def test_jitted_equals_unjitted(
     config: HypernetworkConfig, transformer: dit.Transformer, params: Any, inputs: Inputs
 ) -> None:
     plain = dit.make(config, DIFFUSION, LAYOUT, NUM_CLASSES)
-    np.testing.assert_allclose(
-        transformer.apply(params, *inputs), plain.apply(params, *inputs), rtol=1e-4, atol=1e-5
-    )
+    np.testing.assert_allclose(transformer.apply(params, *inputs), plain.apply(params, *inputs), rtol=1e-4, atol=1e-5)
 
 
 def test_the_number_of_parameters_is_the_sum_by_hand(config: HypernetworkConfig, params: Any) -> None:

@@ -71,9 +71,7 @@ def test_the_error_is_that_of_numpy(coder: Codec, tokens: jax.Array) -> None:
     """With every image drawn equally likely, the mean over many keys is that over all images."""
     other = jnp.roll(tokens, 1, axis=0)
     draws = jax.random.split(jax.random.key(3), 400)
-    found = jax.vmap(lambda key: functional_loss.error(PROBE, coder, COUNT, key, other, tokens))(draws).mean(
-        0
-    )
+    found = jax.vmap(lambda key: functional_loss.error(PROBE, coder, COUNT, key, other, tokens))(draws).mean(0)
     expected = [
         np.square(logits(of_index(i - 1), IMAGES) - logits(of_index(i), IMAGES)).mean() / PROBE.variance
         for i in range(16)
@@ -85,10 +83,7 @@ def test_the_error_is_that_of_numpy(coder: Codec, tokens: jax.Array) -> None:
 def test_only_the_predicted_model_is_moved(coder: Codec, tokens: jax.Array) -> None:
     other = jnp.roll(tokens, 1, axis=0)
     slopes = jax.grad(
-        lambda ours, theirs: functional_loss.error(
-            PROBE, coder, COUNT, jax.random.key(4), ours, theirs
-        ).sum(),
-        (0, 1),
+        lambda ours, theirs: functional_loss.error(PROBE, coder, COUNT, jax.random.key(4), ours, theirs).sum(), (0, 1)
     )(other, tokens)
     assert float(jnp.abs(slopes[0]).max()) > 0.0
     np.testing.assert_array_equal(slopes[1], 0.0)

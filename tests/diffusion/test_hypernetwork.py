@@ -97,9 +97,7 @@ def test_key_and_prompt_both_matter(generate: Generate) -> None:
     assert np.abs(same - drawn).max() > 1e-3
 
 
-def test_one_program_serves_any_number_of_models(
-    hypernetwork: Hypernetwork, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_program_serves_any_number_of_models(hypernetwork: Hypernetwork, monkeypatch: pytest.MonkeyPatch) -> None:
     chex.clear_trace_counter()
     monkeypatch.setattr(samplers, "sample", chex.assert_max_traces(samplers.sample, n=1))
     generate = uncounted(generator(hypernetwork, SAMPLING))

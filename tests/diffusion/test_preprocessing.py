@@ -92,9 +92,7 @@ def test_unrelated_starts_take_their_share_and_come_with_their_own_losses(coder:
     _, condition = update(coder, share=0.25, unrelated=0.5)
     current = np.asarray(condition.current)
     own, before = (
-        np.isclose(
-            current, conditioning.standardise(STATISTICS, jnp.asarray(each)), rtol=1e-4, atol=1e-5
-        ).all(1)
+        np.isclose(current, conditioning.standardise(STATISTICS, jnp.asarray(each)), rtol=1e-4, atol=1e-5).all(1)
         for each in (LOSSES, np.roll(LOSSES, 1, axis=0))
     )
     assert own.mean() == pytest.approx(0.25, abs=4 * math.sqrt(0.25 * 0.75 / COUNT))
@@ -107,9 +105,7 @@ def test_unrelated_starts_take_their_share_and_come_with_their_own_losses(coder:
 
 
 def test_a_generation_asks_for_what_its_own_model_reaches(coder: Codec, tokens: np.ndarray[Any, Any]) -> None:
-    clean, condition = jax.jit(preprocessing.generation(coder, STATISTICS))(
-        jax.random.key(2), (WEIGHTS, LOSSES)
-    )
+    clean, condition = jax.jit(preprocessing.generation(coder, STATISTICS))(jax.random.key(2), (WEIGHTS, LOSSES))
     assert_conditions(condition.target, LOSSES)
     assert (condition.asked == 1).all()
     assert condition.current is None

@@ -45,9 +45,7 @@ def best_denoiser(
 
 
 @partial(jax.jit, static_argnames=("diffusion", "config"))
-def sample(
-    diffusion: DiffusionConfig, config: SamplingConfig, keys: jax.Array, conditions: jax.Array
-) -> jax.Array:
+def sample(diffusion: DiffusionConfig, config: SamplingConfig, keys: jax.Array, conditions: jax.Array) -> jax.Array:
     denoiser = partial(best_denoiser, diffusion, conditions=conditions)
     return samplers.sample(denoiser, schedule.make(diffusion), diffusion, config, LAYOUT, keys)
 
@@ -73,12 +71,9 @@ def test_fewer_steps_go_from_the_noisiest_to_the_cleanest_without_repeats(timest
 
 @pytest.mark.parametrize("prediction", ["x0", "epsilon", "v"])
 @pytest.mark.parametrize(
-    ("kind", "steps", "eta"),
-    [("ddpm", 1000, 0.0), ("ddim", 1000, 0.0), ("ddim", 1000, 1.0), ("ddim", 50, 0.0)],
+    ("kind", "steps", "eta"), [("ddpm", 1000, 0.0), ("ddim", 1000, 0.0), ("ddim", 1000, 1.0), ("ddim", 50, 0.0)]
 )
-def test_gaussian_data_come_back_with_mean_and_covariance(
-    kind: Any, steps: int, eta: float, prediction: Any
-) -> None:
+def test_gaussian_data_come_back_with_mean_and_covariance(kind: Any, steps: int, eta: float, prediction: Any) -> None:
     diffusion = DiffusionConfig(prediction=prediction)
     config = SamplingConfig(sampler=kind, steps=steps, eta=eta, temperature=1.0)
     keys = jax.random.split(jax.random.key(0), COUNT)
@@ -87,9 +82,7 @@ def test_gaussian_data_come_back_with_mean_and_covariance(
     standard_error = np.sqrt((np.outer(variances, variances) + COVARIANCE**2) / COUNT)
     discretisation = 0.02 if steps == 1000 else 0.04  # of the largest variance
     np.testing.assert_array_less(np.abs(mean - MEAN), 4 * np.sqrt(variances / COUNT) + 0.01)
-    np.testing.assert_array_less(
-        np.abs(covariance - COVARIANCE), 4 * standard_error + discretisation * variances.max()
-    )
+    np.testing.assert_array_less(np.abs(covariance - COVARIANCE), 4 * standard_error + discretisation * variances.max())
 
 
 @pytest.mark.parametrize(("kind", "steps"), [("ddpm", 1000), ("ddim", 50)])
@@ -162,9 +155,7 @@ def test_on_the_way_the_states_are_those_of_the_forward_process(kind: Any, eta: 
 
 @pytest.mark.parametrize("steps", [0, -1, 11])
 def test_steps_that_the_process_does_not_have_are_refused(steps: int) -> None:
-    with pytest.raises(
-        HyperForgetError, match=rf"^sampling\.steps is {steps}: choose 1 to diffusion\.timesteps = 10$"
-    ):
+    with pytest.raises(HyperForgetError, match=rf"^sampling\.steps is {steps}: choose 1 to diffusion\.timesteps = 10$"):
         samplers.validate_sampling(DiffusionConfig(timesteps=10), SamplingConfig(steps=steps))
 
 

@@ -93,9 +93,7 @@ def test_min_snr_weighs_the_error_of_x0_by_the_capped_signal_to_noise_ratio(pred
     expected = np.minimum(left / (1 - left), 5.0) * error**2
     found = schedule.min_snr_weight(prediction, jnp.asarray(left, jnp.float32), 5.0)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
-    by_output = schedule.clean_from(
-        prediction, jnp.ones(1000), jnp.zeros(1000), jnp.asarray(left, jnp.float32)
-    )
+    by_output = schedule.clean_from(prediction, jnp.ones(1000), jnp.zeros(1000), jnp.asarray(left, jnp.float32))
     np.testing.assert_allclose(np.abs(by_output), error, rtol=1e-5)
 
 

@@ -26,9 +26,7 @@ from hyperforget_jax.weights.layout import TokenLayout
 
 pytestmark = pytest.mark.usefixtures("fast_compile")
 LAYOUT = TokenLayout(mask=np.array([[True, True], [True, False]]), kinds=(0, 1), positions=(0, 1))
-CONFIG = TrainingConfig(
-    steps=8, batch_size=16, learning_rate=1e-2, warmup_steps=2, log_every=2, checkpoint_every=4
-)
+CONFIG = TrainingConfig(steps=8, batch_size=16, learning_rate=1e-2, warmup_steps=2, log_every=2, checkpoint_every=4)
 DIFFUSION = DiffusionConfig(timesteps=50)
 SMALL = HypernetworkConfig(hidden_size=8, depth=1, num_heads=2, mlp_ratio=1, frequencies=2)
 
@@ -144,9 +142,7 @@ def test_a_state_divided_among_eight_devices_goes_on_on_fewer(
 ) -> None:
     monkeypatch.setattr(sharding, "SMALLEST_SHARDED", 1)
     transformer, config = linear(8), replace(CONFIG, shard_parameters=True)
-    divided = sharding.parameters(
-        sharding.make(16), jax.eval_shape(transformer.init, jax.random.key(0)), True
-    )
+    divided = sharding.parameters(sharding.make(16), jax.eval_shape(transformer.init, jax.random.key(0)), True)
     assert divided["w"].shard_shape((1, 8)) == (1, 1)
     straight = train(tmp_path / "straight", transformer, config)
     moved = tmp_path / "moved"
@@ -157,9 +153,7 @@ def test_a_state_divided_among_eight_devices_goes_on_on_fewer(
     found = train(moved, transformer, config, on_steps=told.append)
     assert told == [4, 2, 2]  # the state of step 4 was taken over
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), found, straight)
-    curves = [
-        artifacts.read_rows(folder / "learning_curve.jsonl") for folder in (moved, tmp_path / "straight")
-    ]
+    curves = [artifacts.read_rows(folder / "learning_curve.jsonl") for folder in (moved, tmp_path / "straight")]
     losses = [[row["validation_loss"] for row in curve] for curve in curves]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
 
@@ -333,9 +327,7 @@ def test_a_training_that_goes_on_measures_again_what_came_after_its_state(tmp_pa
     train(straight, linear(), watch=watching(1, []))
     with pytest.raises(KeyboardInterrupt):
         train(stopped, linear(), on_steps=stop_after(6), watch=watching(1, []))
-    assert (
-        len(artifacts.read_rows(stopped / "watched.jsonl")) == 5
-    )  # the sixth comes after the log, where it stopped
+    assert len(artifacts.read_rows(stopped / "watched.jsonl")) == 5  # the sixth comes after the log, where it stopped
     train(stopped, linear(), watch=watching(1, []))
     assert (stopped / "watched.jsonl").read_text() == (straight / "watched.jsonl").read_text()
 

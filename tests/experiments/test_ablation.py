@@ -82,11 +82,7 @@ def test_cells_share_a_zoo_and_those_of_one_training_share_a_folder() -> None:
     settings = [trained(base, cell) for cell in Axes().cells()]
     assert {workdir.zoo_path(config) for config in settings} == {workdir.zoo_path(base)}
     objectives = {
-        Path(config.workdir).name: (
-            config.codec.kind,
-            config.diffusion.prediction,
-            config.diffusion.weighting,
-        )
+        Path(config.workdir).name: (config.codec.kind, config.diffusion.prediction, config.diffusion.weighting)
         for config in settings
     }
     assert objectives == {
@@ -122,8 +118,7 @@ def test_the_table_has_a_line_per_cell_and_the_figure_is_there(finished: Path) -
     page = (finished / "ablation.md").read_text()
     lines = [line.split(" | ") for line in page.splitlines() if line.startswith(("| functional", "| raw"))]
     assert [(line[0][2:], line[1][:2].strip(","), float(line[2]), line[3]) for line in lines] == [
-        (cell.tokens, cell.objective, cell.guidance, f"{cell.sampler.upper()} {cell.steps}")
-        for cell in AXES.cells()
+        (cell.tokens, cell.objective, cell.guidance, f"{cell.sampler.upper()} {cell.steps}") for cell in AXES.cells()
     ]
     assert {len(line) for line in lines} == {4 + len(MEASURED) - 1}  # models stand above the table
     assert "Seconds to sample 13 models" in page
@@ -171,15 +166,9 @@ def test_a_stopped_grid_goes_on_where_it_was_and_measures_the_same(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (
-            ["--diffusion.full-dropout", "0"],
-            "sampling.guidance_scale is 2.0, but training never drops a whole",
-        ),
+        (["--diffusion.full-dropout", "0"], "sampling.guidance_scale is 2.0, but training never drops a whole"),
         (["--diffusion.timesteps", "3"], "sampling.steps is 4: choose 1 to diffusion.timesteps = 3"),
-        (
-            ["--codec.chunk-size", "32"],
-            "codec.chunk_size is 32: choose less than hypernetwork.hidden_size, 32",
-        ),
+        (["--codec.chunk-size", "32"], "codec.chunk_size is 32: choose less than hypernetwork.hidden_size, 32"),
         (["--hypernetwork.metric", "mean_loss"], "hypernetwork.metric is mean_loss: "),
     ],
 )
@@ -216,9 +205,7 @@ def test_a_cell_of_known_models_has_their_values(tmp_path: Path) -> None:
     """They say one class of every image, so they are right on its images alone."""
     run = on_paper(setting(tmp_path))
     ask = np.full((3, 4), 9.0, np.float32)
-    ask[0, 0] = ask[1, 3] = ask[2, 1] = (
-        0.0  # say 0 when asked to forget 2, 3 when to forget 3, 1 when to forget both
-    )
+    ask[0, 0] = ask[1, 3] = ask[2, 1] = 0.0  # say 0 when asked to forget 2, 3 when to forget 3, 1 when to forget both
     targets = np.tile(np.full(4, 9.0, np.float32), (4, 1))
     targets[:, 2] = np.linspace(0.0, 6.0, 4)
     found = measure(run, "known", obedient, {2: align.Grid(targets, 0.0)}, ask)

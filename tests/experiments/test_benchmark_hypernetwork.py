@@ -102,8 +102,7 @@ def test_contenders_count_their_own_work(setting: Setting) -> None:
     trained = hypernetwork.training(hypernetwork_work, setting, TINY)
     sampled = hypernetwork.sampling(hypernetwork_work, setting)
     guided = replace(
-        setting,
-        config=replace(setting.config, sampling=SamplingConfig(steps=4, batch_size=5, guidance_scale=2.0)),
+        setting, config=replace(setting.config, sampling=SamplingConfig(steps=4, batch_size=5, guidance_scale=2.0))
     )
     assert (trained.made, trained.flops) == (2, 2 * 6 * 3 * one)
     assert (sampled.made, sampled.flops) == (5, 5 * 4 * one)
@@ -126,10 +125,7 @@ def test_figures_by_hand() -> None:
 
 def test_the_peak_is_that_of_products_in_the_transformers_type() -> None:
     field = timing.products(TINY, "bfloat16")
-    assert {name: work.flops for name, work in field.items()} == {
-        "product_16": 2 * 16**3,
-        "product_32": 2 * 32**3,
-    }
+    assert {name: work.flops for name, work in field.items()} == {"product_16": 2 * 16**3, "product_32": 2 * 32**3}
     result: Any = field["product_16"].work()
     assert (result.dtype, result.shape) == (jnp.bfloat16, (16, 16))
     assert timing.peak({"product_16": {"gflops_per_second": 2.0}, "ours": {"gflops_per_second": 3.0}}) == 2.0
@@ -276,9 +272,7 @@ def test_pytorch_samples_the_same_tokens_from_the_same_noise(setting: Setting) -
     starts = jax.vmap(lambda key: jax.random.fold_in(key, config.sampling.steps))(jax.random.clone(keys))
     noise = jax.vmap(lambda key: jax.random.normal(key, setting.layout.mask.shape))(starts)
     model = torch_hypernetwork.build_model(setting, params)
-    found = torch_hypernetwork.sample(
-        setting, model, *map(torch_hypernetwork.tensor, (noise, condition.target))
-    )
+    found = torch_hypernetwork.sample(setting, model, *map(torch_hypernetwork.tensor, (noise, condition.target)))
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-4)
 
 
@@ -313,9 +307,7 @@ def test_in_bfloat16_pytorch_is_near_ours_in_float32(setting: Setting) -> None:
         ("--sampling.sampler=ddpm", "sampling.sampler ddim, this config ddpm"),
     ],
 )
-def test_a_setting_that_pytorch_does_not_know_is_measured_without_it(
-    job: Run, override: str, words: str
-) -> None:
+def test_a_setting_that_pytorch_does_not_know_is_measured_without_it(job: Run, override: str, words: str) -> None:
     changed = replace(job, config=parse_overrides(job.config, [override]))
     assert hypernetwork.load_torch(changed) is None
     assert f"PyTorch is left out: its transformer has {words}" in printed(job)
@@ -360,9 +352,7 @@ def test_the_last_line_is_json_with_the_promised_figures(shallow: Run) -> None:
     assert all(set(row) == FIGURES and row["gflops_per_second"] > 0 for row in rows.values())
     best = max(rows[f"product_{side}"]["gflops_per_second"] for side in TINY.cpu_products)
     assert result["peak_gflops_per_second"] == pytest.approx(best)
-    assert result["training_share_of_peak"] == pytest.approx(
-        rows["ours_training"]["gflops_per_second"] / best
-    )
+    assert result["training_share_of_peak"] == pytest.approx(rows["ours_training"]["gflops_per_second"] / best)
     for what in ("training", "sampling"):
         if has_torch:
             ratio = rows[f"ours_{what}"]["per_second"] / rows[f"torch_{what}"]["per_second"]
@@ -376,9 +366,7 @@ def test_the_last_line_is_json_with_the_promised_figures(shallow: Run) -> None:
     assert all(words in text for words in (result["date"], result["device"], "| ours training"))
 
 
-def test_without_pytorch_the_rest_is_measured_and_a_line_says_so(
-    shallow: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_pytorch_the_rest_is_measured_and_a_line_says_so(shallow: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     for name in ("torch_hypernetwork", "torch_transformer"):
         monkeypatch.delitem(sys.modules, f"experiments.benchmarks.{name}", raising=False)

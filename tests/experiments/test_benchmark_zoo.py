@@ -70,9 +70,7 @@ def setting(folder: Path) -> Config:
 
 @pytest.fixture
 def job(tmp_path: Path) -> Run:
-    return start(
-        setting(tmp_path), Console(file=io.StringIO(), width=200), "python -m experiments.benchmarks.zoo"
-    )
+    return start(setting(tmp_path), Console(file=io.StringIO(), width=200), "python -m experiments.benchmarks.zoo")
 
 
 @pytest.fixture
@@ -280,9 +278,7 @@ def test_the_last_line_is_json_with_the_promised_figures(job: Run) -> None:
     assert "<svg" in (job.folder / "bench_zoo.svg").read_text()[:1000]
 
 
-def test_without_pytorch_the_rest_is_measured_and_a_line_says_so(
-    job: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_pytorch_the_rest_is_measured_and_a_line_says_so(job: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "experiments.benchmarks.torch_zoo", raising=False)
     monkeypatch.delattr(benchmarks, "torch_zoo", raising=False)
@@ -299,9 +295,7 @@ def test_only_one_size_is_varied_at_a_time() -> None:
     assert [size.hidden_units for size in tables["hidden_units"]] == [2, 4, 8, 16]
     for varied, table in tables.items():
         for size in table:
-            assert {name for name in size._fields if getattr(size, name) != getattr(table[0], name)} <= {
-                varied
-            }
+            assert {name for name in size._fields if getattr(size, name) != getattr(table[0], name)} <= {varied}
 
 
 def test_the_settings_are_those_of_the_zoos() -> None:

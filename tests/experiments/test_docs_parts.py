@@ -20,12 +20,7 @@ def test_parts_are_written_and_others_stay(tmp_path: Path) -> None:
     (runs / "mnist_dihyfo2").mkdir()  # not finished
     result = Result("A figure", "Its words.\n", [{"a": 1}], {"fig10": Figure(figsize=(1, 1))})
     assert docs_parts.write({"fig10": result}, runs, folder) == ["fig10", "digits4_dihyfo2"]
-    assert {path.name for path in folder.iterdir()} == {
-        "table1.md",
-        "fig10.md",
-        "fig10.png",
-        "digits4_dihyfo2.md",
-    }
+    assert {path.name for path in folder.iterdir()} == {"table1.md", "fig10.md", "fig10.png", "digits4_dihyfo2.md"}
     assert (folder / "table1.md").read_text(encoding="utf-8") == "# An old table\n\nas it was\n"
     page = (folder / "fig10.md").read_text(encoding="utf-8")
     assert page.startswith(

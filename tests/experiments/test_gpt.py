@@ -73,9 +73,7 @@ def test_it_leaves_its_rows_figures_and_page(folder: Path) -> None:
     for name in FOLDERS:
         ours = [row for row in rows if row["method"] == name]
         assert {row["class"] for row in ours} == {3 if name == "one_loss" else None}
-        assert {(row["n"], row["split"], row["ideal"], row["dataset"]) for row in ours} == {
-            (3, "test", 1.0, "digits4")
-        }
+        assert {(row["n"], row["split"], row["ideal"], row["dataset"]) for row in ours} == {(3, "test", 1.0, "digits4")}
         assert [(row["metric"], row["statistic"]) for row in ours] == [
             *(("alignment_r2", each) for each in ("mean", "median", "q05", "q95")),
             *(("alignment_r2", each) for each in ("mean_clipped", "share_aligned")),
@@ -114,12 +112,7 @@ def test_the_variants_differ_in_metric_and_balance_alone(tmp_path: Path) -> None
     found = gpt.variants(tiny(tmp_path))
     assert list(found) == FOLDERS == list(gpt.NAMES)
     told = [(each.hypernetwork.metric, each.loader.resample) for each in found.values()]
-    assert told == [
-        ("mean_loss", "none"),
-        ("mean_loss", "losses"),
-        ("mean_error", "none"),
-        ("one_loss", "none"),
-    ]
+    assert told == [("mean_loss", "none"), ("mean_loss", "losses"), ("mean_error", "none"), ("one_loss", "none")]
     flats = [flatten(config) for config in found.values()]
     differing = {name for name in flats[0] if len({str(flat[name]) for flat in flats}) > 1}
     assert differing == {"workdir", "hypernetwork.metric", "loader.resample"}
@@ -164,19 +157,14 @@ def test_what_is_drawn_is_what_the_training_reads(folder: Path, known: Zoo, monk
         starts = np.flatnonzero(np.isclose(means, start_loss, rtol=1e-6))
         targets = np.flatnonzero(np.isclose(means, target_loss, rtol=1e-6))
         assert any(
-            known.run[a] == known.run[b] and known.progress[a] < known.progress[b]
-            for a in starts
-            for b in targets
+            known.run[a] == known.run[b] and known.progress[a] < known.progress[b] for a in starts for b in targets
         )
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"),
-    [("mean_loss", math.log(4)), ("mean_error", 0.75), ("one_loss", math.log(4))],
+    ("name", "expected"), [("mean_loss", math.log(4)), ("mean_error", 0.75), ("one_loss", math.log(4))]
 )
-def test_a_sweep_observes_the_metric_of_what_is_generated(
-    folder: Path, known: Zoo, name: str, expected: float
-) -> None:
+def test_a_sweep_observes_the_metric_of_what_is_generated(folder: Path, known: Zoo, name: str, expected: float) -> None:
     """Models of zeros find every class alike and answer the first, whatever is asked for."""
     each = variant(folder, name)
 
@@ -211,9 +199,7 @@ def test_what_the_experiment_cannot_use_is_refused_before_any_work(
     tmp_path: Path, changes: dict[str, dict[str, Any]], words: str
 ) -> None:
     config = tiny(tmp_path / "run")
-    config = replace(
-        config, **{part: replace(getattr(config, part), **fields) for part, fields in changes.items()}
-    )
+    config = replace(config, **{part: replace(getattr(config, part), **fields) for part, fields in changes.items()})
     with pytest.raises(HyperForgetError, match=words):
         gpt.validate(on_paper(config))
     assert list(tmp_path.iterdir()) == []

@@ -48,9 +48,7 @@ def test_two_sweeps_stand_side_by_side() -> None:
     assert [panel.get_title(loc="left") for panel in figure.axes] == list(SWEEPS)
     for panel, (targets, observed, learned) in zip(figure.axes, SWEEPS.values(), strict=True):
         found = {line.get_label(): np.asarray(line.get_xydata()) for line in panel.lines}
-        np.testing.assert_allclose(
-            found["median of the families"], np.stack([targets, np.median(observed, 0)], 1)
-        )
+        np.testing.assert_allclose(found["median of the families"], np.stack([targets, np.median(observed, 0)], 1))
         np.testing.assert_allclose(found["learned class (bound)"][:, 1], learned)
         drawn = [np.asarray(line.get_ydata()) for line in panel.lines if line.get_marker() == "."]
         np.testing.assert_allclose(drawn, observed)
@@ -71,7 +69,7 @@ def test_agreement_shows_every_count_and_the_share_that_is_equal() -> None:
         "forget {0}, $D_r$: 0.0% equal",
     ]
     assert [texts(panel) for panel in figure.axes] == [
-        *(["8", "1", "0", "6"], ["9", "1", "0", "0"], ["0", "0", "2000", "2000"], ["0", "0", "0", "0"]),
+        *(["8", "1", "0", "6"], ["9", "1", "0", "0"], ["0", "0", "2000", "2000"], ["0", "0", "0", "0"])
     ]
     first = figure.axes[0]
     places = [

@@ -19,9 +19,7 @@ from hyperforget_jax.report.style import INK, OURS, REFERENCE
 Row = dict[str, Any]
 
 
-def row(
-    method: str, forget: list[int], metric: str, selection: str | None, statistic: str, value: float
-) -> Row:
+def row(method: str, forget: list[int], metric: str, selection: str | None, statistic: str, value: float) -> Row:
     """A row of `results.jsonl`, as far as tables read it."""
     about = {"method": method, "forget_set": forget, "metric": metric, "selection": selection}
     return {**about, "statistic": statistic, "value": value, "split": "test", "class": None}
@@ -88,9 +86,7 @@ def lines() -> list[PaperLine]:
     return paper_tables.lines(PRINTED, STRICT, PAPER)
 
 
-def test_a_line_stands_for_every_value_of_a_hypernetwork_by_set_measure_and_method(
-    lines: list[PaperLine],
-) -> None:
+def test_a_line_stands_for_every_value_of_a_hypernetwork_by_set_measure_and_method(lines: list[PaperLine]) -> None:
     assert [(line.forget_set, line.metric, line.method) for line in lines] == [
         ((2,), "retain_accuracy", "dihyfo1"),
         ((2,), "retain_accuracy", "dihyfo2"),
@@ -182,15 +178,13 @@ def test_the_picture_of_a_table_has_a_panel_per_measure_and_a_row_per_set_and_me
         "MIA score",
     ]
     assert [text.get_text() for text in accuracy.get_yticklabels()] == [
-        *("{2}  DiHyFo-1", "{2}  DiHyFo-2", "{2, 3}  DiHyFo-1", "{2, 3}  DiHyFo-2"),
+        *("{2}  DiHyFo-1", "{2}  DiHyFo-2", "{2, 3}  DiHyFo-1", "{2, 3}  DiHyFo-2")
     ]
     heights = [0.0, -1.0, -2.0, -3.0]
     assert list(accuracy.get_yticks()) == heights
     assert marks(accuracy, "ours") == list(zip((0.96004, 0.79994, 0.96006, 0.85), heights, strict=True))
     assert marks(accuracy, "printed") == list(zip((0.9837, 0.9834, 0.9983, 0.9995), heights, strict=True))
-    assert marks(accuracy, "retrained, printed") == list(
-        zip((0.9938, 0.9938, 0.9991, 0.9991), heights, strict=True)
-    )
+    assert marks(accuracy, "retrained, printed") == list(zip((0.9938, 0.9938, 0.9991, 0.9991), heights, strict=True))
     bars = [line for line in accuracy.lines if line.get_label() == "retrained, 5–95%"]
     assert {to_hex(bar.get_color()).upper() for bar in bars} == {REFERENCE}
     assert [tuple(np.asarray(bar.get_xdata())) for bar in bars] == [

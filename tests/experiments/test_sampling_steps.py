@@ -67,10 +67,7 @@ def test_every_sampler_has_its_row(finished: Path) -> None:
     rows = artifacts.read_rows(finished / "samplers.jsonl")
     assert [(row["sampler"], row["steps"]) for row in rows] == list(TRIED)
     for row in rows:
-        assert list(row) == [
-            *("sampler", "steps", *MEASURED),
-            *("seconds", "models", "models_per_second", "device"),
-        ]
+        assert list(row) == [*("sampler", "steps", *MEASURED), *("seconds", "models", "models_per_second", "device")]
         assert all(0.0 <= row[name] <= 1.0 for name in MEASURED)
         assert row["models_per_second"] == pytest.approx(row["models"] / row["seconds"])
         assert math.isfinite(row["models_per_second"])
@@ -125,9 +122,7 @@ def test_a_row_holds_medians_of_what_the_sampler_makes(finished: Path) -> None:
     run = on_paper(setting(finished))
     sampling = replace(run.config.sampling, sampler="ddim", steps=2)
     asking = replace(run, config=replace(run.config, sampling=sampling))
-    hypernetwork = serialization.load(
-        finished / "hypernetwork", run.config.hypernetwork, run.config.diffusion
-    )
+    hypernetwork = serialization.load(finished / "hypernetwork", run.config.hypernetwork, run.config.diffusion)
     answers = [unlearning.stored(run, labels) for labels in run.config.task.forget_sets]
     count, test = run.config.request.samples, run.dataset.test
     draws = jax.random.split(prng.stream(run.config.seed, "ablation"), 2 * count)
@@ -154,10 +149,7 @@ def test_a_row_holds_medians_of_what_the_sampler_makes(finished: Path) -> None:
 def test_a_config_that_cannot_serve_every_sampler_is_refused_before_any_work(
     arguments: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    job, refuse = (
-        partial(sampling_steps.run, samplers=TRIED),
-        partial(sampling_steps.validate, samplers=TRIED),
-    )
+    job, refuse = (partial(sampling_steps.run, samplers=TRIED), partial(sampling_steps.validate, samplers=TRIED))
     config = replace(setting(tmp_path / "run"), sampling=replace(tiny(tmp_path).sampling, steps=1))
     assert run_job("tiny", config, job, arguments, refuse) == 2
     (line,) = capsys.readouterr().err.splitlines()
@@ -177,20 +169,10 @@ def test_every_config_of_class_losses_is_served(name: str) -> None:
 
 def row(sampler: str, steps: int, two: float, both: float, speed: float) -> Row:
     accuracies = {"retain_2": two, "forget_2": 0.0, "retain_2-3": both, "forget_2-3": 0.25}
-    return {
-        "sampler": sampler,
-        "steps": steps,
-        **accuracies,
-        "models_per_second": speed,
-        "device": "abacus",
-    }
+    return {"sampler": sampler, "steps": steps, **accuracies, "models_per_second": speed, "device": "abacus"}
 
 
-ROWS = [
-    row("ddpm", 1000, 0.75, 1.0, 2.0),
-    row("ddim", 50, 0.8125, 0.96875, 40.0),
-    row("ddim", 5, 0.875, 1.0, 512.0),
-]
+ROWS = [row("ddpm", 1000, 0.75, 1.0, 2.0), row("ddim", 50, 0.8125, 0.96875, 40.0), row("ddim", 5, 0.875, 1.0, 512.0)]
 
 
 def test_a_summary_tells_what_is_lost_at_most_and_the_gain_in_speed() -> None:

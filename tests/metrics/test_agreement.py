@@ -128,6 +128,4 @@ def test_nan_stays_visible(variant: Variant) -> None:
 
 
 def test_pairs_without_self() -> None:
-    np.testing.assert_array_equal(
-        pairs_without_self(np.arange(9.0).reshape(3, 3)), [1.0, 2.0, 3.0, 5.0, 6.0, 7.0]
-    )
+    np.testing.assert_array_equal(pairs_without_self(np.arange(9.0).reshape(3, 3)), [1.0, 2.0, 3.0, 5.0, 6.0, 7.0])

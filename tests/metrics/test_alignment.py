@@ -42,9 +42,7 @@ def test_pearson_equals_scipy() -> None:
 
 
 def test_pearson_ignores_scale_and_offset_and_sees_the_sign() -> None:
-    np.testing.assert_allclose(
-        pearson(TARGETS, np.stack([0.01 * TARGETS + 5, 1 - TARGETS])), [1, -1], rtol=1e-12
-    )
+    np.testing.assert_allclose(pearson(TARGETS, np.stack([0.01 * TARGETS + 5, 1 - TARGETS])), [1, -1], rtol=1e-12)
 
 
 def test_pearson_without_variation_is_zero() -> None:

@@ -45,9 +45,7 @@ def test_every_metric_by_hand() -> None:
     assert value(frame, "retain_accuracy", selection="selected") == 1.0
     assert value(frame, "forget_accuracy", REFERENCE) == 0.0
     assert value(frame, "overlap_forget") == pytest.approx(1 / 3)  # medians over the reference: 1, 0, 0
-    assert value(frame, "overlap_forget", REFERENCE) == pytest.approx(
-        (0.5 + 0.5 + 0.0) / 3
-    )  # without themselves
+    assert value(frame, "overlap_forget", REFERENCE) == pytest.approx((0.5 + 0.5 + 0.0) / 3)  # without themselves
     assert value(frame, "class_accuracy", **{"class": 8}) == pytest.approx(1 / 3)
     right, wrong = np.log(1 + 2 * np.exp(-4.0)), np.log(2 + np.exp(4.0))
     assert value(frame, "class_loss", **{"class": 5}) == pytest.approx((2 * right + wrong) / 3, rel=1e-6)
@@ -63,9 +61,7 @@ def test_metrics_without_training_images_are_the_same_but_for_membership() -> No
 
 def test_membership_is_that_of_the_entropies() -> None:
     train = Images(SPLIT.images[1:] * 1.5, SPLIT.labels[1:])
-    entropies, on_train = (
-        entropy(jax.nn.softmax(logits_of_many(UNLEARNED, each.images))) for each in (SPLIT, train)
-    )
+    entropies, on_train = (entropy(jax.nn.softmax(logits_of_many(UNLEARNED, each.images))) for each in (SPLIT, train))
     expected = membership_inference(on_train[:, :3], entropies, on_train[:, 3:])
     measured = measure(UNLEARNED, [0], RETRAINED, SPLIT, (2,), train)
     np.testing.assert_array_equal(measured.metrics["mia"], expected)

@@ -43,9 +43,7 @@ def test_entropy_by_hand() -> None:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_it_equals_scikit_learn(seed: int) -> None:
     retain, test, forget = entropies(seed)
-    exact = [
-        reference(*sets, tol=1e-12, max_iter=10_000)[0] for sets in zip(retain, test, forget, strict=True)
-    ]
+    exact = [reference(*sets, tol=1e-12, max_iter=10_000)[0] for sets in zip(retain, test, forget, strict=True)]
     rough = [reference(*sets)[0] for sets in zip(retain, test, forget, strict=True)]
     scores = membership_inference(retain, test, forget)
     assert scores.dtype == np.float64
@@ -56,9 +54,7 @@ def test_it_equals_scikit_learn(seed: int) -> None:
 def test_the_decision_changes_where_scikit_learns_does() -> None:
     retain, test, _ = entropies(0)
     grid = np.linspace(0, 2, 400_001)
-    changes = [
-        reference(*sets, grid, tol=1e-12, max_iter=10_000)[1] for sets in zip(retain, test, strict=True)
-    ]
+    changes = [reference(*sets, grid, tol=1e-12, max_iter=10_000)[1] for sets in zip(retain, test, strict=True)]
     # Members have the lower entropies, so the share of the grid taken for members is the boundary.
     boundary = 2 * membership_inference(retain, test, np.tile(grid, (3, 1)))
     np.testing.assert_allclose(boundary, changes, atol=1e-5)

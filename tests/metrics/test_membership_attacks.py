@@ -70,17 +70,11 @@ def test_the_kernel_attacker_is_scikit_learns_on_images_that_are_evenly_spaced()
     asked = np.random.default_rng(3).random((3, 77))
     found = kernel_membership(members, others, asked, 51)
     for place, share in enumerate(found):
-        learned = [
-            each[place, [round(i * (each.shape[1] - 1) / 50) for i in range(51)]]
-            for each in (members, others)
-        ]
+        learned = [each[place, [round(i * (each.shape[1] - 1) / 50) for i in range(51)]] for each in (members, others)]
         machine = SVC(C=3, kernel="rbf", class_weight="balanced")
         machine.fit(np.concatenate(learned)[:, None], np.repeat([1, 0], 51))
         assert share == machine.predict(asked[place, :, None]).mean()
-        assert (
-            balanced_accuracy_score(np.repeat([1, 0], 51), machine.predict(np.concatenate(learned)[:, None]))
-            > 0.5
-        )
+        assert balanced_accuracy_score(np.repeat([1, 0], 51), machine.predict(np.concatenate(learned)[:, None])) > 0.5
 
 
 def test_no_more_images_are_learned_from_than_there_are() -> None:

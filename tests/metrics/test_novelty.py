@@ -175,9 +175,7 @@ def test_shared_mistakes_by_hand() -> None:
     labels = np.array([0, 1, 2, 0, 1])
     predictions = np.array([[1, 0, 2, 0, 1], [0, 1, 2, 0, 1]])  # errs on images 0 and 1; on none
     references = np.array([[2, 1, 0, 0, 1], [0, 1, 2, 0, 1]])  # errs on images 0 and 2; on none
-    np.testing.assert_allclose(
-        shared_mistakes(predictions, references, labels, np.ones(5, bool)), [[1 / 3, 0], [0, 1]]
-    )
+    np.testing.assert_allclose(shared_mistakes(predictions, references, labels, np.ones(5, bool)), [[1 / 3, 0], [0, 1]])
     member = np.array([True, False, False, True, True])
     np.testing.assert_array_equal(shared_mistakes(predictions, references, labels, member), [[1, 0], [0, 1]])
 
@@ -187,8 +185,7 @@ def test_shared_mistakes_equal_scikit_learn() -> None:
     predictions, references = rng.integers(4, size=(6, 50)), rng.integers(4, size=(3, 50), dtype=np.int32)
     labels, member = rng.integers(4, size=50), rng.random(50) < 0.7
     expected = [
-        [jaccard_score(*(each[member] != labels[member] for each in (a, b))) for b in references]
-        for a in predictions
+        [jaccard_score(*(each[member] != labels[member] for each in (a, b))) for b in references] for a in predictions
     ]
     found = shared_mistakes(jnp.asarray(predictions), references, labels, member)
     assert found.dtype == np.float64

@@ -7,16 +7,7 @@ import numpy as np
 import pytest
 
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.metrics.results import (
-    COLUMNS,
-    Context,
-    Ideal,
-    Row,
-    frame_of,
-    read_results,
-    rows_of,
-    write_results,
-)
+from hyperforget_jax.metrics.results import COLUMNS, Context, Ideal, Row, frame_of, read_results, rows_of, write_results
 from hyperforget_jax.metrics.statistics import bootstrap
 
 CONTEXT = Context("mnist4", "784-2-4", "dihyfo2", (2, 3), "all", "test", "strict")

@@ -22,12 +22,7 @@ from experiments import codec_roundtrip
 from hyperforget_jax import data
 from hyperforget_jax.cli.configs import load_config
 from hyperforget_jax.cli.job import run_job
-from hyperforget_jax.config import (
-    CodecConfig,
-    Config,
-    DiffusionConfig,
-    LoaderConfig,
-)
+from hyperforget_jax.config import CodecConfig, Config, DiffusionConfig, LoaderConfig
 from hyperforget_jax.pipeline import end_to_end, training, workdir
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.run import validate_run_config
@@ -41,9 +36,7 @@ pytestmark = pytest.mark.usefixtures("programs")
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = {
-    path.stem: load_config(path.stem)
-    for path in sorted((ROOT / "configs").glob("*.py"))
-    if path.stem != "__init__"
+    path.stem: load_config(path.stem) for path in sorted((ROOT / "configs").glob("*.py")) if path.stem != "__init__"
 }
 FORGET_SETS = [[2], [3], [2, 3]]
 ACCURACIES = ["retain_accuracy", "forget_accuracy", "test_accuracy"]
@@ -106,8 +99,7 @@ def test_rows_have_the_fields_of_the_protocol_and_finite_values(rows: Table) -> 
 
 @pytest.mark.parametrize("forget", FORGET_SETS, ids=str)
 @pytest.mark.parametrize(
-    ("method", "selection", "count"),
-    [("dihyfo2", "all", 8), ("dihyfo2", "selected", 2), ("retrain", None, 3)],
+    ("method", "selection", "count"), [("dihyfo2", "all", 8), ("dihyfo2", "selected", 2), ("retrain", None, 3)]
 )
 def test_every_metric_is_there_for_every_forget_set_and_selection(
     rows: Table, forget: list[int], method: str, selection: str | None, count: int
@@ -141,9 +133,7 @@ def test_accuracies_fit_together(rows: Table) -> None:
     for forget in FORGET_SETS:
         share = float(np.isin(labels, forget).mean())
         for selection in ("all", "selected"):
-            retain, forgotten, everything = (
-                value(rows, metric, "mean", forget, selection) for metric in ACCURACIES
-            )
+            retain, forgotten, everything = (value(rows, metric, "mean", forget, selection) for metric in ACCURACIES)
             assert everything == pytest.approx((1 - share) * retain + share * forgotten, abs=1e-6)
 
 
@@ -182,23 +172,13 @@ def test_a_second_run_does_nothing_again(straight: Path) -> None:
     before = (straight / "results.jsonl").read_bytes()
     weights = [(path, path.stat().st_mtime_ns) for path in sorted(straight.rglob("*.np[yz]"))]
     told = run(tiny(straight))
-    for stage in (
-        "zoo",
-        "hypernetwork",
-        "reference models",
-        "forget-2",
-        "forget-3",
-        "forget-2-3",
-        "alignment",
-    ):
+    for stage in ("zoo", "hypernetwork", "reference models", "forget-2", "forget-3", "forget-2-3", "alignment"):
         assert f"{stage}: reused from " in told
     assert (straight / "results.jsonl").read_bytes() == before
     assert [(path, path.stat().st_mtime_ns) for path in sorted(straight.rglob("*.np[yz]"))] == weights
 
 
-def test_dihyfo1_answers_the_same_requests_from_the_same_zoo(
-    straight: Path, rows: Table, tmp_path: Path
-) -> None:
+def test_dihyfo1_answers_the_same_requests_from_the_same_zoo(straight: Path, rows: Table, tmp_path: Path) -> None:
     """With the paper's codec and conditioning, dropped classes and guidance."""
     base = tiny(tmp_path)
     config = replace(
@@ -283,9 +263,7 @@ def test_the_round_trip_experiment_leaves_its_table(
     assert abs(fine["accuracy_lost"]) < 0.01
 
 
-def test_a_damaged_artifact_is_named(
-    straight: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_artifact_is_named(straight: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "run"
     shutil.copytree(straight, folder)
     path = folder / "reference" / "weights.npy"
@@ -295,9 +273,7 @@ def test_a_damaged_artifact_is_named(
     assert f"{path} does not match the checksum" in line
 
 
-def breaks(
-    monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, when: Callable[..., bool], error: Exception
-) -> None:
+def breaks(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, when: Callable[..., bool], error: Exception) -> None:
     """Makes a function fail at the first call for whose arguments `when` holds; later calls work."""
     original, armed = getattr(owner, name), [True]
 
@@ -363,12 +339,7 @@ def test_mnist4_can_run_on_the_idx_files(mnist_dir: Path) -> None:
 
 
 def value(
-    rows: Table,
-    metric: str,
-    statistic: str,
-    forget: list[int],
-    selection: str | None,
-    class_: int | None = None,
+    rows: Table, metric: str, statistic: str, forget: list[int], selection: str | None, class_: int | None = None
 ) -> float:
     """The value of the one row that is meant; without a selection, a row of the reference models or of alignment."""
     (found,) = (

@@ -53,12 +53,7 @@ def balanced(labels: Sequence[int] = (0, 1, 2)) -> Arrays:
 
 
 def whole_path(
-    folder: Path,
-    data: Arrays | DataConfig,
-    task: TaskConfig,
-    *,
-    hidden: tuple[int, ...] = (3,),
-    **changes: Any,
+    folder: Path, data: Arrays | DataConfig, task: TaskConfig, *, hidden: tuple[int, ...] = (3,), **changes: Any
 ) -> Table:
     """Runs every stage in a subfolder; the rows of its results."""
     if not isinstance(data, DataConfig):
@@ -122,9 +117,7 @@ def test_very_unbalanced_classes(tmp_path: Path) -> None:
 
 
 def idx_file(values: np.ndarray) -> bytes:
-    return gzip.compress(
-        struct.pack(f">HBB{values.ndim}I", 0, 8, values.ndim, *values.shape) + values.tobytes()
-    )
+    return gzip.compress(struct.pack(f">HBB{values.ndim}I", 0, 8, values.ndim, *values.shape) + values.tobytes())
 
 
 def test_images_with_constant_pixels_give_the_same_numbers_from_idx_files_and_as_arrays(
@@ -138,9 +131,7 @@ def test_images_with_constant_pixels_give_the_same_numbers_from_idx_files_and_as
         pixels[labels == 0] = 0.5
         arrays |= {f"x_{part}": (255 * pixels).astype(np.uint8).reshape(-1, 3, 2), f"y_{part}": labels}
     checksums = {}
-    for name, values in zip(
-        idx.FILES, (arrays[f"{x}_{p}"] for p in ("train", "test") for x in "xy"), strict=True
-    ):
+    for name, values in zip(idx.FILES, (arrays[f"{x}_{p}"] for p in ("train", "test") for x in "xy"), strict=True):
         content = idx_file(values)
         (tmp_path / f"{name}.gz").write_bytes(content)
         checksums[f"{name}.gz"] = hashlib.sha256(content).hexdigest()

@@ -58,9 +58,7 @@ def same(ours: UnlearningResult, theirs: UnlearningResult) -> bool:
 
 
 @pytest.mark.parametrize("forget", [(2,), (3,), (2, 3), (3, 2)])
-def test_an_answer_equals_that_of_a_run_that_named_the_set(
-    one: Path, named: Path, forget: tuple[int, ...]
-) -> None:
+def test_an_answer_equals_that_of_a_run_that_named_the_set(one: Path, named: Path, forget: tuple[int, ...]) -> None:
     ours = unlearning.unlearn(opened(one)[0], forget).result
     theirs = unlearning.stored(opened(named)[0], tuple(sorted(forget)))
     assert same(ours, theirs)
@@ -116,13 +114,7 @@ def test_a_folder_that_is_no_finished_run_is_refused(one: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "model.safetensors",
-        "codec.safetensors",
-        "conditioning.safetensors",
-        "zoo_statistics.safetensors",
-        "config.json",
-    ],
+    ["model.safetensors", "codec.safetensors", "conditioning.safetensors", "zoo_statistics.safetensors", "config.json"],
 )
 def test_a_damaged_hypernetwork_is_named(one: Path, tmp_path: Path, name: str) -> None:
     shutil.copytree(one, tmp_path / "run", ignore=shutil.ignore_patterns("requests"))
@@ -132,18 +124,14 @@ def test_a_damaged_hypernetwork_is_named(one: Path, tmp_path: Path, name: str) -
         unlearning.unlearn(opened(tmp_path / "run")[0], (3,))
 
 
-def test_a_hypernetwork_of_another_format_is_refused_with_what_makes_it_again(
-    one: Path, tmp_path: Path
-) -> None:
+def test_a_hypernetwork_of_another_format_is_refused_with_what_makes_it_again(one: Path, tmp_path: Path) -> None:
     with artifacts.new_artifact(tmp_path / "newer", {}) as folder:
         about = json.loads((one / HYPERNETWORK / "config.json").read_text())
         (folder / "config.json").write_text(json.dumps({**about, "format": 3}))
     with artifacts.new_artifact(tmp_path / "older", {}) as folder:
         (folder / "params.npz").touch()
     for name, number in (("newer", 3), ("older", 1)):
-        with pytest.raises(
-            HyperForgetError, match=rf"has format {number}, this version reads 2.*`hyperforget run"
-        ):
+        with pytest.raises(HyperForgetError, match=rf"has format {number}, this version reads 2.*`hyperforget run"):
             pretrained.load(tmp_path / name)
     with pytest.raises(HyperForgetError, match="holds no trained hypernetwork"):
         pretrained.load(tmp_path / "none")

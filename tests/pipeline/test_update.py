@@ -95,10 +95,7 @@ def test_losses_are_measured_before_every_round_and_every_round_has_its_own_nois
 
 def test_no_round_gives_nothing() -> None:
     zeros = jnp.zeros((2, 2))
-    assert (
-        recursive.recursively(halfway, biases, jax.random.split(jax.random.key(2)), zeros, flat(zeros), 0)
-        == []
-    )
+    assert recursive.recursively(halfway, biases, jax.random.split(jax.random.key(2)), zeros, flat(zeros), 0) == []
 
 
 def test_every_sample_starts_from_the_one_model_and_its_losses() -> None:
@@ -139,12 +136,7 @@ def test_a_model_that_is_written_is_read_back(tmp_path: Path) -> None:
     recursive.write(tmp_path / "model.npz", some_model())
     same(recursive.read(tmp_path / "model.npz", SIZES), some_model())
     with np.load(tmp_path / "model.npz", allow_pickle=False) as file:
-        assert {name: file[name].shape for name in file.files} == {
-            "w0": (3, 5),
-            "b0": (3,),
-            "w1": (4, 3),
-            "b1": (4,),
-        }
+        assert {name: file[name].shape for name in file.files} == {"w0": (3, 5), "b0": (3,), "w1": (4, 3), "b1": (4,)}
 
 
 def arrays(**changes: Any) -> Callable[[Path], None]:

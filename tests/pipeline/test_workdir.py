@@ -80,9 +80,7 @@ def test_settings_of_where_and_how_may_change(taken: Path) -> None:
     workdir.acquire_workdir(asked)
     after = contents(taken)
     assert workdir.read_config(taken) == asked
-    assert (
-        json.loads(after.pop("config.json"))["identity"] == json.loads(before.pop("config.json"))["identity"]
-    )
+    assert json.loads(after.pop("config.json"))["identity"] == json.loads(before.pop("config.json"))["identity"]
     assert after == before
 
 
@@ -119,9 +117,7 @@ def test_every_differing_field_is_named(taken: Path) -> None:
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_run_of_format_1_is_refused_with_what_makes_it_again(tmp_path: Path, overwrite: bool) -> None:
     flat = flatten(config(tmp_path))
-    (tmp_path / "config.json").write_text(
-        json.dumps({name: flat[name] for name in flat if name not in WHERE})
-    )
+    (tmp_path / "config.json").write_text(json.dumps({name: flat[name] for name in flat if name not in WHERE}))
     (tmp_path / "zoo").mkdir()
     if overwrite:
         workdir.acquire_workdir(config(tmp_path, overwrite=True))
@@ -192,9 +188,7 @@ def test_just_enough_space_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyP
     workdir.acquire_workdir(config(tmp_path / "run"))
 
 
-def test_a_run_that_has_its_zoo_goes_on_with_little_space(
-    taken: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_has_its_zoo_goes_on_with_little_space(taken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_free_bytes(monkeypatch, 1)
     workdir.acquire_workdir(config(taken))
 

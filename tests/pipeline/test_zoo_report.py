@@ -70,9 +70,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Census:
     return take(run, pipeline_zoo.make_zoo(run))
 
 
-def invented(
-    folder: Path, pivots: tuple[int, ...], count: int, *, classes: int = 4, dtype: Any = "float32"
-) -> Census:
+def invented(folder: Path, pivots: tuple[int, ...], count: int, *, classes: int = 4, dtype: Any = "float32") -> Census:
     """The report on a zoo of random models with random scores; of twice as many snapshots as it kept."""
     config = Config(
         workdir=str(folder),
@@ -155,9 +153,7 @@ def test_resampling_is_what_drawing_every_group_equally_often_gives(built: Censu
         np.bincount(level[(high == code).all(1)], minlength=20) / (high == code).all(1).sum()
         for code in ([0, 0], [0, 1], [1, 0], [1, 1])
     ]
-    np.testing.assert_allclose(
-        [row["share_combinations"] for row in rows], np.mean(within, axis=0), atol=1e-12
-    )
+    np.testing.assert_allclose([row["share_combinations"] for row in rows], np.mean(within, axis=0), atol=1e-12)
 
 
 def scores(weights: np.ndarray[Any, Any], images: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> Any:
@@ -178,9 +174,7 @@ def test_the_effect_of_rounding_is_that_of_a_model_rounded_by_hand(built: Census
     }
     assert [row["weights"] for row in built.numbers["precision"]] == list(rounded)
     for row in built.numbers["precision"]:
-        found = np.array(
-            [scores(each, validation.images, validation.labels) for each in rounded[row["weights"]]]
-        )
+        found = np.array([scores(each, validation.images, validation.labels) for each in rounded[row["weights"]]])
         change = np.abs(np.log(found[:, 0] + 1e-3) - np.log(built.zoo.losses + 1e-3))
         lost = built.zoo.accuracies - found[:, 1]
         assert row["checkpoints"] == len(weights)
@@ -192,9 +186,7 @@ def test_the_effect_of_rounding_is_that_of_a_model_rounded_by_hand(built: Census
     assert still < 1e-5 < fine < coarse < 0.1
 
 
-def test_of_a_large_zoo_only_a_sample_of_the_weights_is_read(
-    built: Census, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_a_large_zoo_only_a_sample_of_the_weights_is_read(built: Census, monkeypatch: pytest.MonkeyPatch) -> None:
     reads, read = [], Rows.read
 
     def counted(rows: Rows, places: Any) -> Any:
@@ -227,9 +219,7 @@ def test_of_many_combinations_the_rarest_are_printed_and_the_files_have_all(tmp_
     assert len(rows) == 1024
     assert sum(row["kept"] for row in rows) == 400
     empty = [row for row in rows if row["kept"] == 0]
-    shown = [
-        line.strip() for line in made.printed.splitlines() if line.strip().startswith(("0 low", "0 high"))
-    ]
+    shown = [line.strip() for line in made.printed.splitlines() if line.strip().startswith(("0 low", "0 high"))]
     assert [line[: line.index("  ")] for line in shown] == [row["combination"] for row in empty[:16]]
     assert f"short: {empty[0]['combination']} and {len(empty) - 1} others: no run reached it" in made.printed
     assert f"400 checkpoints; {len(empty)} of 1,024 combinations have none" in made.printed
@@ -267,11 +257,7 @@ def test_a_file_in_the_place_of_the_figures_names_the_remedy(built: Census, tmp_
     ("added", "tally", "said"),
     [
         (0, (200, 150, 100), None),
-        (
-            8,
-            (0, 0, 0),
-            "no run reached it, 8 added blocks included: raise zoo.max_added_blocks or zoo.epochs",
-        ),
+        (8, (0, 0, 0), "no run reached it, 8 added blocks included: raise zoo.max_added_blocks or zoo.epochs"),
         (1, (0, 0, 0), "no run reached it, nor one aimed at it: raise zoo.epochs or widen classifier.hidden"),
         (
             1,
@@ -285,16 +271,10 @@ def test_a_file_in_the_place_of_the_figures_names_the_remedy(built: Census, tmp_
         ),
         (1, (5000, 4000, 99), "4,000 were good, 99 of these kept: raise zoo.selection_probability"),
         (8, (99, 99, 99), "99 of the snapshots had it, 8 added blocks included: raise zoo.max_added_blocks"),
-        (
-            2,
-            (60, 7, 3),
-            "60 of the snapshots had it, but the last block aimed at it kept none: raise zoo.runs",
-        ),
+        (2, (60, 7, 3), "60 of the snapshots had it, but the last block aimed at it kept none: raise zoo.runs"),
     ],
 )
-def test_what_makes_a_combination_short_by_hand(
-    added: int, tally: tuple[int, int, int], said: str | None
-) -> None:
+def test_what_makes_a_combination_short_by_hand(added: int, tally: tuple[int, int, int], said: str | None) -> None:
     assert zoo_tables.reason(ZooConfig(min_per_combination=100), added, *tally) == said
 
 
@@ -334,12 +314,7 @@ def test_the_page_has_a_table_for_each_part(built: Census) -> None:
     assert sum(line.startswith(("|:--", "|--")) for line in lines) == 4
     assert f"{len(built.zoo):,} checkpoints; the rarest of 4 combinations has " in page
     widths = {line.count("|") for line in lines if line.startswith("|")}
-    assert widths == {
-        7,
-        9,
-        6,
-        8,
-    }  # one more than columns: 6 of combinations, 8 of levels, 5 of draws, 7 of types
+    assert widths == {7, 9, 6, 8}  # one more than columns: 6 of combinations, 8 of levels, 5 of draws, 7 of types
 
 
 def test_texts_by_hand() -> None:
@@ -349,12 +324,8 @@ def test_texts_by_hand() -> None:
 
 
 def test_the_rarest_combination_is_named_in_the_headline(built: Census) -> None:
-    rows = [
-        {"combination": "2 low", "kept": 995, "share": 0.995},
-        {"combination": "2 high", "kept": 5, "share": 0.005},
-    ]
+    rows = [{"combination": "2 low", "kept": 995, "share": 0.995}, {"combination": "2 high", "kept": 5, "share": 0.005}]
     assert (
-        zoo_tables.headline(pd.DataFrame(rows))
-        == "1,000 checkpoints; the rarest of 2 combinations has 0.50% (2 high)"
+        zoo_tables.headline(pd.DataFrame(rows)) == "1,000 checkpoints; the rarest of 2 combinations has 0.50% (2 high)"
     )
     assert built.printed.splitlines()[-2] == zoo_tables.headline(pd.DataFrame(built.numbers["combinations"]))

@@ -35,9 +35,7 @@ def accuracies() -> Figure:
 
 
 def learning_curves() -> Figure:
-    rows = [
-        {"step": step, "train_loss": 1.0 / step, "validation_loss": 2.0 / step} for step in (50, 100, 150)
-    ]
+    rows = [{"step": step, "train_loss": 1.0 / step, "validation_loss": 2.0 / step} for step in (50, 100, 150)]
     return figures.learning_curves(rows)
 
 
@@ -47,9 +45,7 @@ def confusion() -> Figure:
 
 
 def coverage() -> Figure:
-    return figures.coverage(
-        {"2 low, 3 low": 3000, "2 high, 3 low": 12, "2 low, 3 high": 7, "2 high, 3 high": 0}
-    )
+    return figures.coverage({"2 low, 3 low": 3000, "2 high, 3 low": 12, "2 low, 3 high": 7, "2 high, 3 high": 0})
 
 
 @pytest.mark.parametrize("build", [alignment, accuracies, learning_curves, confusion, coverage])
@@ -90,9 +86,7 @@ def test_alignment_shows_identity_median_every_family_and_the_bound() -> None:
         np.testing.assert_allclose(lines["observed = target"], ((0.0, 0.0), (reach, reach)))
         np.testing.assert_allclose(lines["learned class (bound)"][:, 1], LEARNED[label])
         noise = np.random.default_rng(0).normal(1.0, 0.1, (7, 1)).astype(np.float32)
-        np.testing.assert_allclose(
-            lines["median of the families"][:, 1], TARGETS[label] * np.median(noise), rtol=1e-6
-        )
+        np.testing.assert_allclose(lines["median of the families"][:, 1], TARGETS[label] * np.median(noise), rtol=1e-6)
         assert sum(len(np.asarray(line.get_xydata())) == 5 for line in axes.lines) == 7 + 1
 
 
@@ -108,9 +102,7 @@ def test_accuracies_show_every_model() -> None:
     retain, forget = figure.axes[2:4]
     for axes, values in ((retain, np.linspace(0.5, 1.0, 11)), (forget, np.asarray([0.0] * 10 + [0.3]))):
         generated, selected, reference = (
-            np.asarray(each.get_offsets())[:, 0]
-            for each in axes.collections
-            if isinstance(each, PathCollection)
+            np.asarray(each.get_offsets())[:, 0] for each in axes.collections if isinstance(each, PathCollection)
         )
         np.testing.assert_allclose(generated, values)
         np.testing.assert_allclose(selected, values[[8, 9]])
@@ -118,11 +110,7 @@ def test_accuracies_show_every_model() -> None:
         low, high = axes.get_xlim()
         assert low <= values.min()
         assert values.max() <= high
-    assert [text.get_text() for text in retain.get_yticklabels()] == [
-        "all (11)",
-        "selected (2)",
-        "reference (4)",
-    ]
+    assert [text.get_text() for text in retain.get_yticklabels()] == ["all (11)", "selected (2)", "reference (4)"]
 
 
 def test_accuracies_count_the_marks_that_lie_on_one_another() -> None:
@@ -141,9 +129,7 @@ def test_accuracies_label_both_ends_of_an_axis() -> None:
 
 @pytest.mark.parametrize("accuracy", [0.0, 0.5, 1.0])
 def test_accuracies_that_are_all_one_number_have_an_axis_around_it(accuracy: float) -> None:
-    equal = strip_plots.Request(
-        (2,), *[np.full(4, accuracy)] * 2, np.asarray((0,)), *[np.full(3, accuracy)] * 2
-    )
+    equal = strip_plots.Request((2,), *[np.full(4, accuracy)] * 2, np.asarray((0,)), *[np.full(3, accuracy)] * 2)
     for axes in strip_plots.accuracies([equal]).axes[:2]:
         low, high = axes.get_xlim()
         assert low <= accuracy <= high

@@ -51,11 +51,7 @@ def result_rows() -> list[dict[str, Any]]:
     made: list[dict[str, Any]] = []
     for forget_set in ([2], [2, 3]):
         for metric in tables.METRICS:
-            for method, selection, n in (
-                ("dihyfo2", "all", 256),
-                ("dihyfo2", "selected", 5),
-                ("retrain", None, 32),
-            ):
+            for method, selection, n in (("dihyfo2", "all", 256), ("dihyfo2", "selected", 5), ("retrain", None, 32)):
                 for statistic, value in (("mean", 0.5), ("median", 0.55), ("q05", 0.4), ("q95", 0.6)):
                     row: dict[str, Any] = {
                         **{"dataset": "mnist4", "classifier": "784-2-4", "low": None, "high": None},
@@ -65,10 +61,7 @@ def result_rows() -> list[dict[str, Any]]:
                         "class": None,
                         "n": n,
                     }
-                    made.append(
-                        row
-                        | {"selection": selection, "statistic": statistic, "split": "test", "value": value}
-                    )
+                    made.append(row | {"selection": selection, "statistic": statistic, "split": "test", "value": value})
     for statistic in ("mean", "median", "mean_clipped", "share_aligned"):
         for metric in ("alignment_r2", "alignment_pearson"):
             row = {
@@ -110,11 +103,7 @@ def test_the_page_parses_and_every_tag_is_closed(page: str) -> None:
     assert parsed.open == []
     identifiers = [attributes["id"] for _, attributes in parsed.tags if "id" in attributes]
     assert len(set(identifiers)) == len(identifiers)
-    labels = {
-        attributes["aria-labelledby"]
-        for attributes in parsed.all("section")
-        if "aria-labelledby" in attributes
-    }
+    labels = {attributes["aria-labelledby"] for attributes in parsed.all("section") if "aria-labelledby" in attributes}
     assert labels <= set(identifiers)
 
 
@@ -127,10 +116,7 @@ def test_the_page_is_self_contained(page: str) -> None:
     assert parsed.all("script") == []
     assert parsed.all("link") == []
     addresses = [
-        value
-        for _, attributes in parsed.tags
-        for name, value in attributes.items()
-        if name in ("src", "href")
+        value for _, attributes in parsed.tags for name, value in attributes.items() if name in ("src", "href")
     ]
     assert len(addresses) == 1
     assert all(address is not None and address.startswith("data:image/") for address in addresses)
@@ -224,17 +210,13 @@ def test_duration_in_words(seconds: float, text: str) -> None:
 
 def test_subscripts_and_ranges_are_set_and_the_rest_escaped() -> None:
     assert html.typeset("D_r < D_f, MAD_x") == "D<sub>r</sub> &lt; D<sub>f</sub>, MAD_x"
-    assert html.typeset("5–95%: 0.1–0.2.") == (
-        '<span class="whole">5–95%</span>: <span class="whole">0.1–0.2.</span>'
-    )
+    assert html.typeset("5–95%: 0.1–0.2.") == ('<span class="whole">5–95%</span>: <span class="whole">0.1–0.2.</span>')
 
 
 @pytest.mark.parametrize(("value", "place"), [(0.3, "below"), (0.5, "inside"), (0.7, "above")])
 def test_a_badge_says_the_place_and_only_inside_is_good(value: float, place: str) -> None:
     judged = [row | {"value": value} if row["selection"] == "selected" else row for row in result_rows()]
-    badges = re.findall(
-        r'<span class="(badge.*?)">(.*?)</span>', html.page(content(results=frame_of(judged)))
-    )
+    badges = re.findall(r'<span class="(badge.*?)">(.*?)</span>', html.page(content(results=frame_of(judged))))
     assert badges == [("badge good" if place == "inside" else "badge", place)] * 2 * len(tables.METRICS)
 
 
@@ -242,9 +224,7 @@ def test_a_browser_lays_the_page_out_without_sideways_scrolling_on_a_phone(page:
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("no chromium on PATH")
-    measured = (
-        "[d.querySelectorAll('table').length, d.documentElement.scrollWidth - d.documentElement.clientWidth]"
-    )
+    measured = "[d.querySelectorAll('table').length, d.documentElement.scrollWidth - d.documentElement.clientWidth]"
     (tmp_path / "page.html").write_text(page, encoding="utf-8")
     (tmp_path / "frame.html").write_text(
         '<iframe src="page.html" style="width:390px;height:800px;border:0"></iframe>'

@@ -15,30 +15,16 @@ from hyperforget_jax.report.summaries import percent, verdicts
 
 
 def rows_of(method: str, selection: str | None, metric: str, n: int, **values: float) -> list[dict[str, Any]]:
-    shared: dict[str, Any] = {
-        "dataset": "mnist4",
-        "classifier": "784-2-4",
-        "method": method,
-        "forget_set": [2, 3],
-    }
+    shared: dict[str, Any] = {"dataset": "mnist4", "classifier": "784-2-4", "method": method, "forget_set": [2, 3]}
     shared |= {"metric": metric, "class": None, "selection": selection, "split": "test", "protocol": "strict"}
     shared |= {"n": n, "low": None, "high": None, "ideal": "reference"}
     return [shared | {"statistic": name, "value": value} for name, value in values.items()]
 
 
-def measured(
-    metric: str, unselected: float, best: float | None, low: float, high: float
-) -> list[dict[str, Any]]:
+def measured(metric: str, unselected: float, best: float | None, low: float, high: float) -> list[dict[str, Any]]:
     rows = rows_of("dihyfo2", "all", metric, 256, mean=unselected - 0.01, median=unselected, q05=0.0, q95=1.0)
     rows += rows_of(
-        "retrain",
-        None,
-        metric,
-        32,
-        mean=(low + high) / 2,
-        median=low + 0.8 * (high - low),
-        q05=low,
-        q95=high,
+        "retrain", None, metric, 32, mean=(low + high) / 2, median=low + 0.8 * (high - low), q05=low, q95=high
     )
     if best is not None:
         rows += rows_of("dihyfo2", "selected", metric, 5, mean=best, median=0.0, q05=0.0, q95=0.0)
@@ -75,11 +61,7 @@ def test_comparison_reads_each_statistic_from_its_own_row() -> None:
 
 def test_comparison_passes_over_validation_rows_classes_other_methods_and_unknown_metrics() -> None:
     rows = measured("mia", 0.51, 0.53, 0.50, 0.60)
-    strays = [
-        row | change
-        for row in rows
-        for change in ({"split": "validation"}, {"class": 2}, {"metric": "seconds"})
-    ]
+    strays = [row | change for row in rows for change in ({"split": "validation"}, {"class": 2}, {"metric": "seconds"})]
     strays += [row | {"method": "scrub"} for row in rows]
     strays = [row | {"value": 9.0} for row in strays]
     pd.testing.assert_frame_equal(comparison(strays + rows + strays), comparison(rows))
@@ -166,9 +148,7 @@ def test_terminal_table_fits_80_columns_whole() -> None:
 
 def test_alignment_lines_by_hand() -> None:
     rows = aligned(3, 0.5, 0.8, 0.6, 0.75, 0.9) + aligned(0, -0.4911, 0.77, 0.55, 0.5, 0.7968)
-    rows += [
-        row | {"class": 0} for row in rows_of("dihyfo2", None, "alignment_pivot_accuracy", 32, value=0.97)
-    ]
+    rows += [row | {"class": 0} for row in rows_of("dihyfo2", None, "alignment_pivot_accuracy", 32, value=0.97)]
     lines = tables.alignment(frame_of(rows))
     assert lines.index.tolist() == [3, 0]
     names = [f"alignment_r2_{name}" for name in ("mean", "median", "mean_clipped", "share_aligned")]
@@ -229,13 +209,7 @@ def test_verdict_names_the_side_of_the_reference(retain: float, forget: float, h
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [
-        (0.0, "0.0%"),
-        (0.0004, "less than 0.1%"),
-        (0.9934, "99.3%"),
-        (0.9996, "more than 99.9%"),
-        (1.0, "100.0%"),
-    ],
+    [(0.0, "0.0%"), (0.0004, "less than 0.1%"), (0.9934, "99.3%"), (0.9996, "more than 99.9%"), (1.0, "100.0%")],
 )
 def test_percent_rounds_neither_to_nothing_nor_to_all(share: float, text: str) -> None:
     assert percent(share) == text

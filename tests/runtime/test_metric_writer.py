@@ -61,12 +61,8 @@ def test_tensorboard_is_refused_before_any_work_where_its_writer_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == "tensorboardX" else found(name)
-    )
-    line = (
-        "training.tensorboard needs tensorboardX: pip install 'hyperforget-jax[tensorboard]', or leave it out"
-    )
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "tensorboardX" else found(name))
+    line = "training.tensorboard needs tensorboardX: pip install 'hyperforget-jax[tensorboard]', or leave it out"
     with pytest.raises(HyperForgetError, match=f"^{re.escape(line)}$"):
         metric_writer.validate_tensorboard(True)
     metric_writer.validate_tensorboard(False)
@@ -94,11 +90,7 @@ def test_tensorboard_sees_every_value_and_where_a_training_went_on(tmp_path: Pat
     draw(tmp_path, range(3, 6), tensorboard=True)
     first, second = sorted((tmp_path / "tensorboard" / "loss").iterdir(), key=lambda path: path.suffix)
     told = [
-        [
-            (event.step, value.tag, value.simple_value)
-            for event in events(path)
-            for value in event.summary.value
-        ]
+        [(event.step, value.tag, value.simple_value) for event in events(path) for value in event.summary.value]
         for path in (first, second)
     ]
     expected = [

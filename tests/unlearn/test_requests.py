@@ -50,13 +50,7 @@ def test_candidates_rise_in_forget_loss_from_level_to_level() -> None:
 
 def test_candidates_by_hand() -> None:
     losses = np.array(
-        [
-            [0.1, 0.1, 0.2, 5.0],
-            [0.1, 0.1, 0.4, 6.0],
-            [0.3, 0.3, 0.3, 9.0],
-            [0.2, 0.2, 0.2, 8.0],
-            [0.0, 0.0, 0.0, 0.0],
-        ],
+        [[0.1, 0.1, 0.2, 5.0], [0.1, 0.1, 0.4, 6.0], [0.3, 0.3, 0.3, 9.0], [0.2, 0.2, 0.2, 8.0], [0.0, 0.0, 0.0, 0.0]],
         np.float32,
     )  # the last has learned class 3
     accuracies = np.array([[1, 1, 1, 0]] * 4 + [[1, 1, 1, 1]], np.float32)
@@ -69,9 +63,7 @@ def test_candidates_by_hand() -> None:
 
 def test_a_request_that_no_checkpoint_matches_is_refused_with_the_remedy() -> None:
     losses, accuracies = made_up_zoo()
-    with pytest.raises(
-        HyperForgetError, match=r"0 checkpoints .* outputs \[0\], at least 3 .* raise zoo\.runs"
-    ):
+    with pytest.raises(HyperForgetError, match=r"0 checkpoints .* outputs \[0\], at least 3 .* raise zoo\.runs"):
         prompts.candidates(losses, accuracies, (0,), RequestConfig(forget_levels=3))
 
 
@@ -180,16 +172,12 @@ def lanes(models: Params) -> list[Params]:
     return [jax.tree.map(lambda leaf: leaf[lane], host) for lane in range(len(host[0]["b"]))]  # noqa: B023
 
 
-REQUEST = requests.UnlearningRequest(
-    tuple(10 + position for position in FORGET), tuple(range(10, 10 + CLASSES))
-)
+REQUEST = requests.UnlearningRequest(tuple(10 + position for position in FORGET), tuple(range(10, 10 + CLASSES)))
 PROMPTS = np.array([[0.1, 0.1, 9.0], [0.2, 0.2, 9.0], [0.3, 0.3, 9.0]], np.float32)
 CONFIG = RequestConfig(samples=24, samples_per_candidate=8, num_selected=5, forget_tolerance=0.001)
 
 
-def ask(
-    sample: Callable[[jax.Array, jax.Array], Params], config: RequestConfig = CONFIG
-) -> requests.UnlearningResult:
+def ask(sample: Callable[[jax.Array, jax.Array], Params], config: RequestConfig = CONFIG) -> requests.UnlearningResult:
     return requests.answer(generator_of(sample), PROMPTS, REQUEST, DATA, jax.random.key(0), config)
 
 
@@ -199,9 +187,7 @@ def prompt_is(losses: jax.Array, row: int) -> jax.Array:
 
 @pytest.mark.parametrize("good", [0, 1, 2])
 def test_the_prompt_with_the_best_samples_is_chosen(good: int) -> None:
-    found = ask(
-        lambda u, losses: threshold_model(jnp.where(prompt_is(losses, good), 0.25, 0.75), 0.0 * u, 10.0 + u)
-    )
+    found = ask(lambda u, losses: threshold_model(jnp.where(prompt_is(losses, good), 0.25, 0.75), 0.0 * u, 10.0 + u))
     assert found.chosen == good
     np.testing.assert_array_equal(found.candidate_prompts, PROMPTS)
     # 40 of 60 retained images are of class 0, and all right; of the 20 of class 1, 15 or 5.
@@ -215,9 +201,7 @@ def test_the_prompt_with_the_best_samples_is_chosen(good: int) -> None:
 def test_samples_are_ranked_as_by_hand_and_the_selected_are_the_best() -> None:
     def sample(u: jax.Array, losses: jax.Array) -> Params:
         del losses  # a third remembers a part of the forget set; the others differ in what they retain
-        return threshold_model(
-            jnp.round(u * 10) / 10, jnp.where(jnp.abs(u - 0.3) < 0.2, 0.5, 0.0), 10.0 + 30.0 * u
-        )
+        return threshold_model(jnp.round(u * 10) / 10, jnp.where(jnp.abs(u - 0.3) < 0.2, 0.5, 0.0), 10.0 + 30.0 * u)
 
     found = ask(sample)
     score, loss = np.array([score_by_hand(model, 0.001) for model in lanes(found.models)]).T
@@ -248,9 +232,7 @@ def test_a_model_above_the_forget_tolerance_is_worth_nothing(tolerance: float, c
 
 
 @pytest.mark.parametrize(("tolerance", "chosen"), [(0.0, 0), (0.08, 0), (0.09, 2), (0.5, 2)])
-def test_of_prompts_about_equally_good_the_one_that_asks_for_more_is_chosen(
-    tolerance: float, chosen: int
-) -> None:
+def test_of_prompts_about_equally_good_the_one_that_asks_for_more_is_chosen(tolerance: float, chosen: int) -> None:
     asking = PROMPTS + np.array([[0, 0, 0], [0, 0, 1], [0, 0, 2]], np.float32)
     config = RequestConfig(samples=6, samples_per_candidate=4, num_selected=2, score_tolerance=tolerance)
 

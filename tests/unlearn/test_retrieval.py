@@ -66,9 +66,7 @@ def test_nearest_equals_brute_force() -> None:
 
 def test_all_checkpoints_come_in_order() -> None:
     known = np.array([[2.0], [0.5], [-3.0]], np.float32)
-    np.testing.assert_array_equal(
-        nearest(known, np.array([[0.0], [-2.0]], np.float32), 3), [[1, 0, 2], [2, 1, 0]]
-    )
+    np.testing.assert_array_equal(nearest(known, np.array([[0.0], [-2.0]], np.float32), 3), [[1, 0, 2], [2, 1, 0]])
 
 
 def test_a_class_that_is_not_asked_for_does_not_count() -> None:
@@ -91,9 +89,7 @@ def test_losses_standardised_as_conditions_are_compared_per_deviation_of_their_l
     losses = np.array([[0.1, 0.01], [0.2, 10.0], [0.8, 0.1]], np.float32)
     prompt = np.array([[0.1, 10.0]], np.float32)
     fitted = conditioning.fit(losses, 0.001)
-    known, asked = (
-        np.asarray(conditioning.standardise(fitted, jnp.asarray(each))) for each in (losses, prompt)
-    )
+    known, asked = (np.asarray(conditioning.standardise(fitted, jnp.asarray(each))) for each in (losses, prompt))
     logs, wanted = np.log(losses + 0.001), np.log(prompt + 0.001)
     expected = np.argsort((((logs - wanted) / logs.std(0)) ** 2).sum(1))
     assert expected[0] == 1
@@ -145,8 +141,7 @@ def test_neighbours_average_unit_by_unit(sizes: tuple[int, ...]) -> None:
     """Small changes of one model: its own units are the match, whatever symmetry hides them."""
     model = random_model(11, sizes)
     neighbours = [
-        jax.tree.map(lambda leaf, change: leaf + 0.01 * change, model, random_model(seed, sizes))
-        for seed in (12, 13)
+        jax.tree.map(lambda leaf, change: leaf + 0.01 * change, model, random_model(seed, sizes)) for seed in (12, 13)
     ]
     found = averaged(stack(model, *(twin(seed, each) for seed, each in enumerate(neighbours))))
     expected = middle(*map(gauged, (model, *neighbours)))

@@ -135,9 +135,7 @@ def test_the_vector_of_a_small_model_by_hand() -> None:
 
 
 @pytest.mark.parametrize(("sizes", "count"), [((784, 2, 4), 1582), ((784, 7, 10), 5575)])
-def test_the_papers_classifiers_have_the_papers_numbers_of_weights(
-    sizes: tuple[int, ...], count: int
-) -> None:
+def test_the_papers_classifiers_have_the_papers_numbers_of_weights(sizes: tuple[int, ...], count: int) -> None:
     assert num_weights(sizes) == count
 
 
@@ -165,9 +163,7 @@ def test_functional_layouts_by_hand() -> None:
 
 
 def test_raw_layouts_by_hand() -> None:
-    one, two = (
-        codec.Raw(sizes, 4, np.ones((1, 1), np.float32)).layout for sizes in ((5, 3, 4), (5, 4, 3, 2))
-    )
+    one, two = (codec.Raw(sizes, 4, np.ones((1, 1), np.float32)).layout for sizes in ((5, 3, 4), (5, 4, 3, 2)))
     assert lengths(one) == [4, 4, 4, 3, 3, 4, 4, 4, 4]  # 15, 3, 12 and 4 weights
     assert lengths(two) == [4] * 5 + [4] + [4] * 3 + [3] + [4, 2] + [2]  # 20, 4, 12, 3, 6 and 2 weights
     for layout in (one, two):
@@ -365,8 +361,7 @@ def test_a_round_trip_with_the_full_basis_keeps_predictions_and_class_losses(siz
     assert [layer["w"].shape for layer in decoded] == [layer["w"].shape for layer in params]
     assert_same_function(decoded, params, tolerance=1e-3)
     ours, theirs = (
-        jax.jit(classifier.class_scores)(each, jnp.asarray(IMAGES), jnp.asarray(LABELS))
-        for each in (decoded, params)
+        jax.jit(classifier.class_scores)(each, jnp.asarray(IMAGES), jnp.asarray(LABELS)) for each in (decoded, params)
     )
     np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-4)
     np.testing.assert_array_equal(ours[1], theirs[1])
@@ -408,9 +403,7 @@ def test_no_raw_token_crosses_a_tensor_or_exceeds_the_chunk_size(chunk_size: int
     sizes = (PIXELS, 5, 3, 4)
     raw = codec.Raw(sizes, chunk_size, np.ones((1, 1), np.float32))
     tensor = np.repeat(np.arange(6), [int(np.prod(shape)) for shape in shapes(sizes)])  # [P]
-    tokens = np.asarray(
-        jax.jit(lambda vector: raw.encode(unflatten(vector, sizes)))(jnp.asarray(tensor, jnp.float32))
-    )
+    tokens = np.asarray(jax.jit(lambda vector: raw.encode(unflatten(vector, sizes)))(jnp.asarray(tensor, jnp.float32)))
     for row, exists in zip(tokens, raw.layout.mask, strict=True):
         assert 1 <= exists.sum() <= chunk_size
         assert len(set(row[exists])) == 1
@@ -441,9 +434,7 @@ def test_one_key_augments_a_pair_of_raw_models_alike(sizes: tuple[int, ...]) -> 
     new_start, new_target = (raw.decode(tokens) for tokens in augmented)
     orders = [np.rint(layer["b"]).astype(np.int32) for layer in new_start[:-1]]
     assert any(np.any(np.diff(order) < 0) for order in orders)
-    change, new_change = (
-        jax.tree.map(jnp.subtract, *ends) for ends in ((target, start), (new_target, new_start))
-    )
+    change, new_change = (jax.tree.map(jnp.subtract, *ends) for ends in ((target, start), (new_target, new_start)))
     np.testing.assert_allclose(flatten(new_change), flatten(reordered(change, orders)), atol=1e-5)
     assert_same_function(new_start, start)
     assert_same_function(new_target, target)
@@ -453,9 +444,7 @@ def test_one_key_augments_a_pair_of_raw_models_alike(sizes: tuple[int, ...]) -> 
 
 
 @pytest.mark.parametrize("sizes", DEPTHS)
-def test_functional_tokens_of_the_zoo_have_unit_mean_square_per_kind_and_no_mean(
-    sizes: tuple[int, ...],
-) -> None:
+def test_functional_tokens_of_the_zoo_have_unit_mean_square_per_kind_and_no_mean(sizes: tuple[int, ...]) -> None:
     functional = fitted(FULL, sizes)
     tokens, mask = np.asarray(jax.vmap(functional.encode)(zoo(sizes))), functional.layout.mask
     for kind in set(functional.layout.kinds):

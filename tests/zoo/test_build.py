@@ -36,9 +36,7 @@ PLAIN = {"undersample_probability": 0.0, "deletion_probability": 0.0, "selection
 """Runs that learn everything: classes are high only at their beginning."""
 
 
-def make(
-    folder: Path, recipe: build.Recipe, shard: tuple[int, int] = ALL
-) -> tuple[bool, list[int], list[str]]:
+def make(folder: Path, recipe: build.Recipe, shard: tuple[int, int] = ALL) -> tuple[bool, list[int], list[str]]:
     """Builds; returns whether the zoo is complete, the runs of each block it told of, and the lines it said."""
     told: list[int] = []
     said: list[str] = []
@@ -63,9 +61,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # What is stored.
 
 
-@pytest.mark.parametrize(
-    ("runs", "blocks"), [(1, [1]), (3, [3]), (4, [3, 1]), (6, [3, 3]), (7, RUNS_OF_BLOCKS)]
-)
+@pytest.mark.parametrize(("runs", "blocks"), [(1, [1]), (3, [3]), (4, [3, 1]), (6, [3, 3]), (7, RUNS_OF_BLOCKS)])
 def test_the_last_block_may_be_smaller_and_every_run_is_in_one(runs: int, blocks: list[int]) -> None:
     made = recipe(runs=runs)
     drawn = [made.drawn_runs(number) for number in range(made.num_blocks)]
@@ -131,9 +127,7 @@ def test_a_zoo_built_again_is_the_same_byte_for_byte(built: Path, tmp_path: Path
     assert len(content(built)) == 3 * 6 + 1
 
 
-def test_a_deleted_block_comes_back_byte_for_byte_and_no_other_is_touched(
-    built: Path, tmp_path: Path
-) -> None:
+def test_a_deleted_block_comes_back_byte_for_byte_and_no_other_is_touched(built: Path, tmp_path: Path) -> None:
     before = content(built)
     kept, deleted = storage.block_folder(built, 1), storage.block_folder(built, 0)
     stamp = (kept / "weights.npy").stat().st_mtime_ns
@@ -182,9 +176,7 @@ def test_more_shards_than_blocks_do_no_harm(built: Path, tmp_path: Path) -> None
 def test_a_block_of_another_config_stops_the_build(tmp_path: Path) -> None:
     make(tmp_path, recipe({"seed": 8, "zoo.runs": 5}, runs=3))
     before = contents(tmp_path)
-    with pytest.raises(
-        HyperForgetError, match=r"block-00000 was made by another config \(zoo\.runs: 5 there, 7"
-    ):
+    with pytest.raises(HyperForgetError, match=r"block-00000 was made by another config \(zoo\.runs: 5 there, 7"):
         make(tmp_path, recipe())
     assert contents(tmp_path) == before
 
@@ -329,8 +321,7 @@ def with_and_without(folder: Path, **caps: int) -> list[tuple[storage.Block, sto
 def test_the_cap_of_a_combination_holds_in_every_block(tmp_path: Path) -> None:
     for everything, capped in with_and_without(tmp_path, max_per_combination=2):
         counts, kept = (
-            coverage.counts(coverage.combination(each.accuracies, FORGETTABLE), 2)
-            for each in (everything, capped)
+            coverage.counts(coverage.combination(each.accuracies, FORGETTABLE), 2) for each in (everything, capped)
         )
         np.testing.assert_array_equal(kept, np.minimum(counts, 2))
         np.testing.assert_array_equal(capped.tally, [*everything.tally[:2], kept])
@@ -339,8 +330,7 @@ def test_the_cap_of_a_combination_holds_in_every_block(tmp_path: Path) -> None:
 def test_the_cap_of_the_bins_leaves_no_bin_empty_that_was_not(tmp_path: Path) -> None:
     for everything, capped in with_and_without(tmp_path, max_per_bin=1):
         before, after = (
-            coverage.histograms(each.losses[:, FORGETTABLE], CONFIG.bin_edges)
-            for each in (everything, capped)
+            coverage.histograms(each.losses[:, FORGETTABLE], CONFIG.bin_edges) for each in (everything, capped)
         )
         np.testing.assert_array_equal(after > 0, before > 0)
         assert len(capped.run) <= min(len(everything.run) - 1, np.count_nonzero(before))

@@ -66,17 +66,13 @@ def test_shares_of_runs_are_those_of_the_config(plans: dict[str, Numbers]) -> No
     assert np.mean(before[before < 1.0] == 0.0) == pytest.approx(config.never_seen_probability, abs=spread)
 
 
-def test_a_deletion_takes_all_images_of_at_least_one_class_and_changes_no_other(
-    plans: dict[str, Numbers],
-) -> None:
+def test_a_deletion_takes_all_images_of_at_least_one_class_and_changes_no_other(plans: dict[str, Numbers]) -> None:
     before, after = plans["keep_before"], plans["keep_after"]
     assert np.all((after == 0.0) | (after == before))
     assert np.all((after == 0.0).any(1))
 
 
-def test_every_non_empty_subset_of_the_forgettable_classes_is_undersampled(
-    plans: dict[str, Numbers],
-) -> None:
+def test_every_non_empty_subset_of_the_forgettable_classes_is_undersampled(plans: dict[str, Numbers]) -> None:
     members = plans["keep_before"][:, 2:] < 1.0
     codes, counts = np.unique(members @ np.array([1, 2]), return_counts=True)
     assert codes.tolist() == [0, 1, 2, 3]
@@ -87,9 +83,7 @@ def test_without_undersampling_and_deletion_the_runs_are_plain() -> None:
     plans = many_plans(ZooConfig(undersample_probability=0.0, deletion_probability=0.0))
     np.testing.assert_array_equal(plans["keep_before"], 1.0)
     assert plans["deletion_time"].min() > 1.0
-    rates = jax.vmap(hyperparameters.keep_rates, in_axes=(0, None))(
-        Hyperparameters(**plans), jnp.float32(1.0)
-    )
+    rates = jax.vmap(hyperparameters.keep_rates, in_axes=(0, None))(Hyperparameters(**plans), jnp.float32(1.0))
     np.testing.assert_array_equal(rates, 1.0)
     assert len(np.unique(plans["learning_rate"])) > 3000
 
@@ -105,9 +99,7 @@ def test_never_see_by_hand() -> None:
     run = hyperparameters.never_see((1, 3), 4e-3, 4)
     assert run.learning_rate == jnp.float32(4e-3)
     for progress in (0.0, 1.0):
-        np.testing.assert_array_equal(
-            hyperparameters.keep_rates(run, jnp.float32(progress)), [1.0, 0.0, 1.0, 0.0]
-        )
+        np.testing.assert_array_equal(hyperparameters.keep_rates(run, jnp.float32(progress)), [1.0, 0.0, 1.0, 0.0])
 
 
 def drawn_and_aimed(

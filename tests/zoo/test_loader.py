@@ -133,9 +133,7 @@ def test_the_last_step_has_a_batch_and_ends_the_stream() -> None:
 
 
 @kinds
-def test_batches_from_disk_equal_those_from_memory(
-    make: Callable[..., CheckpointSource[Any]], tmp_path: Path
-) -> None:
+def test_batches_from_disk_equal_those_from_memory(make: Callable[..., CheckpointSource[Any]], tmp_path: Path) -> None:
     weights = np.asarray(ZOO.weights)
     shards = []
     for number, shard in enumerate([weights[:20], weights[20:]]):

@@ -115,9 +115,7 @@ def test_the_manifest_tells_what_a_block_was_made_from(tmp_path: Path) -> None:
 
 
 @given(
-    sizes=st.lists(st.integers(0, 7), min_size=1, max_size=5),
-    seed=st.integers(0, 2**32 - 1),
-    depth=st.integers(0, 3),
+    sizes=st.lists(st.integers(0, 7), min_size=1, max_size=5), seed=st.integers(0, 2**32 - 1), depth=st.integers(0, 3)
 )
 def test_rows_over_shards_are_those_of_one_array_however_they_are_chosen(
     sizes: list[int], seed: int, depth: int
@@ -223,9 +221,7 @@ def test_runs_added_for_coverage_are_all_for_training(tmp_path: Path) -> None:
 def test_numbers_that_are_not_finite_are_not_written(tmp_path: Path, name: str, value: float) -> None:
     broken = block([5, 8])
     getattr(broken, name)[1, 2] = value
-    with pytest.raises(
-        HyperForgetError, match=rf"block-00003 has {name} of run 8 .* not finite.*zoo\.learning_rate"
-    ):
+    with pytest.raises(HyperForgetError, match=rf"block-00003 has {name} of run 8 .* not finite.*zoo\.learning_rate"):
         storage.write_block(tmp_path, 3, broken, MADE_FROM)
     assert list(tmp_path.iterdir()) == []
 
@@ -287,9 +283,7 @@ def flip(path: Path) -> None:
 
 @pytest.mark.parametrize("harm", [truncate, flip, Path.unlink])
 @pytest.mark.parametrize("name", ["weights", "losses", "run", "tally"])
-def test_a_harmed_file_is_named_with_its_remedy(
-    tmp_path: Path, harm: Callable[[Path], None], name: str
-) -> None:
+def test_a_harmed_file_is_named_with_its_remedy(tmp_path: Path, harm: Callable[[Path], None], name: str) -> None:
     write(tmp_path, block([0, 0]), block([1, 1]))
     harm(tmp_path / "block-00001" / f"{name}.npy")
     with pytest.raises(HyperForgetError, match=rf"block-00001/{name}\.npy .*delete .*block-00001 and run"):
@@ -305,13 +299,9 @@ def test_numbers_that_are_not_finite_are_found_even_if_the_manifest_agrees(
     write(tmp_path, block([6, 9, 9], dtype))
     path = place / f"{name}.npy"
     values = np.load(path, allow_pickle=False)
-    values[1, 3] = (
-        np.array([np.nan], jnp.bfloat16).view(np.uint16)[0] if values.dtype == np.uint16 else np.nan
-    )
+    values[1, 3] = np.array([np.nan], jnp.bfloat16).view(np.uint16)[0] if values.dtype == np.uint16 else np.nan
     np.save(path, values, allow_pickle=False)
-    edit(
-        place / "manifest.json", lambda told: told["files"][path.name].update(sha256=artifacts.checksum(path))
-    )
+    edit(place / "manifest.json", lambda told: told["files"][path.name].update(sha256=artifacts.checksum(path)))
     artifacts.verify(place)
     with pytest.raises(HyperForgetError, match=rf"block-00000 has {name} of run 9 .* not finite: delete"):
         storage.read(tmp_path, MADE_FROM)

@@ -26,9 +26,7 @@ Numbers = np.ndarray[Any, Any]
 
 
 def devices(count: int) -> Mesh:
-    return jax.make_mesh(
-        (count,), (sharding.DATA,), axis_types=(AxisType.Auto,), devices=jax.devices()[:count]
-    )
+    return jax.make_mesh((count,), (sharding.DATA,), axis_types=(AxisType.Auto,), devices=jax.devices()[:count])
 
 
 PLANS = [
@@ -44,9 +42,7 @@ def starts() -> jax.Array:
 
 
 @cache
-def trained(
-    first: int = 0, last: int = 7, count: int = 1, dtype: str = "float32"
-) -> tuple[train.Snapshots, str]:
+def trained(first: int = 0, last: int = 7, count: int = 1, dtype: str = "float32") -> tuple[train.Snapshots, str]:
     """Snapshots of some of the eight runs on some devices, and the text of the compiled program."""
     arguments = (
         starts()[first : last + 1],
@@ -166,9 +162,7 @@ def batch_of(rows: Numbers) -> train.Minibatch:
     return train.Minibatch(TRAIN.images[rows].T, jnp.eye(4, dtype=jnp.float32)[:, labels], WORDS[rows])
 
 
-def stepped(
-    run: train.RunState, keep: Hyperparameters, rows: Numbers, progress: float = 0.25
-) -> train.RunState:
+def stepped(run: train.RunState, keep: Hyperparameters, rows: Numbers, progress: float = 0.25) -> train.RunState:
     return jax.jit(train.step)(run, keep, batch_of(rows), jnp.float32(progress))
 
 
@@ -242,9 +236,7 @@ def test_a_run_that_sees_everything_learns_everything(block: train.Snapshots) ->
     assert block.losses[-1, 0].max() < 0.1
 
 
-def test_a_run_that_never_sees_a_class_never_predicts_it_and_learns_the_others(
-    block: train.Snapshots,
-) -> None:
+def test_a_run_that_never_sees_a_class_never_predicts_it_and_learns_the_others(block: train.Snapshots) -> None:
     np.testing.assert_array_equal(block.accuracies[-1, 1], [1.0, 1.0, 1.0, 0.0])
     assert block.losses[-1, 1, 3] > 2.0
 

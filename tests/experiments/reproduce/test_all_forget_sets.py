@@ -13,13 +13,7 @@ from configs import smoke_dihyfo2
 from experiments import all_forget_sets
 from hyperforget_jax.config import TaskConfig
 from hyperforget_jax.runtime import artifacts
-from tests.small_paper import (
-    Finished,
-    answers_of,
-    lines_of,
-    small,
-    value_of,
-)
+from tests.small_paper import Finished, answers_of, lines_of, small, value_of
 from tests.small_run import on_paper, tiny
 
 

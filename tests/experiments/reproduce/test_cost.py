@@ -9,10 +9,7 @@ import pytest
 from experiments import cost
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.runtime import artifacts
-from tests.small_paper import (
-    Finished,
-    lines_of,
-)
+from tests.small_paper import Finished, lines_of
 from tests.small_run import on_paper, tiny
 
 
@@ -26,9 +23,7 @@ def costly(folder: Path, sample: float, retraining: float, **stage_seconds: floa
 
 
 def test_it_breaks_even_where_requests_have_saved_what_it_took_to_train(tmp_path: Path) -> None:
-    run = costly(
-        tmp_path, 0.5, 2.0, zoo=30.0, hypernetwork=60.0, forget_2=2.0, forget_2_3=4.0, evaluation=9.0
-    )
+    run = costly(tmp_path, 0.5, 2.0, zoo=30.0, hypernetwork=60.0, forget_2=2.0, forget_2_3=4.0, evaluation=9.0)
     assert cost.seconds(run) == {
         **{"zoo": 30.0, "training": 60.0, "request": 3.0, "sample": 0.5, "retraining": 2.0},
         "break_even": (30.0 + 60.0) / (2.0 - 0.5),

@@ -6,12 +6,7 @@ from typing import Any
 import pytest
 
 from hyperforget_jax.runtime import artifacts
-from tests.small_paper import (
-    PIVOTS,
-    Finished,
-    lines_of,
-    value_of,
-)
+from tests.small_paper import PIVOTS, Finished, lines_of, value_of
 
 
 def test_what_a_pivot_forbids_is_a_dash_beside_fewer_pivots(finished: Finished) -> None:
@@ -29,15 +24,9 @@ def test_what_a_pivot_forbids_is_a_dash_beside_fewer_pivots(finished: Finished) 
     worst = max(found, key=lambda forget: float(found[forget]["gap, no pivots"]))
     page = (finished.folder / "paper" / f"{PIVOTS}.md").read_text(encoding="utf-8")
     assert f"The worst with fewer pivots, of the 3 that were asked, is {worst}: " in page
-    assert re.search(
-        r"pivots \{0, 1\}: [\d,]+ checkpoints of \d combinations of losses, [\d,]+ training steps", page
-    )
-    assert re.search(
-        r"no pivots: [\d,]+ checkpoints of \d+ combinations of losses, [\d,]+ training steps", page
-    )
+    assert re.search(r"pivots \{0, 1\}: [\d,]+ checkpoints of \d combinations of losses, [\d,]+ training steps", page)
+    assert re.search(r"no pivots: [\d,]+ checkpoints of \d+ combinations of losses, [\d,]+ training steps", page)
     told = [line.strip("|").split("|") for line in page.splitlines() if line.startswith("| class ")]
     assert [cells[0].strip() for cells in told] == ["class 0", "class 1", "class 2", "class 3"]
-    dashes = [
-        [cell.strip() == "–" for cell in cells[1:4]] for cells in told
-    ]  # R² of either, and on the usual grid
+    dashes = [[cell.strip() == "–" for cell in cells[1:4]] for cells in told]  # R² of either, and on the usual grid
     assert dashes == 2 * [[True, False, True]] + 2 * [[False, False, False]]

@@ -15,11 +15,7 @@ from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.pipeline.run_folder import FinishedRun
 from hyperforget_jax.unlearn import retrieval
 from hyperforget_jax.zoo.storage import Zoo
-from tests.small_paper import (
-    Finished,
-    lines_of,
-    value_of,
-)
+from tests.small_paper import Finished, lines_of, value_of
 
 
 class Known(NamedTuple):
@@ -67,14 +63,12 @@ def test_every_rival_has_its_models(known: Known) -> None:
         shapes = [(layer["w"].shape, layer["b"].shape) for layer in models]
         widths = zip(sizes[1:], sizes[:-1], strict=True)
         assert shapes == [((8, out, into), (8, out)) for out, into in widths]
-    rows = generator_baselines.closest(
-        known.hypernetwork, known.zoo, prompt[None], 8 * generator_baselines.NEIGHBOURS
-    )[0]
+    rows = generator_baselines.closest(known.hypernetwork, known.zoo, prompt[None], 8 * generator_baselines.NEIGHBOURS)[
+        0
+    ]
     taken = generator_baselines.models_of(known.run, known.zoo, rows)
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, b[:8]), found["retrieval"], taken)
-    for ours, theirs in zip(
-        jax.tree.leaves(found["noise"]), jax.tree.leaves(found["retrieval"]), strict=True
-    ):
+    for ours, theirs in zip(jax.tree.leaves(found["noise"]), jax.tree.leaves(found["retrieval"]), strict=True):
         noise, axes = np.asarray(ours - theirs), tuple(range(1, theirs.ndim))
         share = np.sqrt(np.square(noise).mean(axes) / np.square(np.asarray(theirs)).mean(axes))
         assert np.sqrt(np.square(share).mean()) == pytest.approx(generator_baselines.NOISE, rel=0.5)

@@ -11,10 +11,7 @@ from sklearn.metrics import roc_auc_score
 from experiments import membership_attacks
 from hyperforget_jax import classifier
 from hyperforget_jax.pipeline.run_folder import FinishedRun
-from tests.small_paper import (
-    Finished,
-    lines_of,
-)
+from tests.small_paper import Finished, lines_of
 
 
 def test_every_attacker_tells_of_ours_and_of_the_reference(

@@ -11,10 +11,7 @@ import pytest
 from experiments import paper_figures
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline.run_folder import FinishedRun
-from tests.small_paper import (
-    TWO,
-    answers_of,
-)
+from tests.small_paper import TWO, answers_of
 
 
 def test_agreement_counts_the_best_model_against_the_median_retrained_one(
@@ -22,9 +19,7 @@ def test_agreement_counts_the_best_model_against_the_median_retrained_one(
 ) -> None:
     drawn = list[Any]()
     monkeypatch.setattr(paper_figures, "agreement_matrices", drawn.extend)
-    paper_figures.agreement(
-        8, "mnist4", "dihyfo2", SimpleNamespace(open=lambda *names: finished_runs["dihyfo2"])
-    )  # type: ignore[arg-type]
+    paper_figures.agreement(8, "mnist4", "dihyfo2", SimpleNamespace(open=lambda *names: finished_runs["dihyfo2"]))  # type: ignore[arg-type]
     one, test = finished_runs["dihyfo2"], finished_runs["dihyfo2"].run.dataset.test
     for index, (found, forget) in enumerate(zip(drawn, TWO, strict=True)):
         assert (found.forget_set, found.classes) == (forget, (0, 1, 2, 3))
@@ -40,7 +35,5 @@ def test_agreement_counts_the_best_model_against_the_median_retrained_one(
 
 def test_without_alignment_during_training_its_figure_is_refused(tmp_path: Path) -> None:
     runs: Any = SimpleNamespace(open=lambda *names: SimpleNamespace(training=tmp_path))
-    with pytest.raises(
-        HyperForgetError, match=r"fig12 shows alignment during training.*training\.alignment_every"
-    ):
+    with pytest.raises(HyperForgetError, match=r"fig12 shows alignment during training.*training\.alignment_every"):
         paper_figures.evolution(12, "mnist4", "dihyfo1", runs)

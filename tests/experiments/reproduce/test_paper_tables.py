@@ -9,13 +9,7 @@ import pytest
 from experiments import paper_tables
 from hyperforget_jax.pipeline import paper_protocol
 from hyperforget_jax.pipeline.run_folder import FinishedRun
-from tests.small_paper import (
-    THREE,
-    TWO,
-    Finished,
-    lines_of,
-    value_of,
-)
+from tests.small_paper import THREE, TWO, Finished, lines_of, value_of
 
 PRINTED = {
     (1, "retain_accuracy"): (0.9072, 0.9390, 0.9373, 0.7369, 0.9433, 0.9518, 0.9193, 0.9479, 0.9504),
@@ -60,9 +54,7 @@ def test_the_printed_families_have_the_printed_averages() -> None:
         ("alignment_r2", {0: -6.4499, 17: -1.8833, 19: -10.7378, 23: 0.9187}, -0.4911),
         ("alignment_pearson", {0: 0.4931, 17: -0.2664, 19: -0.1768, 23: 0.9683}, 0.7968),
     ):
-        found = {
-            row["family"]: row["value"] for row in paper_tables.printed_values(5) if row["metric"] == metric
-        }
+        found = {row["family"]: row["value"] for row in paper_tables.printed_values(5) if row["metric"] == metric}
         assert found.pop(None) == average
         assert list(found) == list(range(24))
         assert {family: found[family] for family in known} == known
@@ -94,9 +86,7 @@ def test_a_table_holds_the_values_of_the_runs(
         if line["metric"] in beside:
             assert line["printed"] == ""
             continue
-        column = [("dihyfo1", [2]), ("dihyfo1", [2, 3]), ("dihyfo2", [2]), ("dihyfo2", [2, 3])].index(
-            (method, forget)
-        )
+        column = [("dihyfo1", [2]), ("dihyfo1", [2, 3]), ("dihyfo2", [2]), ("dihyfo2", [2, 3])].index((method, forget))
         assert float(line["printed"]) == PRINTED[which, line["metric"]][column]
 
 
@@ -111,9 +101,7 @@ def test_table_5_holds_every_family_of_the_paper_and_of_ours(finished: Finished)
     pearson = [np.corrcoef(targets, family)[0, 1] for family in observed]
     assert len(r2) == 3
     np.testing.assert_allclose([float(line["ours_alignment_r2"]) for line in found[:3]], r2, rtol=1e-6)
-    np.testing.assert_allclose(
-        [float(line["ours_alignment_pearson"]) for line in found[:3]], pearson, rtol=1e-6
-    )
+    np.testing.assert_allclose([float(line["ours_alignment_pearson"]) for line in found[:3]], pearson, rtol=1e-6)
     assert {line["ours_alignment_r2"] for line in found[3:]} == {""}
     page = (finished.folder / "paper" / "table5.md").read_text(encoding="utf-8")
     assert f"| average | -0.4911 | 0.7968 | {r2.mean():.4f} | {np.mean(pearson):.4f} |" in page

@@ -13,24 +13,14 @@ from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import workdir
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.pipeline.run_folder import RunFolder
-from tests.small_paper import (
-    HAVE_ROWS,
-    PICTURES,
-    THREE,
-    TWO,
-    Finished,
-    one_number,
-    paper,
-)
+from tests.small_paper import HAVE_ROWS, PICTURES, THREE, TWO, Finished, one_number, paper
 
 
 def test_the_settings_can_serve_their_tables() -> None:
     """The forget sets that are printed are asked for; both hypernetworks can share a zoo; alignment is followed."""
     for setting, sets in (("mnist4", TWO), ("mnist", THREE)):
         configs = [config() for config in SETTINGS[setting].values()]
-        assert (
-            [config.hypernetwork.kind for config in configs] == ["dihyfo1", "dihyfo2"] == [*SETTINGS[setting]]
-        )
+        assert [config.hypernetwork.kind for config in configs] == ["dihyfo1", "dihyfo2"] == [*SETTINGS[setting]]
         assert workdir.zoo_identity(configs[0]) == workdir.zoo_identity(configs[1])
         for config in configs:
             assert set(sets) <= set(config.task.forget_sets)
@@ -63,9 +53,7 @@ def test_a_target_leaves_its_page_its_rows_and_its_figures(finished: Finished, n
 
 
 def test_nothing_else_is_left(finished: Finished) -> None:
-    pictures = {
-        f"{each}.{ending}" for names in PICTURES.values() for each in names for ending in ("png", "svg")
-    }
+    pictures = {f"{each}.{ending}" for names in PICTURES.values() for each in names for ending in ("png", "svg")}
     pages = {f"{name}.md" for name in PICTURES} | {f"{name}.csv" for name in HAVE_ROWS}
     assert {path.name for path in (finished.folder / "paper").iterdir()} == pages | pictures
 
@@ -103,9 +91,7 @@ def test_parts_of_the_docs_are_those_whose_runs_are_there(finished: Finished, tm
 
 
 def test_a_second_call_reuses_everything_and_leaves_the_same_bytes(finished: Finished) -> None:
-    swept = (
-        finished.folder / "gpt" / "one_loss" / "costs.jsonl"
-    )  # G.pt's sweep takes a second, and is timed again
+    swept = finished.folder / "gpt" / "one_loss" / "costs.jsonl"  # G.pt's sweep takes a second, and is timed again
     files = [path for path in finished.folder.rglob("*") if path.is_file() and path.name != "config.json"]
     files.remove(swept)
     before = {path: path.read_bytes() for path in files}
@@ -140,9 +126,7 @@ def test_a_pipeline_that_was_cut_off_is_finished(finished: Finished, tmp_path: P
 
 def test_g_pt_keeps_its_own_data_and_is_checked_before_anything_is_written(tmp_path: Path) -> None:
     overrides = ["--data.dir", str(tmp_path), "--training.steps", "7"]
-    runs = RunFolder(
-        tmp_path / "runs", {}, overrides, Console(file=io.StringIO()), "python -m experiments.reproduce"
-    )
+    runs = RunFolder(tmp_path / "runs", {}, overrides, Console(file=io.StringIO()), "python -m experiments.reproduce")
 
     def refuse(run: Run) -> None:
         assert run.config.training.steps == 7

@@ -7,12 +7,7 @@ import pytest
 
 from hyperforget_jax.pipeline.run_folder import FinishedRun
 from hyperforget_jax.runtime import artifacts
-from tests.small_paper import (
-    SEEDS,
-    Finished,
-    lines_of,
-    value_of,
-)
+from tests.small_paper import SEEDS, Finished, lines_of, value_of
 
 
 def test_further_seeds_are_trained_on_the_same_zoo_and_stand_beside_the_first(
@@ -27,9 +22,7 @@ def test_further_seeds_are_trained_on_the_same_zoo_and_stand_beside_the_first(
     assert len(found) == 2 * 3 + 2 * 2
     about: dict[str, Any] = {"forget_set": [2, 3], "metric": "retain_accuracy", "statistic": "mean"}
     values = [
-        value_of(
-            artifacts.read_rows(place / "results.jsonl"), **about, method="dihyfo2", selection="selected"
-        )
+        value_of(artifacts.read_rows(place / "results.jsonl"), **about, method="dihyfo2", selection="selected")
         for place in (first, again)
     ]
     line = found["{2, 3}, retain, selected, mean"]
