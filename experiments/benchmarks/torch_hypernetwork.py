@@ -150,7 +150,7 @@ def sample(setting: Setting, model: Transformer, noise: torch.Tensor, losses: to
     visited = samplers.visited(setting.config.diffusion.timesteps, setting.config.sampling.steps).tolist()
     following = [levels[timestep] for timestep in visited[1:]] + [1.0]
     with torch.inference_mode(), autocast(setting):
-        noisy = torch.where(model.mask, noise, 0.0)
+        noisy = torch.where(model.mask, setting.config.sampling.temperature * noise, 0.0)
         for timestep, there in zip(visited, following, strict=True):
             here = levels[timestep]
             times = torch.full(noisy.shape[:1], timestep, device=noisy.device)  # [N]
