@@ -351,10 +351,10 @@ def value(
     return float(found)
 
 
-def run_for_real(module: str, folder: Path, *arguments: str) -> Table:
-    """Runs an experiment as a person does, on the devices there are, and returns its rows."""
+def run_for_real(folder: Path, *arguments: str) -> Table:
+    """Runs the command as a person does, on the devices there are, and returns its rows."""
     environment = {name: text for name, text in os.environ.items() if name != "XLA_FLAGS"}
-    line = [sys.executable, "-m", f"experiments.{module}", "--workdir", str(folder), *arguments]
+    line = [sys.executable, "-m", "hyperforget_jax", *arguments, "--workdir", str(folder)]
     subprocess.run(line, cwd=ROOT, env=environment, check=True)
     return artifacts.read_rows(folder / "results.jsonl")
 
@@ -369,12 +369,12 @@ def forgets_and_retains(rows: Table, margin: float) -> None:
 
 @pytest.mark.slow
 def test_quickstart_keeps_its_promise(tmp_path: Path) -> None:
-    forgets_and_retains(run_for_real("quickstart", tmp_path / "run"), margin=0.02)
+    forgets_and_retains(run_for_real(tmp_path / "run", "quickstart"), margin=0.02)
 
 
 @pytest.mark.slow
 def test_mnist4_keeps_its_promise(tmp_path: Path, mnist_dir: Path) -> None:
-    rows = run_for_real("mnist4", tmp_path / "run", "--data.dir", str(mnist_dir))
+    rows = run_for_real(tmp_path / "run", "run", "--config", "mnist4_base", "--data.dir", str(mnist_dir))
     forgets_and_retains(rows, margin=0.01)
     for forget in FORGET_SETS:
         reference = value(rows, "retain_accuracy", "median", forget, None)
