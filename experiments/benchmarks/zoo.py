@@ -72,10 +72,10 @@ def run(job: Run, config: ZooBenchmark) -> None:
     )
     torch = load_torch(job.console)
     jobs = [job, start(ten_classes(job.config), job.console, job.command)]
-    settings = {each.dataset_name: run_benchmark(each, config, torch) for each in jobs}
+    settings = {each.dataset.name: run_benchmark(each, config, torch) for each in jobs}
     scaling = run_scaling(block_of(job), job.console, config)
     figures.save(scaling_figure(scaling), job.folder, "bench_zoo")
-    first = settings[job.dataset_name]
+    first = settings[job.dataset.name]
     ratios = {name: value for name, value in first.items() if name.startswith("ours_over_")}
     shares = {f"share_of_peak_{name}": each["share_of_peak"] for name, each in settings.items()}
     result = {**about, "torch": torch.VERSION if torch else None, **ratios, **shares}
@@ -104,9 +104,9 @@ def run_benchmark(job: Run, config: ZooBenchmark, torch: ModuleType | None) -> d
         difference = torch.weight_difference(block)
         loops = torch.loops(block, config.torch_snapshots, {1, machine.cores()})
     field = contenders(block, config, loops)
-    rows = timing.measure(job, job.dataset_name, field, config.rounds, config.seconds)
+    rows = timing.measure(job, job.dataset.name, field, config.rounds, config.seconds)
     sizes = "-".join(map(str, block.sizes))
-    job.console.print(f"{job.dataset_name}, {sizes}, {block.runs} runs per block")
+    job.console.print(f"{job.dataset.name}, {sizes}, {block.runs} runs per block")
     if torch:
         job.console.print(f"after the same steps, weights of PyTorch and ours differ by {difference:.1e} at most")
     job.console.print(listing([{"contender": name.replace("_", " "), **row} for name, row in rows.items()]))

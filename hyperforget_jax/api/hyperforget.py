@@ -129,7 +129,7 @@ class HyperForget:
         labels = tuple(sorted(forget))
         requests.validate_request(labels, model.config.task.pivots, model.data.classes)
         request = replace(model.config.request, samples=num_samples, num_selected=num_selected)
-        requests.validate_numbers(request)
+        validation.validate_config(replace(model.config, request=request))
         asked = UnlearningRequest(labels, model.data.classes)
         candidates = prompts.candidates(*model.statistics, asked.positions, request)
         split = on_device(data)

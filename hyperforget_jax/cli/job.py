@@ -1,7 +1,7 @@
 """From a command line to a run: parse, validate, load, take the workdir, work."""
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -11,6 +11,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from hyperforget_jax.cli import main
 from hyperforget_jax.cli.configs import load_config
+from hyperforget_jax.cli.distributed import Job
 from hyperforget_jax.cli.errors import cli_errors
 from hyperforget_jax.cli.options import command_line, pop_options
 from hyperforget_jax.config import Config
@@ -18,8 +19,6 @@ from hyperforget_jax.config.overrides import parse_known_options, parse_override
 from hyperforget_jax.pipeline import alignment
 from hyperforget_jax.pipeline.run import Run, open_run, start, validate_run_config
 from hyperforget_jax.pipeline.workdir import acquire_workdir
-
-Job = Callable[[Run], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +35,14 @@ Options = TypeVar("Options", bound=RunOptions)
 
 
 @cli_errors
-def run_job(program: str, default: Config, job: Job, arguments: Sequence[str], validate: Job | None = None) -> int:
+def run_job(
+    program: str, default: Config | None, job: Job, arguments: Sequence[str], validate: Job | None = None
+) -> int:
     """Parses, validates, loads the images, takes the workdir, works: nothing is written before all input is known to be good.
 
     Args:
       program: words before the arguments, as they are typed: the command is part of the report.
-      default: the config that the arguments override.
+      default: the config that the arguments override; None: the one that `--config` names among them.
       job: the work.
       arguments: overrides of config fields.
       validate: raises what this job has against a run; None: nothing.
@@ -49,6 +50,9 @@ def run_job(program: str, default: Config, job: Job, arguments: Sequence[str], v
     Returns:
       Exit status: 0, 2 after bad input or in an unfit environment, 130 after Ctrl-C.
     """
+    if default is None:
+        options, arguments = pop_options(arguments, "config")
+        program, default = command_line(program, options), load_config(options.get("config"))
     config = parse_overrides(default, arguments)
     validate_run_config(config)
     run = start(config, Console(soft_wrap=True), f"{program} {shlex.join(arguments)}".rstrip())
@@ -59,31 +63,12 @@ def run_job(program: str, default: Config, job: Job, arguments: Sequence[str], v
     return 0
 
 
-@cli_errors
-def run_config_job(program: str, job: Job, arguments: Sequence[str], validate: Job | None = None) -> int:
-    """`run_job` with the config that `--config` names; arguments and exit status as there."""
-    options, others = pop_options(arguments, "config")
-    default = load_config(options.get("config"))
-    return run_job(command_line(program, options), default, job, others, validate)
-
-
 def run_experiment(
     name: str, default: Config | None, job: Job, arguments: Sequence[str], validate: Job | None = None
 ) -> int:
-    """What `python -m experiments.NAME` does: sets the process up, then works as `run_job`.
-
-    Args:
-      name: the experiment's.
-      default: its config; None: the one that `--config` names.
-      job: the work.
-      arguments: of the process, without the program's name.
-      validate: as in `run_job`.
-    """
+    """What `python -m experiments.NAME` does: sets the process up, then works as `run_job`, with the arguments described there."""
     main.set_up_process()
-    program = f"python -m experiments.{name}"
-    if default is None:
-        return run_config_job(program, job, arguments, validate)
-    return run_job(program, default, job, arguments, validate)
+    return run_job(f"python -m experiments.{name}", default, job, arguments, validate)
 
 
 def open_finished(options: type[Options], verb: str, arguments: Sequence[str]) -> tuple[Options, Run]:

@@ -16,10 +16,10 @@ examples:
 
 from collections.abc import Sequence
 
-from hyperforget_jax.cli.job import run_config_job
+from hyperforget_jax.cli.job import run_job
 from hyperforget_jax.pipeline import alignment, end_to_end
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the verb; exit status as in `run_job`."""
-    return run_config_job("hyperforget run", end_to_end.run, arguments, alignment.validate_metric)
+    return run_job("hyperforget run", None, end_to_end.run, arguments, alignment.validate_metric)

@@ -7,59 +7,33 @@ from hyperforget_jax.config import Config, flatten
 from hyperforget_jax.errors import HyperForgetError
 
 UNIT_INTERVAL = (
-    "zoo.undersample_probability",
-    "zoo.never_seen_probability",
-    "zoo.keep_rate",
-    "zoo.deletion_probability",
-    "zoo.deletion_time",
-    "zoo.selection_probability",
-    "zoo.pivot_accuracy",
-    "zoo.validation_share",
-    "loader.reverse_probability",
-    "diffusion.class_dropout",
-    "diffusion.full_dropout",
-    "training.beta2",
-    "training.ema_decay",
-    "training.untrained_share",
-    "training.unrelated_share",
-    "sampling.eta",
-    "request.retain_quantiles",
-    "request.forget_tolerance",
-    "request.score_tolerance",
-    "evaluation.alignment_quantiles",
-    "evaluation.learned_share",
+    *("zoo.undersample_probability", "zoo.never_seen_probability", "zoo.keep_rate", "zoo.deletion_probability"),
+    *("zoo.deletion_time", "zoo.selection_probability", "zoo.pivot_accuracy", "zoo.validation_share"),
+    *("loader.reverse_probability", "diffusion.class_dropout", "diffusion.full_dropout"),
+    *("training.beta2", "training.ema_decay", "training.untrained_share", "training.unrelated_share", "sampling.eta"),
+    *("request.retain_quantiles", "request.forget_tolerance", "request.score_tolerance"),
+    *("evaluation.alignment_quantiles", "evaluation.learned_share"),
 )
 """Fields in [0, 1]."""
 BELOW_ONE = ("zoo.pivot_accuracy", "zoo.validation_share", "training.beta2", "training.ema_decay")
 """Fields in [0, 1)."""
 POSITIVE = (
-    "zoo.validation_share",
-    "training.learning_rate",
-    "reference.learning_rate",
-    "hypernetwork.loss_floor",
-    "diffusion.min_snr_ceiling",
-    "request.retain_factors",
-    "sampling.temperature",
-    "zoo.memory_gib",
+    *("zoo.validation_share", "zoo.memory_gib", "training.learning_rate", "reference.learning_rate"),
+    *("hypernetwork.loss_floor", "diffusion.min_snr_ceiling", "request.retain_factors", "sampling.temperature"),
 )
 """Fields that must be above 0."""
 NON_EMPTY = ("classifier.hidden", "request.retain_quantiles", "zoo.bin_edges")
 LABELS = ("data.classes", "task.pivots", "task.forget_sets")
 """Fields whose numbers are names of classes."""
-MINIMUM = {
-    "seed": 0,
-    "zoo.min_learned": 0,
-    "zoo.min_per_combination": 0,
-    "zoo.max_added_blocks": 0,
-    "loader.loss_levels": 2,
-    "reference.seeds": 2,
-    "evaluation.alignment_families": 2,
-    "evaluation.alignment_prompts": 2,
-    "hypernetwork.metric_class": 0,
-    "training.seed": 0,
-    "training.alignment_every": 0,
-    "training.alignment_families": 2,
-}
+ZERO_OR_MORE = (
+    *("seed", "zoo.min_learned", "zoo.min_per_combination", "zoo.max_added_blocks"),
+    *("hypernetwork.metric_class", "training.seed", "training.alignment_every"),
+)
+TWO_OR_MORE = (
+    *("loader.loss_levels", "reference.seeds", "training.alignment_families"),
+    *("evaluation.alignment_families", "evaluation.alignment_prompts"),
+)
+MINIMUM = dict.fromkeys(ZERO_OR_MORE, 0) | dict.fromkeys(TWO_OR_MORE, 2)
 """Least value of whole numbers, where it is not 1."""
 ORDERED_PAIRS = ("zoo.learning_rate", "zoo.keep_rate", "zoo.deletion_time", "evaluation.alignment_quantiles")
 """Ranges: the first number is at most the second."""

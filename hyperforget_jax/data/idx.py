@@ -147,11 +147,9 @@ def read(name: str, folder: Path) -> Source:
     """
     paths = locate(folder)
 
-    def labelled(images: str, labels: str) -> Labelled:
-        values = {
-            file: read_array(paths[file], dimensions, CHECKSUMS[name][paths[file].name])
-            for file, dimensions in ((images, 3), (labels, 1))
-        }
-        return Labelled(values[images], values[labels].astype(np.int32))
+    def array(file: str, dimensions: int) -> npt.NDArray[np.uint8]:
+        return read_array(paths[file], dimensions, CHECKSUMS[name][paths[file].name])
 
-    return Source(labelled(TRAIN_IMAGES, TRAIN_LABELS), labelled(TEST_IMAGES, TEST_LABELS), white=255)
+    pairs = ((TRAIN_IMAGES, TRAIN_LABELS), (TEST_IMAGES, TEST_LABELS))
+    train, test = (Labelled(array(images, 3), array(labels, 1).astype(np.int32)) for images, labels in pairs)
+    return Source(train, test, white=255)

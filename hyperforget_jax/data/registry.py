@@ -71,15 +71,6 @@ def describe(config: DataConfig) -> Info:
     return origin(config).describe()
 
 
-def read(config: DataConfig) -> Source:
-    """Reads a whole dataset, unsplit and with original labels.
-
-    Raises:
-      HyperForgetError: it is absent or damaged.
-    """
-    return origin(config).read()
-
-
 def resolve(config: DataConfig) -> DataConfig:
     """The same config as it can be recorded: all labels named if it names none, and absolute paths."""
     dir, file = (place and str(Path(place).expanduser().absolute()) for place in (config.dir, config.file))

@@ -104,7 +104,7 @@ def load(config: DataConfig) -> Dataset:
     """
     info = registry.validate_data(config)
     classes = config.classes or info.labels
-    source = registry.read(config)
+    source = registry.origin(config).read()
     for label in classes:
         num_train, num_test = (np.count_nonzero(part.labels == label) for part in (source.train, source.test))
         if num_train < 2 or num_test < 1:

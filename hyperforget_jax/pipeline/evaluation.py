@@ -52,7 +52,7 @@ def rows(run: Run, comparisons: Sequence[Comparison]) -> list[Row]:
 def context(run: Run, method: str, forget_set: tuple[int, ...]) -> Context:
     """Fields common to the rows of one evaluation; the forget set by labels."""
     sizes = "-".join(str(size) for size in run.sizes)
-    return Context(run.dataset_name, sizes, method, forget_set, None, "test", "strict")
+    return Context(run.dataset.name, sizes, method, forget_set, None, "test", "strict")
 
 
 def metric_rows(run: Run, about: Context, values: Mapping[str, Floats]) -> list[Row]:

@@ -36,11 +36,6 @@ class Run:
     command: str
 
     @property
-    def dataset_name(self) -> str:
-        """As people call it: mnist, mnist4 (classes 0 to 3), mnist-357, arrays:letters."""
-        return self.dataset.name
-
-    @property
     def sizes(self) -> tuple[int, ...]:
         """Width of every layer of the classifier."""
         return (self.dataset.input_size, *self.config.classifier.hidden, self.dataset.num_classes)

@@ -107,7 +107,7 @@ def train_hypernetwork(run: Run, train_zoo: Zoo, val_zoo: Zoo, measure: Measure 
 def describe(run: Run, hypernetwork: Hypernetwork, train_zoo: Zoo) -> Pretrained:
     """The hypernetwork with all that a request needs beside it."""
     data = run.dataset
-    info = DataInfo(run.dataset_name, data.classes, data.class_names, data.input_shape)
+    info = DataInfo(data.name, data.classes, data.class_names, data.input_shape)
     statistics = ZooStatistics(train_zoo.losses, train_zoo.accuracies)
     return Pretrained(hypernetwork, run.config, info, run.sizes, statistics)
 

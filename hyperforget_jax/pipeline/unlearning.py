@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hyperforget_jax.config import validation
 from hyperforget_jax.diffusion.hypernetwork import Generator
 from hyperforget_jax.pipeline import pretrained, training
 from hyperforget_jax.pipeline.run import HYPERNETWORK, Run, on_device
@@ -78,8 +79,8 @@ def unlearn(
         samples=default.samples if num_samples is None else num_samples,
         num_selected=default.num_selected if num_selected is None else num_selected,
     )
-    requests.validate_numbers(request)
     asking = replace(run, config=replace(run.config, task=task, request=request))
+    validation.validate_config(asking.config)
     seed = run.config.seed if seed is None else seed
     usual = request == default and seed == run.config.seed
     variant = "" if usual else f"_samples-{request.samples}_selected-{request.num_selected}_seed-{seed}"
@@ -98,8 +99,9 @@ def unlearn_all(run: Run, candidates: list[Floats], generate: Generator) -> list
     """Answers every forget set of the run's config, from its candidate prompts."""
     results = []
     for labels, prompts_of_set in zip(run.config.task.forget_sets, candidates, strict=True):
-        folder, made_from = _folder(run, labels), _made_from(run, labels, run.config.seed)
-        if not run.reuses(requests.name_of(labels), folder, made_from):
+        name, made_from = requests.name_of(labels), _made_from(run, labels, run.config.seed)
+        folder = run.folder / FOLDER / name
+        if not run.reuses(name, folder, made_from):
             _answer(run, labels, prompts_of_set, generate, folder, made_from, run.config.seed)
         results.append(read(folder, run.sizes))
     return results
@@ -107,11 +109,7 @@ def unlearn_all(run: Run, candidates: list[Floats], generate: Generator) -> list
 
 def stored(run: Run, labels: tuple[int, ...]) -> UnlearningResult:
     """What a finished run answered to one of its forget sets."""
-    return read(_folder(run, labels), run.sizes)
-
-
-def _folder(run: Run, labels: tuple[int, ...]) -> Path:
-    return run.folder / FOLDER / requests.name_of(labels)
+    return read(run.folder / FOLDER / requests.name_of(labels), run.sizes)
 
 
 def _made_from(run: Run, labels: tuple[int, ...], seed: int) -> dict[str, object]:

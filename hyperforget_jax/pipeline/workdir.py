@@ -21,15 +21,8 @@ OF_THIS_CALL = ("workdir", "overwrite")
 """Fields that are not recorded."""
 WEIGHT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 WHERE_NOT_WHAT = (
-    *OF_THIS_CALL,
-    "task.forget_sets",
-    "zoo.folder",
-    "zoo.memory_gib",
-    "loader.memory_gib",
-    "request.rounds",
-    "training.tensorboard",
-    "loader.threads",
-    "loader.prefetch",
+    *(*OF_THIS_CALL, "task.forget_sets", "zoo.folder", "request.rounds", "training.tensorboard"),
+    *("zoo.memory_gib", "loader.memory_gib", "loader.threads", "loader.prefetch"),
 )
 """Fields that say where and how, or what a report covers: they may differ between runs in one workdir."""
 

@@ -1,9 +1,9 @@
 """Saved training states: the only module that imports orbax."""
 
+import contextlib
 import os
 import re
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import jax
@@ -13,7 +13,7 @@ KEPT = 1
 STEP_DIGITS = 8
 
 
-class Checkpoints:
+class Checkpoints(contextlib.AbstractContextManager["Checkpoints"]):
     """States of one training, by step, in one folder; a state is complete or absent, and the last is kept.
 
     One factory for saving and restoring, since orbax finds a step only under the name it was saved by.
@@ -26,12 +26,7 @@ class Checkpoints:
         )
         self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
 
-    def __enter__(self) -> "Checkpoints":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._manager.close()
 
     def latest(self) -> int | None:

@@ -1,10 +1,10 @@
 """Curves of a training: JSON lines always, TensorBoard's files too when asked for (the extra `tensorboard`)."""
 
+import contextlib
 import importlib.util
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import jax
@@ -13,7 +13,7 @@ from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.runtime import artifacts
 
 
-class MetricWriter:
+class MetricWriter(contextlib.AbstractContextManager["MetricWriter"]):
     """One curve on disk, a row per step; only process 0 of a cluster writes."""
 
     def __init__(self, folder: Path, name: str, tensorboard: bool) -> None:
@@ -28,12 +28,7 @@ class MetricWriter:
         self._writes = jax.process_index() == 0
         self._board: Any = None
 
-    def __enter__(self) -> "MetricWriter":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._board is not None:
             self._board.close()
 

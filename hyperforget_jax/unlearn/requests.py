@@ -119,22 +119,6 @@ def validate_request(forget: Sequence[int], pivots: Sequence[int], classes: Sequ
         )
 
 
-def validate_numbers(config: RequestConfig) -> None:
-    """Refuses numbers of samples that make no request.
-
-    Raises:
-      HyperForgetError: fewer than one model, or more selected than sampled.
-    """
-    if config.samples < 1 or config.num_selected < 1:
-        raise HyperForgetError(
-            f"{config.samples} models shall be sampled and {config.num_selected} selected: choose at least 1 of each"
-        )
-    if config.num_selected > config.samples:
-        raise HyperForgetError(
-            f"request.num_selected is {config.num_selected}, request.samples {config.samples}: select at most as many"
-        )
-
-
 def name_of(labels: Sequence[int]) -> str:
     """Name of a request, and of its random stream: forget-2-3."""
     return "forget-" + "-".join(str(label) for label in labels)

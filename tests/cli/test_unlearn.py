@@ -93,7 +93,7 @@ def test_people_get_a_table_the_prompt_and_the_place(finished: Path, capsys: pyt
         ("", "Missing from the arguments: --forget"),
         ("--forget 2 3", "3 is no option"),
         ("--forget 2 --smaples 3", "--smaples is no option: did you mean --samples?"),
-        ("--forget 2 --samples 0", "0 models shall be sampled"),
+        ("--forget 2 --samples 0", "request.samples is 0: choose a whole number of at least 1"),
         ("--forget 2 --samples 2 --best 3", "request.num_selected is 3, request.samples 2"),
         ("--forget 2 --samples many", "--samples"),
         ("--forget 2 --seed -1", "--seed is -1: choose a whole number of at least 0"),

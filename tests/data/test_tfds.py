@@ -64,7 +64,7 @@ def test_nothing_prepared_and_no_tensorflow_is_refused_and_leaves_no_trace(
 ):
     monkeypatch.setattr("importlib.util.find_spec", lambda *_: None)
     with pytest.raises(HyperForgetError) as refused:
-        registry.read(DataConfig(name="fashion_mnist"))
+        registry.origin(DataConfig(name="fashion_mnist")).read()
     for word in (str(tmp_path), "fashion_mnist", "TensorFlow", "pip install -e '.[tfds]'", "set data.dir"):
         assert word in str(refused.value)
     assert list(tmp_path.iterdir()) == []
@@ -149,7 +149,7 @@ def test_what_is_absent_is_prepared_and_what_is_there_is_read(use: Any, ready: b
 def test_a_failed_download_is_told_in_one_line(use: Any):
     use(lambda: Builder(ready=False, preparing=ConnectionError("no route\nto host")))
     with pytest.raises(HyperForgetError) as refused:
-        registry.read(DataConfig(name="mnist"))
+        registry.origin(DataConfig(name="mnist")).read()
     assert str(refused.value) == (
         "mnist could not be prepared in /data/mnist/3.0.1 (ConnectionError: no route): run once with a network connection "
         "and the extra `pip install -e '.[tfds]'`, or set data.dir to a folder with the four IDX files"
