@@ -19,16 +19,6 @@ SMALLEST_PROBABILITY = float(np.finfo(np.float32).tiny)
 """Probabilities below the smallest normal float32, 2^-126, have its logarithm in `badt_compat`."""
 
 
-@jax.jit
-def _overlap(predictions: jax.Array, references: jax.Array, member: jax.Array) -> jax.Array:
-    def against_all(prediction: jax.Array) -> jax.Array:
-        equal = (prediction[None] == references) & member[None]  # [M, n]
-        return jnp.sum(equal, 1, dtype=jnp.int32)  # [M]
-
-    counts: jax.Array = jax.lax.map(against_all, predictions)  # [N, M]
-    return counts
-
-
 def overlap(predictions: ArrayLike, references: ArrayLike, member: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Share of images to which two models give the same class (section A.4), for every pair.
 
@@ -45,8 +35,8 @@ def overlap(predictions: ArrayLike, references: ArrayLike, member: NDArray[np.bo
     """
     if not member.any():
         raise HyperForgetError("overlap got a set of 0 images: name classes that the split contains")
-    counts = _overlap(jnp.asarray(predictions, jnp.int32), jnp.asarray(references, jnp.int32), member)
-    return np.asarray(counts) / np.float64(member.sum())
+    ours, theirs = (np.asarray(each)[:, member] for each in (predictions, references))
+    return np.stack([(theirs == each).mean(1, dtype=np.float64) for each in ours])
 
 
 @jax.jit

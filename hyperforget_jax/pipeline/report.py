@@ -16,6 +16,9 @@ from hyperforget_jax.report import figures, html, strip_plots
 from hyperforget_jax.report.html import Content
 from hyperforget_jax.runtime import artifacts
 
+ACCURACIES = ("retain_accuracy", "forget_accuracy")
+SWEEP = ("targets", "observed", "learned")
+
 
 def draw(
     run: Run,
@@ -26,36 +29,20 @@ def draw(
     sweeps: dict[int, Sweep],
 ) -> dict[str, Figure]:
     """Draws every figure and saves it as PNG and SVG in `figures/`; alignment during training only if it was measured."""
-    requests = [
-        strip_plots.Request(
-            forget_set,
-            one.metrics["retain_accuracy"],
-            one.metrics["forget_accuracy"],
-            one.selected,
-            one.reference_metrics["retain_accuracy"],
-            one.reference_metrics["forget_accuracy"],
-        )
-        for forget_set, one in zip(run.config.task.forget_sets, evaluated, strict=True)
-    ]
     classes, labels = run.dataset.classes, run.dataset.test.labels
-    matrices = [
-        figures.Matrices(
-            forget_set,
-            classes,
-            *(
-                confusion_matrix(np.tile(labels, len(each)), each.ravel(), labels=range(len(classes)))
-                for each in (one.predictions[one.selected], one.reference_predictions)
-            ),
+    requests, matrices = list[strip_plots.Request](), list[figures.Matrices]()
+    for forget_set, one in zip(run.config.task.forget_sets, evaluated, strict=True):
+        ours, reference = ([each[name] for name in ACCURACIES] for each in (one.metrics, one.reference_metrics))
+        requests.append(strip_plots.Request(forget_set, ours[0], ours[1], one.selected, *reference))
+        confusion = (
+            confusion_matrix(np.tile(labels, len(each)), each.ravel(), labels=range(len(classes)))
+            for each in (one.predictions[one.selected], one.reference_predictions)
         )
-        for forget_set, one in zip(run.config.task.forget_sets, evaluated, strict=True)
-    ]
+        matrices.append(figures.Matrices(forget_set, classes, *confusion))
+    of_sweeps = ({label: getattr(sweep, name) for label, sweep in sweeps.items()} for name in SWEEP)
     drawn = {
         "accuracies": strip_plots.accuracies(requests),
-        "alignment": figures.alignment(
-            {label: sweep.targets for label, sweep in sweeps.items()},
-            {label: sweep.observed for label, sweep in sweeps.items()},
-            {label: sweep.learned for label, sweep in sweeps.items()},
-        ),
+        "alignment": figures.alignment(*of_sweeps),
         "confusion": figures.confusion(matrices),
         "learning_curves": figures.learning_curves(curve),
         "coverage": figures.coverage(counts),
