@@ -118,15 +118,6 @@ def frame_of(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     )
 
 
-def read_results(path: Path) -> pd.DataFrame:
-    """The frame of a `results.jsonl`.
-
-    Raises:
-      HyperForgetError: the file is missing or damaged.
-    """
-    return frame_of(artifacts.read_rows(path))
-
-
 def write_results(path: Path, frame: pd.DataFrame) -> None:
     """Writes a frame as JSON lines, keys in the order of the columns, null where a value is missing.
 

@@ -56,7 +56,7 @@ def draw(
 
 def write_page(run: Run, results: pd.DataFrame, drawn: dict[str, Figure]) -> Path:
     """Writes `report.html` and returns its path."""
-    config, provenance = run.config, artifacts.provenance()
+    config = run.config
     content = Content(
         classes=run.dataset.classes,
         pivots=config.task.pivots,
@@ -66,8 +66,7 @@ def write_page(run: Run, results: pd.DataFrame, drawn: dict[str, Figure]) -> Pat
         cost=artifacts.read_rows(run.folder / "costs.jsonl"),
         command=run.command,
         config=flatten(config),
-        versions=provenance["versions"],
-        git=provenance["git"],
+        **artifacts.provenance(),
     )
     path = run.folder / "report.html"
     artifacts.write_text(path, html.page(content))

@@ -40,9 +40,9 @@ def report(run: Run, zoo: Zoo) -> None:
         "losses": zoo_figures.losses(histograms, edges, config.task.pivots),
     }
     if len(zoo):
-        levels = resampled(run, zoo)
-        tables["resampling"] = zoo_tables.resampling(*levels)
-        pictures["resampling"] = zoo_figures.resampling(*levels)
+        bounds, shares = resampled(run, zoo)
+        columns = {"from": bounds[:-1], "to": bounds[1:]} | {f"share_{name}": each for name, each in shares.items()}
+        tables["resampling"], pictures["resampling"] = pd.DataFrame(columns), zoo_figures.resampling(bounds, shares)
     if len(zoo) and config.zoo.dtype == "float32":
         tables["precision"] = precision(run, zoo)
     for name, picture in pictures.items():

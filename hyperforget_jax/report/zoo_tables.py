@@ -89,13 +89,6 @@ def losses(histograms: Mapping[int, NDArray[np.integer]], edges: Sequence[float]
     return table
 
 
-def resampling(edges: NDArray[np.floating], shares: Mapping[str, NDArray[np.floating]]) -> pd.DataFrame:
-    """Shares [L] of the draws per level of the mean loss, by `LoaderConfig.resample`; L + 1 edges in nats."""
-    return pd.DataFrame(
-        {"from": edges[:-1], "to": edges[1:]} | {f"share_{name}": each for name, each in shares.items()}
-    )
-
-
 def headline(covered: pd.DataFrame) -> str:
     """How many checkpoints there are, and the rarest of the lines of `combinations`, or how many are empty."""
     total, empty = covered["kept"].sum(), (covered["kept"] == 0).sum()
