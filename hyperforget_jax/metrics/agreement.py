@@ -3,7 +3,7 @@
 The ceiling of both is retrained against retrained: give the same models twice and drop the diagonal by `pairs_without_self`.
 """
 
-from typing import Literal, assert_never
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -102,16 +102,8 @@ def unlearning_score(probabilities: ArrayLike, references: ArrayLike, variant: V
     """
     with jax.enable_x64(True):
         p, q = jnp.asarray(probabilities), jnp.asarray(references)
-        match variant:
-            case "jsd":
-                divergence = _jensen_shannon(p, q) / np.log(2)
-            case "jsd_nat":
-                divergence = _jensen_shannon(p, q)
-            case "badt_compat":
-                divergence = _bad_teaching(p, q)
-            case _:
-                assert_never(variant)
-        return 1 - np.asarray(divergence)
+        divergence = _bad_teaching(p, q) if variant == "badt_compat" else _jensen_shannon(p, q)
+        return 1 - np.asarray(divergence / np.log(2) if variant == "jsd" else divergence)
 
 
 def pairs_without_self(matrix: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -87,13 +87,8 @@ def rows_of(
             f"{about} is not finite for {(~finite).sum()} of {len(values)} values: "
             "drop the models with NaN or infinite outputs, or the metric"
         )
-    shared = vars(context) | {
-        "forget_set": list(context.forget_set),
-        "metric": metric,
-        "class": class_,
-        "n": len(values),
-        "ideal": ideal,
-    }
+    shared = vars(context) | {"forget_set": [*context.forget_set], "metric": metric, "class": class_}
+    shared |= {"n": len(values), "ideal": ideal}
 
     def row(statistic: str, value: float, low: float | None = None, high: float | None = None) -> Row:
         fields = shared | {"statistic": statistic, "value": value, "low": low, "high": high}

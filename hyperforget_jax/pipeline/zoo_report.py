@@ -101,15 +101,8 @@ def precision(run: Run, zoo: Zoo) -> pd.DataFrame:
     for name in TYPES:
         rounded = weights.astype(jnp.dtype(name)).astype(np.float32)  # [n, P]
         change, lost = changes(run, some, unflatten_many(rounded, run.sizes))
-        rows.append(
-            {
-                "weights": name,
-                "checkpoints": len(some),
-                "log_loss_change_median": float(np.median(change)),
-                "log_loss_change_q95": float(np.quantile(change, 0.95)),
-                "log_loss_change_max": float(change.max()),
-                "accuracy_lost_mean": float(lost.mean()),
-                "accuracy_change_max": float(np.abs(lost).max()),
-            }
-        )
-    return pd.DataFrame(rows)
+        distances = np.median(change), np.quantile(change, 0.95), change.max(), lost.mean(), np.abs(lost).max()
+        rows.append((name, len(some), *map(float, distances)))
+    measures = ("log_loss_change_median", "log_loss_change_q95", "log_loss_change_max")
+    columns = ["weights", "checkpoints", *measures, "accuracy_lost_mean", "accuracy_change_max"]
+    return pd.DataFrame(rows, columns=columns)

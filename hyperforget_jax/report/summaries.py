@@ -90,8 +90,5 @@ def _headline(retain: str, forget: str) -> str:
     """Where both accuracies stand."""
     if retain == forget == "inside":
         return "As accurate as the reference models"
-    words = {
-        side: "like the reference models" if side == "inside" else f"{side} the reference models"
-        for side in (retain, forget)
-    }
+    words = {side: f"{'like' if side == 'inside' else side} the reference models" for side in (retain, forget)}
     return f"Forgotten images: {words[forget]}. The rest: {words[retain]}."
