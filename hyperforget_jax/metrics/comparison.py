@@ -265,9 +265,9 @@ def against_reference(frame: pd.DataFrame) -> "pd.Series[Any]":
     Returns:
       A series with the frame's index.
     """
-    ends = zip(frame["value"], *(_reference(frame, name) for name in ("q05", "q95")), strict=True)
+    against = [*map(relative_to, frame["value"], _reference(frame, "q05"), _reference(frame, "q95"))]
     compared = (frame["method"] != REFERENCE) & frame["statistic"].isin(["mean", "median", "value"])
-    return pd.Series([relative_to(*each) for each in ends], frame.index, object).where(compared, None)
+    return pd.Series(against, frame.index, object).where(compared, None)
 
 
 def relative_to(value: float, low: float, high: float) -> Literal["below", "inside", "above"] | None:

@@ -88,8 +88,8 @@ def _strips(panel: Axes, generated: Array, selected: NDArray[np.integer], refere
     for height, (values, colour, marker, alpha) in zip(HEIGHTS, rows, strict=True):
         y = height + 0.62 * spread(len(values))
         panel.scatter(values, y, s=14, c=colour, marker=marker, alpha=alpha, linewidths=0, clip_on=False)
-        piled, place = f"{int((values == pile).sum())} at {pile:g}", ("axes fraction", "data")
-        panel.annotate(piled, (1.0, height), (7, 0), place, "offset points", va="center", fontsize=8.5)
+        piled, units = f"{int((values == pile).sum())} at {pile:g}", ("axes fraction", "data")
+        panel.annotate(piled, (1.0, height), (7, 0), units, "offset points", va="center", fontsize=8.5)
     medians = [np.median(values) for values in (generated, reference)]
     panel.vlines(medians, (1.58, -0.42), (2.42, 0.42), color=INK, linewidth=1.8, clip_on=False, label="median")
     panel.set_ylim(-0.6, 2.6)

@@ -111,9 +111,9 @@ def comparison(frame: pd.DataFrame) -> pd.DataFrame:
             f"but not of the reference models ({', '.join(STATISTICS)}): evaluate the reference models on it too"
         )
     judged = table["selected_mean"].fillna(table["all_median"])
-    ends = zip(judged, table["reference_q05"], table["reference_q95"], strict=True)
-    places = pd.Series([relative_to(*each) for each in ends], table.index, object)
-    return table.assign(judged=judged, against_reference=places).reset_index(drop=True)
+    sides = [*map(relative_to, judged, table["reference_q05"], table["reference_q95"])]
+    against = pd.Series(sides, table.index, object)
+    return table.assign(judged=judged, against_reference=against).reset_index(drop=True)
 
 
 def alignment(frame: pd.DataFrame) -> pd.DataFrame:
@@ -170,7 +170,6 @@ def interval(low: float, high: float) -> str:
 
 def comparison_texts(table: pd.DataFrame) -> pd.DataFrame:
     """The lines of `comparison` as they are printed."""
-    ends = zip(table["reference_q05"], table["reference_q95"], strict=True)
     return pd.DataFrame(
         {
             "Forget": table["forget_set"].map(braces),
@@ -179,7 +178,7 @@ def comparison_texts(table: pd.DataFrame) -> pd.DataFrame:
             "Selected, mean": table["selected_mean"].map(number),
             "Reference, median": table["reference_median"].map(number),
             "Reference, mean": table["reference_mean"].map(number),
-            "Reference, 5–95%": [interval(*each) for each in ends],
+            "Reference, 5–95%": [*map(interval, table["reference_q05"], table["reference_q95"])],
             "Against the reference": table["against_reference"],
         },
         dtype=object,
