@@ -16,9 +16,6 @@ from hyperforget_jax.report import figures, html, strip_plots
 from hyperforget_jax.report.html import Content
 from hyperforget_jax.runtime import artifacts
 
-ACCURACIES = ("retain_accuracy", "forget_accuracy")
-SWEEP = ("targets", "observed", "learned")
-
 
 def draw(
     run: Run,
@@ -32,14 +29,17 @@ def draw(
     classes, labels = run.dataset.classes, run.dataset.test.labels
     requests, matrices = list[strip_plots.Request](), list[figures.Matrices]()
     for forget_set, one in zip(run.config.task.forget_sets, evaluated, strict=True):
-        ours, reference = ([each[name] for name in ACCURACIES] for each in (one.metrics, one.reference_metrics))
+        of_models = one.metrics, one.reference_metrics
+        ours, reference = ([each[f"{images}_accuracy"] for images in ("retain", "forget")] for each in of_models)
         requests.append(strip_plots.Request(forget_set, ours[0], ours[1], one.selected, *reference))
         confusion = (
             confusion_matrix(np.tile(labels, len(each)), each.ravel(), labels=range(len(classes)))
             for each in (one.predictions[one.selected], one.reference_predictions)
         )
         matrices.append(figures.Matrices(forget_set, classes, *confusion))
-    of_sweeps = ({label: getattr(sweep, name) for label, sweep in sweeps.items()} for name in SWEEP)
+    of_sweeps = (
+        {label: getattr(sweep, name) for label, sweep in sweeps.items()} for name in ("targets", "observed", "learned")
+    )
     drawn = {
         "accuracies": strip_plots.accuracies(requests),
         "alignment": figures.alignment(*of_sweeps),
