@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass, replace
 from functools import partial
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -20,7 +20,7 @@ from rich.console import Console
 from configs import mnist4_zoo, mnist_zoo
 from experiments.benchmarks import flops, timing
 from experiments.benchmarks.timing import BenchmarkConfig, Contender
-from experiments.benchmarks.zoo_block import Block, block_of, resized, scoring, train_apart, train_together
+from experiments.benchmarks.zoo_block import Block, block_of, scoring, train_apart, train_together
 from hyperforget_jax.cli.job import run_experiment
 from hyperforget_jax.config import Config
 from hyperforget_jax.pipeline.run import Run, start
@@ -44,25 +44,11 @@ class ZooBenchmark(BenchmarkConfig):
     torch_snapshots: int = 20
     """Snapshots of a PyTorch run in one call."""
     scaling_rounds: int = 3
-    """Turns of every size in the tables of scaling."""
+    """Turns of every number of runs in the scaling."""
     scaling_snapshots: int = 2
-    """Snapshots of a block in the tables of scaling."""
+    """Snapshots of a block there."""
     scaling_runs: tuple[int, ...] = (32, 128, 512)
-    """Runs per block there."""
-    scaling_hidden: tuple[int, ...] = (2, 4, 8, 16)
-    """Hidden units there."""
-    scaling_classes: tuple[int, ...] = (2, 4, 10)
-    """Classes there."""
-    scaling_from: tuple[int, int, int] = (128, 2, 4)
-    """Runs, hidden units and classes of what does not vary there."""
-
-
-class Size(NamedTuple):
-    """What may vary."""
-
-    runs_per_block: int
-    hidden_units: int
-    classes: int
+    """Runs per block there; at most those of the setting count."""
 
 
 def get_config() -> Config:
@@ -79,7 +65,7 @@ def ten_classes(config: Config) -> Config:
 
 
 def run(job: Run, config: ZooBenchmark) -> None:
-    """Measures both settings, then scaling; prints tables and JSON."""
+    """Measures both settings, then the first one's scaling with runs per block; prints tables and JSON."""
     about = machine.about()
     job.console.print(
         f"{machine.name()}, load {about['load_at_start']:.2f} at the start; float32 products at JAX's default precision"
@@ -87,7 +73,7 @@ def run(job: Run, config: ZooBenchmark) -> None:
     torch = load_torch(job.console)
     jobs = [job, start(ten_classes(job.config), job.console, job.command)]
     settings = {each.dataset_name: run_benchmark(each, config, torch) for each in jobs}
-    scaling = run_scaling(jobs[-1], config)
+    scaling = run_scaling(block_of(job), job.console, config)
     figures.save(scaling_figure(scaling), job.folder, "bench_zoo")
     first = settings[job.dataset_name]
     ratios = {name: value for name, value in first.items() if name.startswith("ours_over_")}
@@ -164,54 +150,35 @@ def contenders(block: Block, config: ZooBenchmark, loops: dict[str, timing.Work]
     }
 
 
-def scaling_sizes(config: ZooBenchmark) -> dict[str, list[Size]]:
-    """What is varied to the sizes of its table."""
-    ranges = config.scaling_runs, config.scaling_hidden, config.scaling_classes
-    common = Size(*config.scaling_from)
-    return {
-        name: [common._replace(**{name: value}) for value in values]
-        for name, values in zip(Size._fields, ranges, strict=True)
-    }
-
-
-def run_scaling(job: Run, config: ZooBenchmark) -> dict[str, Table]:
-    """Times blocks of every size in the same rounds, with the same steps per checkpoint and scoring on the same images.
+def run_scaling(block: Block, console: Console, config: ZooBenchmark) -> Table:
+    """Times the first runs of a block alone, more and more of them, in the same rounds.
 
     Returns:
-      What is varied to its table: rows with the varied value, `us_per_checkpoint`, and `spread`; printed too.
+      Rows with "runs_per_block", "us_per_checkpoint" and "spread"; printed too.
     """
-    tables, count, block = scaling_sizes(config), config.scaling_snapshots, block_of(job)
-    works = {
-        str(size): partial(train_together, resized(block, job.config.zoo, *size), count)
-        for size in sorted(set().union(*tables.values()))
-    }
-    with track(job.console, "scaling", config.scaling_rounds, "rounds") as advance:
+    sizes = sorted({min(runs, block.runs) for runs in config.scaling_runs})
+    count = config.scaling_snapshots
+    works = {str(runs): partial(train_together, block.first(runs), count) for runs in sizes}
+    with track(console, "scaling", config.scaling_rounds, "rounds") as advance:
         timings = timing.alternate(works, config.scaling_rounds, config.seconds, advance)
-
-    def row(name: str, size: Size) -> dict[str, Any]:
-        best, spread = timings[str(size)]
-        cost = best / (size.runs_per_block * count) * 1e6
-        return {name: getattr(size, name), "us_per_checkpoint": cost, "spread": spread}
-
-    found = {name: [row(name, size) for size in sizes] for name, sizes in tables.items()}
-    for table in found.values():
-        job.console.print(listing(table))
-    return found
+    table = [
+        {"runs_per_block": runs, "us_per_checkpoint": best / (runs * count) * 1e6, "spread": spread}
+        for runs, (best, spread) in zip(sizes, timings.values(), strict=True)
+    ]
+    console.print(listing(table))
+    return table
 
 
 @styled
-def scaling_figure(tables: dict[str, Table]) -> Figure:
-    """Microseconds per checkpoint, one panel for each of what is varied."""
-    figure = Figure(figsize=(WIDTH, 2.6), layout="constrained")
-    panels = figure.subplots(1, len(tables), sharey=True)
-    for panel, (name, table) in zip(panels, tables.items(), strict=True):
-        values = [row[name] for row in table]
-        panel.plot(values, [row["us_per_checkpoint"] for row in table], "o-", color=OURS)
-        panel.set_xscale("log", base=2)
-        panel.set_xticks(values, [str(value) for value in values])
-        panel.minorticks_off()
-        panel.set_xlabel(name.replace("_", " "))
-    panels[0].set(ylabel="µs per checkpoint", ylim=(0.0, None))  # shared, so once all is drawn
+def scaling_figure(table: Table) -> Figure:
+    """Microseconds per checkpoint against runs per block, on a logarithmic axis."""
+    figure = Figure(figsize=(WIDTH / 2, 2.6), layout="constrained")
+    panel, runs = figure.subplots(), [row["runs_per_block"] for row in table]
+    panel.plot(runs, [row["us_per_checkpoint"] for row in table], "o-", color=OURS)
+    panel.set_xscale("log", base=2)
+    panel.set_xticks(runs, [str(each) for each in runs])
+    panel.minorticks_off()
+    panel.set(xlabel="runs per block", ylabel="µs per checkpoint", ylim=(0.0, None))
     return figure
 
 

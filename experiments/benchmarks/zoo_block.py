@@ -9,7 +9,6 @@ import numpy as np
 
 from experiments.benchmarks.timing import Work
 from hyperforget_jax import classifier
-from hyperforget_jax.config import ZooConfig
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.runtime import prng, sharding
 from hyperforget_jax.zoo import hyperparameters, train
@@ -76,53 +75,22 @@ class Block:
         }
 
 
-def make_block(
-    key: jax.Array,
-    config: ZooConfig,
-    training: Images,
-    validation: Images,
-    sizes: tuple[int, ...],
-    forgettable: tuple[int, ...],
-) -> Block:
-    """A block.
-
-    Args:
-      key: a typed key.
-      config: the protocol, and the size of a block.
-      training: training split.
-      validation: validation split.
-      sizes: width of every layer.
-      forgettable: output positions of the classes that may be forgotten.
-    """
-    plan_key, run_key, order_key = jax.random.split(key, 3)
-    plans = jax.vmap(lambda each: hyperparameters.draw(each, config, forgettable, sizes[-1]))(
-        jax.random.split(plan_key, config.runs_per_block)
-    )
+def block_of(run: Run) -> Block:
+    """One block of a run's zoo."""
+    plan_key, run_key, order_key = jax.random.split(prng.stream(run.config.seed, "bench_zoo"), 3)
+    config, training = run.config.zoo, on_device(run.dataset.train)
+    draw = partial(hyperparameters.draw, config=config, forgettable=run.forgettable, num_classes=run.sizes[-1])
     return Block(
         training,
         *train.varying(training),
-        validation,
-        sizes,
+        on_device(run.dataset.validation),
+        run.sizes,
         config.batch_size,
         train.plan_steps(len(training.labels), config.batch_size, config.epochs, config.snapshots),
         jax.random.split(run_key, config.runs_per_block),
         order_key,
-        plans,
+        jax.vmap(draw)(jax.random.split(plan_key, config.runs_per_block)),
     )
-
-
-def block_of(run: Run) -> Block:
-    """One block of a run's zoo."""
-    splits = on_device(run.dataset.train), on_device(run.dataset.validation)
-    return make_block(prng.stream(run.config.seed, "bench_zoo"), run.config.zoo, *splits, run.sizes, run.forgettable)
-
-
-def resized(block: Block, config: ZooConfig, runs: int, hidden: int, classes: int) -> Block:
-    """A block of R runs, H hidden units in one layer and K classes on the same images; labels are taken modulo K."""
-    training, validation = (Images(images, labels % classes) for images, labels in (block.training, block.validation))
-    sizes, forgettable = (block.sizes[0], hidden, classes), tuple(range(1, classes))
-    plan = replace(config, runs_per_block=runs)
-    return make_block(block.keys()[1], plan, training, validation, sizes, forgettable)
 
 
 def train_together(block: Block, snapshots: int) -> Snapshots:
