@@ -10,6 +10,7 @@ import pytest
 
 import hyperforget_jax
 
+pytestmark = pytest.mark.usefixtures("fast_compile")
 ROOT = Path(__file__).parents[1]
 MODULES = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")

@@ -3,7 +3,7 @@
 The ceiling of both is retrained against retrained: give the same models twice and drop the diagonal by `pairs_without_self`.
 """
 
-from typing import Literal, assert_never
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -17,16 +17,6 @@ from hyperforget_jax.errors import HyperForgetError
 Variant = Literal["jsd", "jsd_nat", "badt_compat"]
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).tiny)
 """Probabilities below the smallest normal float32, 2^-126, have its logarithm in `badt_compat`."""
-
-
-@jax.jit
-def _overlap(predictions: jax.Array, references: jax.Array, member: jax.Array) -> jax.Array:
-    def against_all(prediction: jax.Array) -> jax.Array:
-        equal = (prediction[None] == references) & member[None]  # [M, n]
-        return jnp.sum(equal, 1, dtype=jnp.int32)  # [M]
-
-    counts: jax.Array = jax.lax.map(against_all, predictions)  # [N, M]
-    return counts
 
 
 def overlap(predictions: ArrayLike, references: ArrayLike, member: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -45,8 +35,8 @@ def overlap(predictions: ArrayLike, references: ArrayLike, member: NDArray[np.bo
     """
     if not member.any():
         raise HyperForgetError("overlap got a set of 0 images: name classes that the split contains")
-    counts = _overlap(jnp.asarray(predictions, jnp.int32), jnp.asarray(references, jnp.int32), member)
-    return np.asarray(counts) / np.float64(member.sum())
+    ours, theirs = (np.asarray(each)[:, member] for each in (predictions, references))
+    return np.stack([(theirs == each).mean(1, dtype=np.float64) for each in ours])
 
 
 @jax.jit
@@ -112,16 +102,8 @@ def unlearning_score(probabilities: ArrayLike, references: ArrayLike, variant: V
     """
     with jax.enable_x64(True):
         p, q = jnp.asarray(probabilities), jnp.asarray(references)
-        match variant:
-            case "jsd":
-                divergence = _jensen_shannon(p, q) / np.log(2)
-            case "jsd_nat":
-                divergence = _jensen_shannon(p, q)
-            case "badt_compat":
-                divergence = _bad_teaching(p, q)
-            case _:
-                assert_never(variant)
-        return 1 - np.asarray(divergence)
+        divergence = _bad_teaching(p, q) if variant == "badt_compat" else _jensen_shannon(p, q)
+        return 1 - np.asarray(divergence / np.log(2) if variant == "jsd" else divergence)
 
 
 def pairs_without_self(matrix: NDArray[np.float64]) -> NDArray[np.float64]:

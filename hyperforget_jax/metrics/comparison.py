@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import chex
@@ -217,14 +218,14 @@ def metrics(
     labels = np.asarray(split.labels)
     forgotten = np.isin(labels, forget_positions)
     sets = {"retain": ~forgotten, "forget": forgotten, "test": np.ones(len(labels), bool)}
-    average = leave_one_out if models is reference else over_reference
+    typical = partial(_typical, themselves=models is reference)
     values = {
         f"{name}_accuracy": accuracy.accuracy(models.predictions, labels, member) for name, member in sets.items()
     }
     for name, member in sets.items():
-        values[f"overlap_{name}"] = average(agreement.overlap(models.predictions, reference.predictions, member))
+        values[f"overlap_{name}"] = typical(agreement.overlap(models.predictions, reference.predictions, member))
     for name, variant in PHI.items():
-        values[name] = average(agreement.unlearning_score(models.probabilities, reference.probabilities, variant))
+        values[name] = typical(agreement.unlearning_score(models.probabilities, reference.probabilities, variant))
     if train is not None:
         retained = ~np.isin(np.asarray(train.labels), forget_positions)
         values["mia"] = membership.membership_inference(
@@ -235,22 +236,21 @@ def metrics(
     return values
 
 
-def over_reference(pairs: Floats) -> Floats:
-    """Median [N] of each model's agreement with the reference models, from all pairs [N, M]: one that failed decides nothing."""
-    return np.median(pairs, axis=1)
+def _typical(pairs: Floats, themselves: bool) -> Floats:
+    """Median [N] of each model's agreement with the reference models, from all pairs [N, M]: one that failed decides nothing.
 
-
-def leave_one_out(pairs: Floats) -> Floats:
-    """Median [M] of each model's agreement with the others, from all pairs [M, M].
+    Args:
+      pairs: [N, M].
+      themselves: whether the models are the reference models: each is held against the others.
 
     Raises:
-      HyperForgetError: there is one model only.
+      HyperForgetError: there is one reference model only, held against the others.
     """
-    if len(pairs) < 2:
+    if themselves and len(pairs) < 2:
         raise HyperForgetError(
             f"a comparison got {len(pairs)} reference models, expected at least 2: retrain more models"
         )
-    return np.median(agreement.pairs_without_self(pairs).reshape(len(pairs), -1), axis=1)
+    return np.median(agreement.pairs_without_self(pairs).reshape(len(pairs), -1) if themselves else pairs, axis=1)
 
 
 def against_reference(frame: pd.DataFrame) -> "pd.Series[Any]":
@@ -265,9 +265,9 @@ def against_reference(frame: pd.DataFrame) -> "pd.Series[Any]":
     Returns:
       A series with the frame's index.
     """
-    ends = zip(frame["value"], *(_reference(frame, name) for name in ("q05", "q95")), strict=True)
+    against = [*map(relative_to, frame["value"], _reference(frame, "q05"), _reference(frame, "q95"))]
     compared = (frame["method"] != REFERENCE) & frame["statistic"].isin(["mean", "median", "value"])
-    return pd.Series([relative_to(*each) for each in ends], frame.index, object).where(compared, None)
+    return pd.Series(against, frame.index, object).where(compared, None)
 
 
 def relative_to(value: float, low: float, high: float) -> Literal["below", "inside", "above"] | None:

@@ -154,9 +154,8 @@ def shared_mistakes(
     if not member.any():
         raise HyperForgetError("shared mistakes got a set of 0 images: name classes that the split contains")
     truth = np.asarray(labels)[None, member]  # [1, n]
-    wrong, reference_wrong = (
-        (np.asarray(classes)[:, member] != truth).astype(np.float64) for classes in (predictions, references)
-    )
+    guesses = (np.asarray(classes)[:, member] for classes in (predictions, references))
+    wrong, reference_wrong = ((guess != truth).astype(np.float64) for guess in guesses)
     both = wrong @ reference_wrong.T  # [N, M]
     either = wrong.sum(1)[:, None] + reference_wrong.sum(1)[None] - both  # [N, M]
     share: Doubles = np.divide(both, either, out=np.ones_like(both), where=either > 0)

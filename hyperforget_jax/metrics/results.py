@@ -87,13 +87,8 @@ def rows_of(
             f"{about} is not finite for {(~finite).sum()} of {len(values)} values: "
             "drop the models with NaN or infinite outputs, or the metric"
         )
-    shared = vars(context) | {
-        "forget_set": list(context.forget_set),
-        "metric": metric,
-        "class": class_,
-        "n": len(values),
-        "ideal": ideal,
-    }
+    shared = vars(context) | {"forget_set": [*context.forget_set], "metric": metric, "class": class_}
+    shared |= {"n": len(values), "ideal": ideal}
 
     def row(statistic: str, value: float, low: float | None = None, high: float | None = None) -> Row:
         fields = shared | {"statistic": statistic, "value": value, "low": low, "high": high}
@@ -116,15 +111,6 @@ def frame_of(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
         low=frame["low"].astype("float64"),
         high=frame["high"].astype("float64"),
     )
-
-
-def read_results(path: Path) -> pd.DataFrame:
-    """The frame of a `results.jsonl`.
-
-    Raises:
-      HyperForgetError: the file is missing or damaged.
-    """
-    return frame_of(artifacts.read_rows(path))
 
 
 def write_results(path: Path, frame: pd.DataFrame) -> None:

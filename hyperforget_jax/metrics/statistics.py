@@ -24,13 +24,8 @@ def bootstrap(values: NDArray[np.floating], statistic: Location, resamples: int,
     Returns:
       The 2.5% and 97.5% quantiles, interpolated linearly.
     """
-    result = scipy.stats.bootstrap(
-        (np.asarray(values, np.float64),),
-        REDUCE[statistic],
-        n_resamples=resamples,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    )
+    data, rng = (np.asarray(values, np.float64),), np.random.default_rng(seed)
+    result = scipy.stats.bootstrap(data, REDUCE[statistic], n_resamples=resamples, method="percentile", rng=rng)
     low, high = np.quantile(result.bootstrap_distribution, (0.025, 0.975))
     return float(low), float(high)
 

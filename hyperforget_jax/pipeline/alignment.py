@@ -153,9 +153,8 @@ def followed(run: Run, grids: Mapping[int, Grid], generate: Generator) -> dict[i
 
 def watch(run: Run, grids: Mapping[int, Grid]) -> Measure:
     """What to measure during training: mean R^2 and Pearson's correlation of every class, on validation (Figures 9 to 18)."""
-    families = jax.random.split(
-        prng.stream(run.config.seed, "alignment during training"), run.config.training.alignment_families
-    )
+    noise = prng.stream(run.config.seed, "alignment during training")
+    families = jax.random.split(noise, run.config.training.alignment_families)
     validation = on_device(run.dataset.validation)
 
     def measure(generate: Generator) -> dict[str, float]:

@@ -107,9 +107,9 @@ def result_rows(run: Run, labels: tuple[int, ...], rounds: Mapping[str, list[Rou
       rounds: before, forget and back to their rounds.
     """
     return [
-        row | {"direction": direction, "round": place + (direction != "before")}
+        row | {"direction": direction, "round": number}
         for direction, each in rounds.items()
-        for place, one in enumerate(each)
+        for number, one in enumerate(each, start=int(direction != "before"))
         for row in _rows_of(run, labels, direction, one)
     ]
 
@@ -122,16 +122,14 @@ def _rows_of(run: Run, labels: tuple[int, ...], direction: str, one: Round) -> l
     sets = {"retain_accuracy": retained, "forget_accuracy": forgotten}
     values = sets | {"class_accuracy": one.accuracies, "class_loss": one.losses}
     ideal = {"forget_accuracy": 0.0} if direction == "forget" else {}
+    worst = {name: float(each.max() if name in ideal else each.min()) for name, each in sets.items()}
     about, rows = evaluation.context(run, run.config.hypernetwork.kind, labels), list[Row]()
     for selection, kept in ({None: slice(None)} if direction == "before" else of_samples).items():
         ours = replace(about, selection=selection)
         new = evaluation.metric_rows(run, ours, {name: array[kept] for name, array in values.items()})
-        rows += new
-        for row in new:
-            if selection == "all" and row["statistic"] == "median" and row["class"] is None:
-                column = sets[row["metric"]]
-                value = float(column.max() if row["metric"] in ideal else column.min())
-                rows.append(row | {"statistic": "worst", "value": value, "low": None, "high": None})
+        medians = [row for row in new if selection == "all" and row["statistic"] == "median" and row["class"] is None]
+        bare = {"statistic": "worst", "low": None, "high": None}
+        rows += new + [row | bare | {"value": worst[row["metric"]]} for row in medians]
     return [row | {"ideal": ideal.get(row["metric"])} for row in rows]
 
 
@@ -141,8 +139,7 @@ def sweeps(run: Run, grids: Mapping[int, Grid], generate: Generator, model: Para
     families = jax.random.split(prng.stream(config.seed, "update alignment"), config.evaluation.alignment_families)
     count = len(families) * config.evaluation.alignment_prompts
     sweeps_by_round: dict[int, dict[int, Sweep]] = {number + 1: {} for number in range(rounds)}
-    total = len(grids) * rounds * count
-    timed = run.timed("update alignment", resumes=False)
+    timed, total = run.timed("update alignment", resumes=False), len(grids) * rounds * count
     with timed, track(run.console, "alignment", total, "models") as advance:
         for label, (column, grid) in alignment.by_position(run, grids).items():
             each = jnp.repeat(jax.random.clone(families), len(grid.prompts))  # [F * P]

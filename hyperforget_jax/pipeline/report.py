@@ -26,36 +26,23 @@ def draw(
     sweeps: dict[int, Sweep],
 ) -> dict[str, Figure]:
     """Draws every figure and saves it as PNG and SVG in `figures/`; alignment during training only if it was measured."""
-    requests = [
-        strip_plots.Request(
-            forget_set,
-            one.metrics["retain_accuracy"],
-            one.metrics["forget_accuracy"],
-            one.selected,
-            one.reference_metrics["retain_accuracy"],
-            one.reference_metrics["forget_accuracy"],
-        )
-        for forget_set, one in zip(run.config.task.forget_sets, evaluated, strict=True)
-    ]
     classes, labels = run.dataset.classes, run.dataset.test.labels
-    matrices = [
-        figures.Matrices(
-            forget_set,
-            classes,
-            *(
-                confusion_matrix(np.tile(labels, len(each)), each.ravel(), labels=range(len(classes)))
-                for each in (one.predictions[one.selected], one.reference_predictions)
-            ),
+    requests, matrices = list[strip_plots.Request](), list[figures.Matrices]()
+    for forget_set, one in zip(run.config.task.forget_sets, evaluated, strict=True):
+        of_models = one.metrics, one.reference_metrics
+        ours, reference = ([each[f"{images}_accuracy"] for images in ("retain", "forget")] for each in of_models)
+        requests.append(strip_plots.Request(forget_set, ours[0], ours[1], one.selected, *reference))
+        confusion = (
+            confusion_matrix(np.tile(labels, len(each)), each.ravel(), labels=range(len(classes)))
+            for each in (one.predictions[one.selected], one.reference_predictions)
         )
-        for forget_set, one in zip(run.config.task.forget_sets, evaluated, strict=True)
-    ]
+        matrices.append(figures.Matrices(forget_set, classes, *confusion))
+    of_sweeps = (
+        {label: getattr(sweep, name) for label, sweep in sweeps.items()} for name in ("targets", "observed", "learned")
+    )
     drawn = {
         "accuracies": strip_plots.accuracies(requests),
-        "alignment": figures.alignment(
-            {label: sweep.targets for label, sweep in sweeps.items()},
-            {label: sweep.observed for label, sweep in sweeps.items()},
-            {label: sweep.learned for label, sweep in sweeps.items()},
-        ),
+        "alignment": figures.alignment(*of_sweeps),
         "confusion": figures.confusion(matrices),
         "learning_curves": figures.learning_curves(curve),
         "coverage": figures.coverage(counts),
@@ -69,7 +56,7 @@ def draw(
 
 def write_page(run: Run, results: pd.DataFrame, drawn: dict[str, Figure]) -> Path:
     """Writes `report.html` and returns its path."""
-    config, provenance = run.config, artifacts.provenance()
+    config = run.config
     content = Content(
         classes=run.dataset.classes,
         pivots=config.task.pivots,
@@ -79,8 +66,7 @@ def write_page(run: Run, results: pd.DataFrame, drawn: dict[str, Figure]) -> Pat
         cost=artifacts.read_rows(run.folder / "costs.jsonl"),
         command=run.command,
         config=flatten(config),
-        versions=provenance["versions"],
-        git=provenance["git"],
+        **artifacts.provenance(),
     )
     path = run.folder / "report.html"
     artifacts.write_text(path, html.page(content))

@@ -64,10 +64,8 @@ def measure(run: Run, name: str, generate: Generator, grids: Mapping[int, Grid],
     if not (np.isfinite(scores).all() and np.isfinite([*values.values()]).all()):
         raise HyperForgetError(f"{name}: models have losses that are not finite: raise training.steps")
     size, once = config.sampling.batch_size, statistics.median(seconds[1:])  # the first compiles
-    return {
-        **{key: float(value) for key, value in values.items()},
-        **{"seconds": once, "models": size, "models_per_second": size / once},
-    }
+    measured = {key: float(value) for key, value in values.items()}
+    return measured | {"seconds": once, "models": size, "models_per_second": size / once}
 
 
 def in_batches(generate: Generator, size: int, seconds: list[float]) -> Generator:

@@ -11,7 +11,6 @@ from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.metrics import results
 from hyperforget_jax.pipeline import alignment, recursive_prompting, training, unlearning
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
-from hyperforget_jax.pipeline.recursive_prompting import Round
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.pipeline.workdir import identity
 from hyperforget_jax.report import figures, updates
@@ -47,7 +46,11 @@ def update(run: Run, model: str | None) -> None:
         back = recursive_prompting.call(run, f"back-{name}", generate, forgot[0].chosen, all_learned, ())
         models |= {f"forget-{name}": forgot[0].chosen, f"back-{name}": back[0].chosen}
         rows += recursive_prompting.result_rows(run, labels, {"before": [before], "forget": forgot, "back": back})
-        calls.append(panels(run, labels, before, forgot[0], back[0]))
+        about = run.dataset.classes, labels
+        calls += [
+            Panel(f"{verb} {braces(labels)}", *about, start.accuracies[start.selected], end.accuracies, end.selected)
+            for verb, start, end in (("forget", before, forgot[0]), ("learn back", forgot[0], back[0]))
+        ]
     rows += recursive_prompting.sweeps(run, grids, generate, before.chosen)
     with artifacts.new_artifact(run.folder / "update", identity(run.config) | {"model": model}) as folder:
         for name, params in models.items():
@@ -81,19 +84,3 @@ def train_model(run: Run) -> Params:
     key, config = prng.stream(run.config.seed, "update model"), replace(run.config.reference, seeds=1)
     models = retrain(key, on_device(run.dataset.train), [()], run.sizes, config)
     return jax.tree.map(lambda leaf: leaf[0, 0], models)
-
-
-def panels(run: Run, labels: tuple[int, ...], before: Round, forgot: Round, back: Round) -> tuple[Panel, Panel]:
-    """Class accuracies before and after both calls, for the figure."""
-    forget, learn = (
-        Panel(
-            f"{verb} {braces(labels)}",
-            run.dataset.classes,
-            labels,
-            start.accuracies[start.selected],
-            end.accuracies,
-            end.selected,
-        )
-        for verb, start, end in (("forget", before, forgot), ("learn back", forgot, back))
-    )
-    return forget, learn

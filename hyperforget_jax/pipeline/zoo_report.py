@@ -40,9 +40,9 @@ def report(run: Run, zoo: Zoo) -> None:
         "losses": zoo_figures.losses(histograms, edges, config.task.pivots),
     }
     if len(zoo):
-        levels = resampled(run, zoo)
-        tables["resampling"] = zoo_tables.resampling(*levels)
-        pictures["resampling"] = zoo_figures.resampling(*levels)
+        bounds, shares = resampled(run, zoo)
+        columns = {"from": bounds[:-1], "to": bounds[1:]} | {f"share_{name}": each for name, each in shares.items()}
+        tables["resampling"], pictures["resampling"] = pd.DataFrame(columns), zoo_figures.resampling(bounds, shares)
     if len(zoo) and config.zoo.dtype == "float32":
         tables["precision"] = precision(run, zoo)
     for name, picture in pictures.items():
@@ -101,15 +101,8 @@ def precision(run: Run, zoo: Zoo) -> pd.DataFrame:
     for name in TYPES:
         rounded = weights.astype(jnp.dtype(name)).astype(np.float32)  # [n, P]
         change, lost = changes(run, some, unflatten_many(rounded, run.sizes))
-        rows.append(
-            {
-                "weights": name,
-                "checkpoints": len(some),
-                "log_loss_change_median": float(np.median(change)),
-                "log_loss_change_q95": float(np.quantile(change, 0.95)),
-                "log_loss_change_max": float(change.max()),
-                "accuracy_lost_mean": float(lost.mean()),
-                "accuracy_change_max": float(np.abs(lost).max()),
-            }
-        )
-    return pd.DataFrame(rows)
+        distances = np.median(change), np.quantile(change, 0.95), change.max(), lost.mean(), np.abs(lost).max()
+        rows.append((name, len(some), *map(float, distances)))
+    measures = ("log_loss_change_median", "log_loss_change_q95", "log_loss_change_max")
+    columns = ["weights", "checkpoints", *measures, "accuracy_lost_mean", "accuracy_change_max"]
+    return pd.DataFrame(rows, columns=columns)

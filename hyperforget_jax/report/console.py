@@ -41,15 +41,10 @@ def comparison(results: pd.DataFrame) -> Table:
     *_, last = texts
     texts[last] = texts[last].map(lambda text: f"[{COLOURS[text]}]{text}[/]")
     texts = texts.rename(columns=lambda name: name.replace("Reference", "Ref.").replace(" the reference", "\nref."))
-    result = table(
-        texts,
-        left=(texts.columns[0], texts.columns[1], texts.columns[-1]),
-        title="ours beside the reference models",
-        caption="ref.: the reference models; the aim is to lie inside their 5–95%, neither higher nor lower is better",
-        padding=0,
-        pad_edge=False,
-        show_edge=False,
-    )
+    caption = "ref.: the reference models; the aim is to lie inside their 5–95%, neither higher nor lower is better"
+    narrow: dict[str, Any] = {"padding": 0, "pad_edge": False, "show_edge": False}
+    words = [texts.columns[index] for index in (0, 1, -1)]
+    result = table(texts, words, title="ours beside the reference models", caption=caption, **narrow)
     for above, below in zip(result.rows, texts["Forget"].iloc[1:], strict=False):
         above.end_section = below != ""
     return result

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
+from sklearn.preprocessing import normalize
 
 from hyperforget_jax.report.style import FAINT, INK, LEVEL, OURS, RC, REFERENCE, WIDTH, styled
 from hyperforget_jax.report.tables import braces
@@ -106,34 +107,29 @@ def alignment_panel(panel: Axes, title: str, target: Array, losses: Array, learn
       learned: the value of a learned model, a level with the name `bound`.
       bound: its name in the legend.
     """
-    high = np.quantile(losses, 0.95, axis=0)  # [P]
-    top = 1.06 * max(float(target.max()), float(high.max()), learned)
     reach = float(target.max())
+    top = 1.06 * max(reach, float(np.quantile(losses, 0.95, axis=0).max()), learned)
     lines = panel.plot(target, losses.T, ".-", color=OURS, alpha=0.22, linewidth=0.5, markersize=2.5, rasterized=True)
     lines[0].set_label("one family")
-    seaborn.lineplot(
-        x=np.tile(target, len(losses)),
-        y=losses.ravel(),
-        estimator="median",
-        errorbar=("pi", 90),
-        err_kws={"label": "5–95% of the families", "alpha": 0.16, "linewidth": 0},
-        label="median of the families",
-        color=OURS,
-        linewidth=2.2,
-        legend=False,
-        ax=panel,
-    )
+    band = {"label": "5–95% of the families", "alpha": 0.16, "linewidth": 0}
+    look: dict[str, Any] = {
+        "color": OURS,
+        "linewidth": 2.2,
+        "label": "median of the families",
+        "legend": False,
+        "ax": panel,
+    }
+    x, y = np.tile(target, len(losses)), losses.ravel()
+    seaborn.lineplot(x=x, y=y, estimator="median", errorbar=("pi", 90), err_kws=band, **look)
     panel.plot([0.0, reach], [0.0, reach], color=INK, linewidth=1.2, linestyle=(0, (5, 3)), label="observed = target")
     panel.axhline(learned, color=LEVEL, linewidth=1.6, linestyle=(0, (1, 1.2)), label=bound, clip_on=False, zorder=3)
     panel.set(xlim=(0.0, 1.03 * reach), ylim=(0.0, top))
-    panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    panel.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    panel.locator_params(nbins=5, steps=[1, 2, 5, 10])
     panel.set_title(title)
     if above := int((losses > top).sum()):
         note = f"{above} of {losses.size} above"
-        panel.text(
-            0.98, 0.06, note, transform=panel.transAxes, ha="right", fontsize=8, color=FAINT
-        )  # under the diagonal, where nothing is
+        # under the diagonal, where nothing is
+        panel.text(0.98, 0.06, note, transform=panel.transAxes, ha="right", fontsize=8, color=FAINT)
 
 
 @styled
@@ -199,38 +195,29 @@ def confusion(panels: Sequence[Matrices]) -> Figure:
     """
     figure = Figure(figsize=(WIDTH, 0.3 + 3.2 * len(panels)), layout="constrained")
     grid = figure.subplots(len(panels), 2, squeeze=False)
-    for (left, right), panel in zip(grid, panels, strict=True):
-        _matrix(left, panel.generated, panel)
-        _matrix(right, panel.retrained, panel)
-        left.set_title(f"forget {braces(panel.forget_set)}: selected models")
-        right.set_title(f"forget {braces(panel.forget_set)}: reference models")
-        left.set_ylabel("true class (each row is 100%)")
+    for row, panel in zip(grid, panels, strict=True):
+        matrices = {"selected": panel.generated, "reference": panel.retrained}
+        for axes, (models, matrix) in zip(row, matrices.items(), strict=True):
+            _matrix(axes, matrix, panel)
+            axes.set_title(f"forget {braces(panel.forget_set)}: {models} models")
+        row[0].set_ylabel("true class (each row is 100%)")
     for axes in grid[-1]:
         axes.set_xlabel("predicted class")
     return figure
 
 
 def _matrix(axes: Axes, matrix: Array, panel: Matrices) -> None:
-    counts = np.asarray(matrix, np.float64)
-    totals = counts.sum(1, keepdims=True)
-    shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)  # [K, K]
+    shares = normalize(np.asarray(matrix, np.float64), "l1")  # [K, K]
     few, names = len(panel.classes) <= 5, [str(label) for label in panel.classes]
     texts = np.vectorize(_percent)(shares, 1 if few else 0)
-    seaborn.heatmap(
-        shares,
-        annot=texts,
-        fmt="",
-        cmap="Blues",
-        vmin=0.0,
-        vmax=1.15,
-        cbar=False,
-        square=True,
-        linewidths=0.6,
-        annot_kws={"fontsize": 9.0 if few else 7.0},
-        xticklabels=names,
-        yticklabels=names,
-        ax=axes,
-    )
+    look: dict[str, Any] = {
+        "annot": texts,
+        "fmt": "",
+        "annot_kws": {"fontsize": 9.0 if few else 7.0},
+        "linewidths": 0.6,
+    }
+    look |= {"cmap": "Blues", "vmin": 0.0, "vmax": 1.15, "cbar": False, "square": True}
+    seaborn.heatmap(shares, xticklabels=names, yticklabels=names, ax=axes, **look)
     axes.tick_params(length=0, rotation=0)
     for text in axes.texts:
         if text.get_text().startswith(("0", "<")):
@@ -260,12 +247,12 @@ def coverage(counts: Mapping[str, int]) -> Figure:
     Returns:
       A figure; of more than 32 combinations, the 32 rarest.
     """
-    shown = sorted(counts.items(), key=lambda item: item[1])[:MOST_BARS]
-    shown = [item for item in counts.items() if item in shown]
+    every = pd.Series(counts)
+    shown = every[every.rank(method="first") <= MOST_BARS]
     figure = Figure(figsize=(WIDTH, 0.8 + 0.3 * len(shown)), layout="constrained")
     panel = figure.subplots()
-    bars = panel.barh([name for name, _ in shown], [count for _, count in shown], color=OURS, height=0.68)
-    panel.bar_label(bars, [f"{count:,}" for _, count in shown], padding=4, fontsize=9)
+    bars = panel.barh(shown.index, shown, color=OURS, height=0.68)
+    panel.bar_label(bars, fmt="{:,.0f}", padding=4, fontsize=9)
     panel.invert_yaxis()
     panel.margins(x=0.12, y=0.02)
     panel.set_xlim(left=0, right=None if any(counts.values()) else 1)

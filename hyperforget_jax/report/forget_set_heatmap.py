@@ -54,22 +54,22 @@ def accuracies(rows: Sequence[Mapping[str, Any]], method: str) -> dict[tuple[int
     }
 
 
-def worst(found: Mapping[tuple[int, ...], Accuracies]) -> tuple[int, ...]:
+def worst(measured: Mapping[tuple[int, ...], Accuracies]) -> tuple[int, ...]:
     """The forget set whose selected models fall furthest below the retrained ones."""
-    return max(found, key=lambda forget: found[forget].gap)
+    return max(measured, key=lambda forget: measured[forget].gap)
 
 
 @styled
-def heatmap(found: Mapping[tuple[int, ...], Accuracies]) -> Figure:
+def heatmap(measured: Mapping[tuple[int, ...], Accuracies]) -> Figure:
     """Every forget set, by size, the worst one framed: dark is a large error, gap or forget accuracy.
 
     Args:
-      found: forget set to its accuracies.
+      measured: forget set to its accuracies.
     """
-    labels = sorted({label for forget in found for label in forget})
-    order = sorted(found, key=lambda forget: (len(forget), forget))
+    labels = sorted({label for forget in measured for label in forget})
+    order = sorted(measured, key=lambda forget: (len(forget), forget))
     member = np.array([[label in forget for label in labels] for forget in order])
-    each = [found[forget] for forget in order]
+    each = [measured[forget] for forget in order]
     values = np.array([(one.selected, one.reference, one.gap, one.forget) for one in each])  # [S, 4]
     errors = (1.0 - values[:, :2]) / max(1.0 - values[:, :2].min(), 1e-9)
     shade = np.hstack([errors, np.clip(values[:, 2:] / DARKEST, 0.0, 1.0)])  # [S, 4]
@@ -83,11 +83,11 @@ def heatmap(found: Mapping[tuple[int, ...], Accuracies]) -> Figure:
         shade, ax=right, cmap="Oranges", annot=texts, fmt="", annot_kws={"size": 7.5},
         xticklabels=COLUMNS, yticklabels=False, **look,
     )  # fmt: skip
-    place = worst(found)
-    row = order.index(place)
+    furthest = worst(measured)
+    row = order.index(furthest)
     right.axhspan(row + 0.04, row + 0.96, fill=False, edgecolor=INK, linewidth=1.6)
     left.set_title("forgotten", fontsize=9.0)
-    right.set_title(f"worst gap: {found[place].gap:.4f} for {braces(place)}", fontsize=9.0)
+    right.set_title(f"worst gap: {measured[furthest].gap:.4f} for {braces(furthest)}", fontsize=9.0)
     for panel in (left, right):
         panel.grid(visible=False)
         panel.tick_params(length=0, labelsize=7.5, labelrotation=0)

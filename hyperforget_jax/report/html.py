@@ -112,14 +112,9 @@ def cost_table(cost: Sequence[Mapping[str, Any]]) -> Markup:
     """Seconds of every stage, their shares, and their sum."""
     seconds = pd.DataFrame(cost).set_index("stage")["seconds"]
     total = seconds.sum()
-    texts = pd.DataFrame(
-        {
-            "Stage": [*seconds.index, "all"],
-            "Seconds": [f"{each:.1f}" for each in (*seconds, total)],
-            "Share": [*(percent(each / total if total else 0.0) for each in seconds), ""],
-        }
-    )
-    return table(texts, f"{duration(total)} in all")
+    shares = [*(percent(each / total if total else 0.0) for each in seconds), ""]
+    lines = zip([*seconds.index, "all"], [f"{each:.1f}" for each in (*seconds, total)], shares, strict=True)
+    return table(pd.DataFrame(lines, columns=["Stage", "Seconds", "Share"]), f"{duration(total)} in all")
 
 
 def strip(line: "pd.Series[Any]") -> Markup:
@@ -166,8 +161,8 @@ def grouped(config: Mapping[str, Any]) -> dict[str, list[tuple[str, Any]]]:
     """Settings by the part of the config they belong to; those of the whole run are named `run`."""
     groups: dict[str, list[tuple[str, Any]]] = {}
     for name, value in config.items():
-        head, dot, tail = name.partition(".")
-        groups.setdefault(head if dot else "run", []).append((tail if dot else head, value))
+        part, dot, setting = name.partition(".")
+        groups.setdefault(part if dot else "run", []).append((setting if dot else name, value))
     return groups
 
 

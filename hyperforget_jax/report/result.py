@@ -75,14 +75,9 @@ def alignment_means(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[int, str, s
     }
 
 
-def method_name(method: str) -> str:
-    """What a reader calls a method."""
-    return METHODS.get(method, method.replace("_", " "))
-
-
 def _text(column: str, value: Any) -> str:
     if column == "forget_set":
         return braces(map(int, value.split("-")))
     if column == "method":
-        return method_name(value)
+        return METHODS.get(value, value.replace("_", " "))
     return str(value) if isinstance(value, str | int) else number(value)

@@ -20,7 +20,6 @@ FORGET_TICKS = np.array((0.0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0))
 CLOSEST = 0.15
 NAMES = ("all", "selected", "reference")
 HEIGHTS = (2.0, 1.0, 0.0)
-GOLDEN = (5.0**0.5 - 1.0) / 2.0
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,8 @@ def accuracies(requests: Sequence[Request]) -> Figure:
         left.set_yticks(HEIGHTS, [f"{who} ({n})" for who, n in zip(NAMES, counts, strict=True)])
         right.set_yticks(())
         left.set_title(f"forget {braces(request.forget_set)}")
-    retain = np.concatenate([np.concatenate((each.retain, each.reference_retain)) for each in requests])
-    forget = np.concatenate([np.concatenate((each.forget, each.reference_forget)) for each in requests])
+    retain = np.concatenate([values for each in requests for values in (each.retain, each.reference_retain)])
+    forget = np.concatenate([values for each in requests for values in (each.forget, each.reference_forget)])
     for left, right in grid:
         left.set_xscale("function", functions=(_log_error, _from_log_error))
         right.set_xscale("function", functions=(_root, _square))
@@ -87,25 +86,20 @@ def _strips(panel: Axes, generated: Array, selected: NDArray[np.integer], refere
     panel.axvspan(low, high, facecolor=REFERENCE, edgecolor=REFERENCE, alpha=0.16, linewidth=1.5, label=name)
     rows = ((generated, OURS, "o", 0.45), (generated[selected], INK, "D", 0.8), (reference, REFERENCE, "^", 0.55))
     for height, (values, colour, marker, alpha) in zip(HEIGHTS, rows, strict=True):
-        # spread evenly in height, by the golden-ratio sequence
-        spread = (np.arange(len(values)) * GOLDEN) % 1.0 - 0.5
-        panel.scatter(
-            values, height + 0.62 * spread, s=14, c=colour, marker=marker, alpha=alpha, linewidths=0, clip_on=False
-        )
-        panel.annotate(
-            f"{int((values == pile).sum())} at {pile:g}",
-            (1.0, height),
-            xycoords=("axes fraction", "data"),
-            xytext=(7, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8.5,
-        )
+        y = height + 0.62 * spread(len(values))
+        panel.scatter(values, y, s=14, c=colour, marker=marker, alpha=alpha, linewidths=0, clip_on=False)
+        piled, units = f"{int((values == pile).sum())} at {pile:g}", ("axes fraction", "data")
+        panel.annotate(piled, (1.0, height), (7, 0), units, "offset points", va="center", fontsize=8.5)
     medians = [np.median(values) for values in (generated, reference)]
     panel.vlines(medians, (1.58, -0.42), (2.42, 0.42), color=INK, linewidth=1.8, clip_on=False, label="median")
     panel.set_ylim(-0.6, 2.6)
     panel.grid(visible=False, axis="y")
     panel.tick_params(axis="y", length=0)
+
+
+def spread(count: int) -> Array:
+    """Numbers in [-0.5, 0.5) that spread marks evenly across a strip: the golden-ratio sequence."""
+    return (np.arange(count) * (5.0**0.5 - 1.0) / 2.0) % 1.0 - 0.5
 
 
 def _frame(panel: Axes, ticks: Array, values: Array, scale: Callable[[Array], Array]) -> None:

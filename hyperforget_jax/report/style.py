@@ -2,7 +2,8 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, ParamSpec
+from pathlib import Path
+from typing import ParamSpec
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -23,40 +24,7 @@ FAINT = "#8A94A0"
 WIDTH = 7.2
 """Width of every figure, in inches: a text column."""
 
-RC: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9.5,
-    "axes.titlesize": 10.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.labelsize": 9.5,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": FAINT,
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.facecolor": "white",
-    "grid.color": "#E6E9ED",
-    "grid.linewidth": 0.8,
-    "text.color": INK,
-    "xtick.color": FAINT,
-    "ytick.color": FAINT,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "xtick.labelsize": 9.0,
-    "ytick.labelsize": 9.0,
-    "legend.frameon": False,
-    "legend.fontsize": 9.0,
-    "figure.facecolor": "white",
-    "figure.dpi": 150,  # also while the layout is settled: text is wider at some resolutions than at others
-    "figure.constrained_layout.h_pad": 0.06,
-    "figure.constrained_layout.w_pad": 0.06,
-    "mathtext.fontset": "dejavusans",
-    "svg.fonttype": "path",
-    "svg.hashsalt": "hyperforget_jax",
-}
+RC = matplotlib.rc_params_from_file(Path(__file__).with_name("figures.mplstyle"), use_default_template=False)
 """Settings of matplotlib, laid over the user's while a figure is made or saved."""
 
 

@@ -65,8 +65,8 @@ def _verdict(forget_set: Any, lines: pd.DataFrame) -> Verdict:
             f"Selected on validation ({retain['selected_n']:.0f}), on average: {percent(retain['selected_mean'])} on the rest, "
             f"{percent(forget['selected_mean'])} on the forgotten images."
         )
-    places = (retain["against_reference"], forget["against_reference"])
-    return Verdict(forget_set, _headline(*places), set(places) == {"inside"}, (*sentences, _outside(lines)))
+    sides = (retain["against_reference"], forget["against_reference"])
+    return Verdict(forget_set, _headline(*sides), set(sides) == {"inside"}, (*sentences, _outside(lines)))
 
 
 def _outside(lines: pd.DataFrame) -> str:
@@ -90,8 +90,5 @@ def _headline(retain: str, forget: str) -> str:
     """Where both accuracies stand."""
     if retain == forget == "inside":
         return "As accurate as the reference models"
-    words = {
-        side: "like the reference models" if side == "inside" else f"{side} the reference models"
-        for side in (retain, forget)
-    }
+    words = {side: f"{'like' if side == 'inside' else side} the reference models" for side in (retain, forget)}
     return f"Forgotten images: {words[forget]}. The rest: {words[retain]}."

@@ -101,8 +101,8 @@ def comparison(frame: pd.DataFrame) -> pd.DataFrame:
     counts = wide(chosen.assign(value=chosen["n"]), index, chosen["role"] + "_n")
     columns = [f"{role}_{name}" for role in ("all", "selected", "reference") for name in (*STATISTICS, "n")]
     table = values.join(counts).reindex(columns=columns).dropna(subset="all_median").reset_index()
-    ranks = {"forget_set": _ranks(frame["forget_set"]), "metric": _ranks(METRICS)}
-    table = table.sort_values([*ranks], key=lambda column: column.map(ranks[str(column.name)]))
+    orders = {"forget_set": [*dict.fromkeys(frame["forget_set"])], "metric": [*METRICS]}
+    table = table.sort_values(index, key=lambda column: column.map(orders[str(column.name)].index))
     lacking = table[table[[f"reference_{name}" for name in STATISTICS]].isna().any(axis=1)]
     if len(lacking):
         forget_set, metric = lacking.iloc[0][["forget_set", "metric"]]
@@ -111,9 +111,9 @@ def comparison(frame: pd.DataFrame) -> pd.DataFrame:
             f"but not of the reference models ({', '.join(STATISTICS)}): evaluate the reference models on it too"
         )
     judged = table["selected_mean"].fillna(table["all_median"])
-    ends = zip(judged, table["reference_q05"], table["reference_q95"], strict=True)
-    places = pd.Series([relative_to(*each) for each in ends], table.index, object)
-    return table.assign(judged=judged, against_reference=places).reset_index(drop=True)
+    sides = [*map(relative_to, judged, table["reference_q05"], table["reference_q95"])]
+    against = pd.Series(sides, table.index, object)
+    return table.assign(judged=judged, against_reference=against).reset_index(drop=True)
 
 
 def alignment(frame: pd.DataFrame) -> pd.DataFrame:
@@ -130,17 +130,14 @@ def alignment(frame: pd.DataFrame) -> pd.DataFrame:
     Raises:
       HyperForgetError: a statistic of a class is missing.
     """
-    chosen = frame[frame["metric"].str.startswith("alignment_") & frame["method"].isin(OURS)]
-    chosen = spread_single(chosen)
+    chosen = spread_single(frame[frame["metric"].str.startswith("alignment_") & frame["method"].isin(OURS)])
     names = chosen["metric"] + "_" + chosen["statistic"]
     table = wide(chosen, ["class"], names).reindex(columns=[*ALIGNMENT])
     for label, line in table.drop(columns=PIVOTS).isna().iterrows():
         for name in line.index[line]:
-            metric = "_".join(str(name).split("_")[:2])
-            statistic = str(name).removeprefix(f"{metric}_")
-            raise HyperForgetError(
-                f"the rows have no {statistic} of {metric} for class {label}: evaluate the alignment again"
-            )
+            _, metric, statistic = str(name).split("_", 2)
+            lacking = f"{statistic} of alignment_{metric} for class {label}"
+            raise HyperForgetError(f"the rows have no {lacking}: evaluate the alignment again")
     return table
 
 
@@ -154,10 +151,6 @@ def wide(frame: pd.DataFrame, index: list[str], columns: "pd.Series[Any]") -> pd
     """Values by what `columns` says of each row; a line for each value of `index`, in the rows' order."""
     table = frame.assign(column=columns).pivot_table("value", index, "column", "first", observed=True)
     return table.reindex(frame.sort_index(kind="stable").set_index(index).index.unique())
-
-
-def _ranks(values: Iterable[Any]) -> dict[Any, int]:
-    return {value: rank for rank, value in enumerate(dict.fromkeys(values))}
 
 
 def braces(forget_set: Iterable[int]) -> str:
@@ -177,7 +170,6 @@ def interval(low: float, high: float) -> str:
 
 def comparison_texts(table: pd.DataFrame) -> pd.DataFrame:
     """The lines of `comparison` as they are printed."""
-    ends = zip(table["reference_q05"], table["reference_q95"], strict=True)
     return pd.DataFrame(
         {
             "Forget": table["forget_set"].map(braces),
@@ -186,7 +178,7 @@ def comparison_texts(table: pd.DataFrame) -> pd.DataFrame:
             "Selected, mean": table["selected_mean"].map(number),
             "Reference, median": table["reference_median"].map(number),
             "Reference, mean": table["reference_mean"].map(number),
-            "Reference, 5–95%": [interval(*each) for each in ends],
+            "Reference, 5–95%": [*map(interval, table["reference_q05"], table["reference_q95"])],
             "Against the reference": table["against_reference"],
         },
         dtype=object,

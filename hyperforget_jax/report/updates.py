@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,12 +12,12 @@ from numpy.typing import NDArray
 
 from hyperforget_jax.metrics.comparison import DECIMALS
 from hyperforget_jax.report import tables
+from hyperforget_jax.report.strip_plots import spread
 from hyperforget_jax.report.style import FAINT, INK, LEVEL, OURS, REFERENCE, WIDTH, styled
 
 Array = NDArray[np.floating]
 SHOWN = {"forget_accuracy": "forget set", "retain_accuracy": "retain set"}
 """Metrics in the table to the names of their image sets."""
-GOLDEN = (5.0**0.5 - 1.0) / 2.0
 
 
 @dataclass(frozen=True)
@@ -88,63 +89,50 @@ def page(frame: pd.DataFrame, model: str) -> str:
 
 
 @styled
-def accuracies(calls: Sequence[tuple[Panel, Panel]]) -> Figure:
+def accuracies(calls: Sequence[Panel]) -> Figure:
     """Class accuracies before and after each call: forgetting on the left, learning back on the right, a row per forget set.
 
     Args:
-      calls: the two calls of every forget set.
+      calls: the two calls of every forget set, one set after the other.
 
     Returns:
       A figure; the classes that a call is to change are shaded.
     """
-    figure = Figure(figsize=(WIDTH, 0.7 + 1.75 * len(calls)), layout="constrained")
-    grid = figure.subplots(len(calls), 2, squeeze=False, sharex=True, sharey=True)
-    for axes, call in zip(grid, calls, strict=True):
-        for panel, one in zip(axes, call, strict=True):
-            _draw(panel, one)
+    num_sets = len(calls) // 2
+    figure = Figure(figsize=(WIDTH, 0.7 + 1.75 * num_sets), layout="constrained")
+    grid = figure.subplots(num_sets, 2, squeeze=False, sharex=True, sharey=True)
+    for axes, panel in zip(grid.flat, calls, strict=True):
+        _draw(axes, panel)
     grid[0, 0].set_ylim(-0.04, 1.04)
-    for panel in grid[-1]:
-        panel.set_xlabel("class")
+    for axes in grid[-1]:
+        axes.set_xlabel("class")
     figure.supylabel("accuracy on the test images of the class", fontsize=9.5)
     figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=4)
     return figure
 
 
 def _draw(axes: Axes, panel: Panel) -> None:
-    places = np.arange(len(panel.classes))
-    for place, label in enumerate(panel.classes):
-        if label in panel.changing:
-            axes.axvspan(place - 0.5, place + 0.5, color=REFERENCE, alpha=0.1, linewidth=0)
-    # spread evenly in width, by the golden-ratio sequence
-    spread = 0.56 * ((np.arange(len(panel.after)) * GOLDEN) % 1.0 - 0.5)  # [N]
-    axes.scatter(
-        places[None] + spread[:, None],
-        panel.after,
-        s=9,
-        color=OURS,
-        alpha=0.4,
-        linewidths=0,
-        clip_on=False,
-        rasterized=True,
-        label=f"after, every sample ({len(panel.after)})",
-    )
-    ends = places - 0.4, places + 0.4
+    positions = np.arange(len(panel.classes))
+    for position in np.flatnonzero(np.isin(panel.classes, panel.changing)):
+        axes.axvspan(position - 0.5, position + 0.5, color=REFERENCE, alpha=0.1, linewidth=0)
+    x = positions + 0.56 * spread(len(panel.after))[:, None]  # [N, K]
+    label = f"after, every sample ({len(panel.after)})"
+    samples: dict[str, Any] = {"s": 9, "color": OURS, "alpha": 0.4, "linewidths": 0, "rasterized": True}
+    axes.scatter(x, panel.after, label=label, clip_on=False, **samples)
+    ends = positions - 0.4, positions + 0.4
     axes.hlines(np.median(panel.after, axis=0), *ends, color=INK, linewidth=1.8, label="their median")
     axes.hlines(panel.before, *ends, color=LEVEL, linewidth=1.8, linestyle=(0, (2, 1)), label="before")
-    axes.scatter(
-        places,
-        panel.after[panel.selected],
-        s=24,
-        color=INK,
-        marker="D",
-        linewidths=0.6,
-        edgecolors="white",
-        zorder=4,
-        clip_on=False,
-        label="selected",
-    )
-    axes.set_xticks(places, [str(label) for label in panel.classes])
-    axes.set_xlim(-0.5, len(panel.classes) - 0.5)
+    diamond: dict[str, Any] = {
+        "s": 24,
+        "color": INK,
+        "marker": "D",
+        "linewidths": 0.6,
+        "edgecolors": "white",
+        "zorder": 4,
+    }
+    axes.scatter(positions, panel.after[panel.selected], label="selected", clip_on=False, **diamond)
+    axes.set_xticks(positions, [str(label) for label in panel.classes])
+    axes.set(xlim=(-0.5, len(panel.classes) - 0.5))
     axes.grid(visible=False, axis="x")
     axes.tick_params(axis="x", length=0)
     axes.axhline(0.0, color=FAINT, linewidth=0.8, zorder=0)

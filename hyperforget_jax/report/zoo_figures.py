@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,12 +21,17 @@ MOST_NUMBERS = 8
 """Most levels whose bars have room for their numbers, and most bounds whose names have room below."""
 BOTTOM = 0.6
 """Where the axis of counts begins, so that a bar of one checkpoint is seen."""
-DRAWS = {
-    "none": ("as stored", FAINT, "solid", 0.0),
-    "combinations": ("combinations drawn equally often", OURS, "solid", 2.2),
-    "losses": ("loss levels drawn equally often", REFERENCE, (0, (4, 1.5)), 2.2),
+RESAMPLED: dict[str, dict[str, Any]] = {
+    "none": {"label": "as stored", "color": FAINT, "alpha": 0.45, "fill": True},
+    "combinations": {"label": "combinations drawn equally often", "color": OURS, "linewidth": 2.2},
+    "losses": {
+        "label": "loss levels drawn equally often",
+        "color": REFERENCE,
+        "linestyle": (0, (4, 1.5)),
+        "linewidth": 2.2,
+    },
 }
-"""`LoaderConfig.resample` to the name, colour, line and width of its curve; the first is filled."""
+"""`LoaderConfig.resample` to the name and the look of its curve."""
 
 
 def bar_names(labels: Sequence[int]) -> list[str]:
@@ -62,14 +68,14 @@ def losses(histograms: Mapping[int, Counts], edges: Sequence[float], pivots: Col
     axes = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True).ravel()
     most = max(2, *(int(counts.max()) for counts in histograms.values()))
     axes[0].set(yscale="log", ylim=(BOTTOM, most * (most / BOTTOM) ** 0.2))
-    axes[0].set_xticks(*_bounds(edges))
+    every = math.ceil(len(edges) / MOST_NUMBERS)
+    axes[0].set_xticks(np.arange(len(edges))[::every] + 0.5, [f"{edge:g}" for edge in edges[::every]])
     axes[0].yaxis.set_major_locator(LogLocator(numticks=6))
     axes[0].yaxis.set_major_formatter(FuncFormatter(lambda count, _: short(count)))
     axes[0].yaxis.set_minor_locator(NullLocator())
     for panel, (label, counts) in zip(axes, histograms.items(), strict=False):
-        is_pivot = label in pivots
-        _bars(panel, counts, FAINT if is_pivot else OURS)
-        panel.set_title(f"class {label}{' (pivot)' if is_pivot else ''}")
+        _bars(panel, counts, FAINT if label in pivots else OURS)
+        panel.set_title(f"class {label}{' (pivot)' if label in pivots else ''}")
     for panel in axes[len(histograms) :]:
         panel.remove()
         axes[len(histograms) - columns].tick_params(labelbottom=True)
@@ -79,31 +85,13 @@ def losses(histograms: Mapping[int, Counts], edges: Sequence[float], pivots: Col
 
 
 def _bars(panel: Axes, counts: Counts, colour: str) -> None:
-    places = np.arange(len(counts))
-    panel.bar(places, counts, width=0.94, color=colour)
+    panel.bar(np.arange(len(counts)), counts, width=0.94, color=colour)
     panel.grid(visible=False, axis="x")
     panel.tick_params(axis="y", length=0)
-    if len(counts) > MOST_NUMBERS:
-        return
-    for place, count in zip(places, counts, strict=True):
-        height, ink = (float(count), INK) if count else (BOTTOM, FAINT)
-        panel.annotate(
-            short(float(count)),
-            (place, height),
-            xytext=(0, 1.5),
-            textcoords="offset points",
-            ha="center",
-            va="bottom",
-            fontsize=7.5,
-            color=ink,
-        )
-
-
-def _bounds(edges: Sequence[float]) -> tuple[list[float], list[str]]:
-    """Places between the bars and the losses there; of too many, every second, third, ... only."""
-    every = math.ceil(len(edges) / MOST_NUMBERS)
-    places = range(0, len(edges), every)
-    return [place + 0.5 for place in places], [f"{edges[place]:g}" for place in places]
+    look: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "bottom", "fontsize": 7.5}
+    for level, count in enumerate(counts if len(counts) <= MOST_NUMBERS else ()):
+        ink = INK if count else FAINT
+        panel.annotate(short(count), (level, max(count, BOTTOM)), (0, 1.5), color=ink, **look)
 
 
 def short(count: float) -> str:
@@ -130,12 +118,7 @@ def resampling(edges: Floats, shares: Mapping[str, Floats]) -> Figure:
     panel = figure.subplots()
     least = min(float(values[values > 0].min()) for values in shares.values())
     for name, values in shares.items():
-        label, colour, line, width = DRAWS[name]
-        percent = 100.0 * values
-        if width:
-            panel.stairs(percent, edges, color=colour, linestyle=line, linewidth=width, label=label)
-        else:
-            panel.stairs(percent, edges, color=colour, alpha=0.45, fill=True, label=label)
+        panel.stairs(100.0 * values, edges, **RESAMPLED[name])
     panel.set(xscale="log", yscale="log", ylim=(40.0 * least, 200.0))
     panel.xaxis.set_major_formatter("{x:g}")
     panel.yaxis.set_major_formatter("{x:g}%")

@@ -38,13 +38,11 @@ def combinations(summary: Mapping[str, Any], labels: Sequence[int], config: ZooC
       2^m lines; `short_because` is None where there is enough.
     """
     total = max(1, summary["checkpoints"])
-    tallies = [*zip(summary["trained"], summary["good"], summary["kept"], strict=True)]
-    table = pd.DataFrame(tallies, columns=["trained", "good", "kept"], dtype=object)
-    table.insert(0, "combination", [coverage.name(code, labels) for code in range(len(tallies))])
-    reasons = [reason(config, summary["added_blocks"], *tally) for tally in tallies]
-    return table.assign(
-        share=[kept / total for kept in summary["kept"]], short_because=pd.Series(reasons, dtype=object)
-    )
+    table = pd.DataFrame({name: summary[name] for name in ("trained", "good", "kept")}, dtype=object)
+    table.insert(0, "combination", [coverage.name(code, labels) for code in table.index])
+    reasons = [reason(config, summary["added_blocks"], *tally[1:]) for tally in table.itertuples(index=False)]
+    shares = [kept / total for kept in summary["kept"]]
+    return table.assign(share=shares, short_because=pd.Series(reasons, dtype=object))
 
 
 def reason(config: ZooConfig, added: int, trained: int, good: int, kept: int) -> str | None:
@@ -91,13 +89,6 @@ def losses(histograms: Mapping[int, NDArray[np.integer]], edges: Sequence[float]
     return table
 
 
-def resampling(edges: NDArray[np.floating], shares: Mapping[str, NDArray[np.floating]]) -> pd.DataFrame:
-    """Shares [L] of the draws per level of the mean loss, by `LoaderConfig.resample`; L + 1 edges in nats."""
-    return pd.DataFrame(
-        {"from": edges[:-1], "to": edges[1:]} | {f"share_{name}": each for name, each in shares.items()}
-    )
-
-
 def headline(covered: pd.DataFrame) -> str:
     """How many checkpoints there are, and the rarest of the lines of `combinations`, or how many are empty."""
     total, empty = covered["kept"].sum(), (covered["kept"] == 0).sum()
@@ -115,13 +106,12 @@ def page(headline: str, tables: Mapping[str, pd.DataFrame]) -> str:
       headline: one sentence.
       tables: key of `TITLES` to its table, with at least one line.
     """
-    sections = (f"\n{TITLES[name]}\n\n{_markdown(table)}" for name, table in tables.items())
-    return f"# What the zoo holds\n\n{headline}.\n{''.join(sections)}"
-
-
-def _markdown(table: pd.DataFrame) -> str:
     left = [name.replace("_", " ") for name in WORDS]
-    return to_markdown(texts(table).rename(columns=lambda name: name.replace("_", " ")), left)
+    printed = {
+        name: texts(table).rename(columns=lambda column: column.replace("_", " ")) for name, table in tables.items()
+    }
+    sections = (f"\n{TITLES[name]}\n\n{to_markdown(table, left)}" for name, table in printed.items())
+    return f"# What the zoo holds\n\n{headline}.\n{''.join(sections)}"
 
 
 def texts(table: pd.DataFrame) -> pd.DataFrame:

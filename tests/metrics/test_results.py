@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.metrics.results import COLUMNS, Context, Ideal, Row, frame_of, read_results, rows_of, write_results
+from hyperforget_jax.metrics.results import COLUMNS, Context, Ideal, Row, frame_of, rows_of, write_results
 from hyperforget_jax.metrics.statistics import bootstrap
+from hyperforget_jax.runtime import artifacts
 
 CONTEXT = Context("mnist4", "784-2-4", "dihyfo2", (2, 3), "all", "test", "strict")
 
@@ -76,7 +77,7 @@ def test_a_frame_survives_its_file_to_the_last_digit(tmp_path: Path) -> None:
     assert [json.loads(line) for line in lines] == made
     assert [list(json.loads(line)) for line in lines] == [list(COLUMNS)] * len(made)
     assert lines == [json.dumps(row) for row in made]
-    frame = read_results(tmp_path / "results.jsonl")
+    frame = frame_of(artifacts.read_rows(tmp_path / "results.jsonl"))
     assert frame["forget_set"].tolist() == [(2, 3)] * len(made)
     assert frame["class"].isna().tolist() == [row["class"] is None for row in made]
     assert frame["value"].tolist() == [row["value"] for row in made]
@@ -84,6 +85,6 @@ def test_a_frame_survives_its_file_to_the_last_digit(tmp_path: Path) -> None:
 
 def test_no_rows_are_an_empty_frame(tmp_path: Path) -> None:
     write_results(tmp_path / "results.jsonl", frame_of([]))
-    frame = read_results(tmp_path / "results.jsonl")
+    frame = frame_of(artifacts.read_rows(tmp_path / "results.jsonl"))
     assert frame.empty
     assert list(frame) == list(COLUMNS)

@@ -19,7 +19,7 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with compile_cache(tmp_path_factory.mktemp("programs")), pytest.MonkeyPatch.context() as patch:
         patch.setattr(generator_baselines, "MODELS", 8)
         patch.setattr(training_seeds, "SEEDS", (1,))
-        patch.setattr(report, "draw", lambda *measured: [])
+        patch.setattr(report, "draw", lambda *measured: {})
         patch.setattr(all_forget_sets, "SETS_PER_BLOCK", 2)
         patch.setattr(gpt, "get_config", one_number)
         yield
