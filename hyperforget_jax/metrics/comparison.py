@@ -237,15 +237,7 @@ def metrics(
 
 
 def _typical(pairs: Floats, themselves: bool) -> Floats:
-    """Median [N] of each model's agreement with the reference models, from all pairs [N, M]: one that failed decides nothing.
-
-    Args:
-      pairs: [N, M].
-      themselves: whether the models are the reference models: each is held against the others.
-
-    Raises:
-      HyperForgetError: there is one reference model only, held against the others.
-    """
+    """Median [N] of agreement over pairs [N, M], so that one failed model decides nothing; `themselves`: each against the others."""
     if themselves and len(pairs) < 2:
         raise HyperForgetError(
             f"a comparison got {len(pairs)} reference models, expected at least 2: retrain more models"
