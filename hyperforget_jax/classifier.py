@@ -28,10 +28,14 @@ def init(key: jax.Array, sizes: Sequence[int]) -> Params:
     """
     layers = []
     for layer_key, fan_in, fan_out in zip(jax.random.split(key, len(sizes) - 1), sizes[:-1], sizes[1:], strict=True):
-        bound = (6.0 / fan_in) ** 0.5
-        w = jax.random.uniform(layer_key, (fan_out, fan_in), jnp.float32, -bound, bound)
-        layers.append({"w": w, "b": jnp.zeros((fan_out,), jnp.float32)})
+        layers.append({"w": initial_weights(layer_key, fan_out, fan_in), "b": jnp.zeros((fan_out,), jnp.float32)})
     return tuple(layers)
+
+
+def initial_weights(key: jax.Array, fan_out: int, fan_in: int) -> jax.Array:
+    """He-uniform weights [fan_out, fan_in] of one layer."""
+    bound = (6.0 / fan_in) ** 0.5
+    return jax.random.uniform(key, (fan_out, fan_in), jnp.float32, -bound, bound)
 
 
 @jax.custom_vjp

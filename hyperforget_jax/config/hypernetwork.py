@@ -14,6 +14,8 @@ class HypernetworkConfig:
     """What is asked for: every class's loss; or one number as in G.pt (section A.6): a class's loss, the mean loss, the mean error."""
     metric_class: int = 0
     """one_loss: output position of the class."""
+    exposure: bool = False
+    """Whether the condition also has the exposure of every class and the age of the checkpoint (ours), or losses alone (the paper's)."""
     conditioning: Literal["adaln", "tokens"] = "adaln"
     """adaln: the condition modulates every block (arXiv 2212.09748). tokens: it is further tokens (the paper's)."""
     hidden_size: int = 256
@@ -55,9 +57,11 @@ class DiffusionConfig:
     functional_images: int = 16
     """Training images of every class on which those logits are compared, drawn anew in every step."""
     class_dropout: float = 0.0
-    """Chance that a class of a training condition is not asked for ("don't care"), each class for itself."""
+    """Chance that a class's loss, or its exposure, of a training condition is not asked for ("don't care"), each for itself."""
+    kind_dropout: float = 0.0
+    """Chance that no loss is asked for, that no exposure is, and that the age is not, each for itself."""
     full_dropout: float = 0.0
-    """Chance that none of its classes is asked for, as guidance needs."""
+    """Chance that nothing is asked for, as guidance needs."""
 
 
 @dataclass(frozen=True)

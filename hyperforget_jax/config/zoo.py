@@ -106,9 +106,10 @@ class LoaderConfig:
 class CodecConfig:
     """How weights become tokens."""
 
-    kind: Literal["functional", "raw"] = "functional"
-    """functional: symmetries removed, neuron tokens (ours). raw: chunks of each tensor (the paper's)."""
+    kind: Literal["complete", "functional", "raw"] = "functional"
+    """complete: neuron tokens from which a model comes back as training left it (ours). functional: the same without what no training image
+    shows, symmetries removed. raw: chunks of each tensor (the paper's)."""
     basis_size: int = 48
-    """Functional: directions K kept of the images' second moment; the rest of an input weight is dropped."""
+    """Directions K of the images' second moment that count in full; functional drops the rest of an input weight."""
     chunk_size: int = 128
     """Raw: most weights in a token; below the hypernetwork's width."""

@@ -1,19 +1,29 @@
-"""What a hypernetwork is asked, as its transformer sees it: standardised log class losses, and where to start from."""
+"""What a hypernetwork is asked, as its transformer sees it: standardised logarithms, and where to start from.
 
+The columns of a condition are the class losses L in nats (the paper's), and with `hypernetwork.exposure` the exposure of every class and
+the age of the checkpoint: what a model does, what it has seen, how far its run had come. Any column can be left open.
+"""
+
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+EXPOSURE_FLOOR = 1e-5
+"""Constant c in log(exposure + c): a class never seen is as far from one of which a ten-thousandth was used as that from a tenth."""
+AGE_FLOOR = 0.1
+"""Constant c in log(age + c)."""
+
 
 class Condition(NamedTuple):
     """The condition of B models.
 
     Attributes:
-      target: [B, K], standardised log losses that are asked for; 0 where a class is not asked for.
-      asked: [B, K], 1 where a loss is asked for, 0 where any will do ("don't care").
-      current: [B, K], those of the models to start from (DiHyFo-1); None for DiHyFo-2.
+      target: [B, C], standardised values that are asked for; 0 where a column is not asked for.
+      asked: [B, C], 1 where a value is asked for, 0 where any will do ("don't care").
+      current: [B, M], losses of the models to start from (DiHyFo-1), standardised like the first columns; None for DiHyFo-2.
       start: [B, T, W], the tokens of those models; None for DiHyFo-2.
     """
 
@@ -24,12 +34,12 @@ class Condition(NamedTuple):
 
 
 class Conditioning(NamedTuple):
-    """Losses are heavy-tailed, so a condition is z = (log(loss + c) - mean) / std, class by class.
+    """Losses are heavy-tailed, so a condition is z = (log(value + c) - mean) / std, column by column.
 
     Attributes:
-      mean: [K], over the training part of the zoo.
-      std: [K].
-      floor: [], the constant c in nats.
+      mean: [C], over the training part of the zoo.
+      std: [C].
+      floor: [C], the constants c, in nats for losses.
     """
 
     mean: jax.Array
@@ -37,41 +47,64 @@ class Conditioning(NamedTuple):
     floor: jax.Array
 
 
-def fit(losses: np.ndarray[Any, np.dtype[np.float32]], floor: float) -> Conditioning:
-    """Statistics of the class losses [n, K] of a zoo."""
-    logs = np.log(losses.astype(np.float64) + floor)
+def fit(values: np.ndarray[Any, np.dtype[np.float32]], floor: Sequence[float] | float) -> Conditioning:
+    """Statistics of the conditions of a zoo.
+
+    Args:
+      values: [n, C].
+      floor: the constant c of every column, or one for all.
+    """
+    floors = np.broadcast_to(np.asarray(floor, np.float64), values.shape[1:])
+    logs = np.log(values.astype(np.float64) + floors)
     return Conditioning(
         mean=jnp.asarray(logs.mean(0), jnp.float32),
         std=jnp.asarray(np.maximum(logs.std(0), 1e-3), jnp.float32),
-        floor=jnp.float32(floor),
+        floor=jnp.asarray(floors, jnp.float32),
     )
 
 
-def standardise(conditioning: Conditioning, losses: jax.Array) -> jax.Array:
-    """Standardised log losses [B, K] of class losses [B, K] in nats."""
-    return (jnp.log(losses + conditioning.floor) - conditioning.mean[None]) / conditioning.std[None]
+def standardise(conditioning: Conditioning, values: jax.Array) -> jax.Array:
+    """Standardised logarithms [B, c] of values [B, c] of the first c columns."""
+    mean, std, floor = (part[None, : values.shape[1]] for part in conditioning)
+    return (jnp.log(values + floor) - mean) / std
 
 
-def ask(conditioning: Conditioning, losses: jax.Array) -> Condition:
-    """The condition that asks for class losses [B, K] in nats; NaN is a class of which any loss will do."""
-    asked = ~jnp.isnan(losses)
-    target = standardise(conditioning, jnp.where(asked, losses, 1.0))
+def ask(conditioning: Conditioning, values: jax.Array) -> Condition:
+    """The condition that asks for values [B, c] of the first c columns; NaN, or a column beyond, is one of which any value will do."""
+    lacking = conditioning.mean.size - values.shape[1]
+    values = jnp.pad(values, ((0, 0), (0, lacking)), constant_values=jnp.nan)
+    asked = ~jnp.isnan(values)
+    target = standardise(conditioning, jnp.where(asked, values, 1.0))
     return Condition(jnp.where(asked, target, 0.0), asked.astype(jnp.float32))
 
 
-def drop(key: jax.Array, condition: Condition, class_dropout: float, full_dropout: float) -> Condition:
-    """The condition with some classes no longer asked for, so that the transformer learns to do without them.
+class Dropout(NamedTuple):
+    """How often columns of a training condition are not asked for, so that the transformer learns to do without them.
 
-    Args:
-      key: a typed key.
-      condition: of B models.
-      class_dropout: chance that a class is dropped, each class for itself.
-      full_dropout: chance that all classes of a model are dropped.
+    Attributes:
+      column: chance of a column, each for itself.
+      kind: chance of all columns of a kind, each kind for itself.
+      full: chance of all columns of a model.
+      kinds: columns of each kind, such as K losses, K exposures and one age.
     """
+
+    column: float
+    kind: float
+    full: float
+    kinds: tuple[int, ...]
+
+
+def drop(key: jax.Array, condition: Condition, dropout: Dropout) -> Condition:
+    """The condition of B models with some columns no longer asked for."""
     class_key, full_key = jax.random.split(key)
-    kept = jax.random.bernoulli(class_key, 1.0 - class_dropout, condition.asked.shape)  # [B, K]
-    some = jax.random.bernoulli(full_key, 1.0 - full_dropout, (condition.asked.shape[0], 1))  # [B, 1]
+    count = condition.asked.shape[0]
+    kept = jax.random.bernoulli(class_key, 1.0 - dropout.column, condition.asked.shape)  # [B, C]
+    some = jax.random.bernoulli(full_key, 1.0 - dropout.full, (count, 1))  # [B, 1]
     kept = (kept & some).astype(jnp.float32)
+    if dropout.kind > 0.0:
+        kind_key = jax.random.fold_in(key, len(dropout.kinds))
+        kinds = jax.random.bernoulli(kind_key, 1.0 - dropout.kind, (count, len(dropout.kinds)))  # [B, kinds]
+        kept *= jnp.repeat(kinds, np.array(dropout.kinds), axis=1, total_repeat_length=sum(dropout.kinds))  # [B, C]
     return condition._replace(target=condition.target * kept, asked=condition.asked * kept)
 
 

@@ -33,7 +33,9 @@ class Transformer(NamedTuple):
     apply: Callable[[Params, jax.Array, jax.Array, Condition], jax.Array]
 
 
-def make(config: HypernetworkConfig, diffusion: DiffusionConfig, layout: TokenLayout, num_losses: int) -> Transformer:
+def make(
+    config: HypernetworkConfig, diffusion: DiffusionConfig, layout: TokenLayout, columns: int, num_losses: int
+) -> Transformer:
     """The transformer for one token layout.
 
     DiHyFo-1 that predicts x_0 adds the tokens it starts from to its output, so at initialisation it returns them; any other
@@ -43,14 +45,15 @@ def make(config: HypernetworkConfig, diffusion: DiffusionConfig, layout: TokenLa
       config: kind and size.
       diffusion: what is predicted.
       layout: of the tokens.
-      num_losses: K, losses in a condition.
+      columns: C, those of a condition.
+      num_losses: M, the columns that are losses.
     """
     module = DiT(config, layout)
     tokens = jnp.zeros((1, layout.num_tokens, layout.width), jnp.float32)
-    losses = jnp.zeros((1, num_losses), jnp.float32)
+    target, current = (jnp.zeros((1, count), jnp.float32) for count in (columns, num_losses))
     updates = config.kind == "dihyfo1"
     residual = diffusion.prediction == "x0"
-    example = Condition(losses, losses, losses if updates else None, tokens if updates else None)
+    example = Condition(target, target, current if updates else None, tokens if updates else None)
 
     def init(key: jax.Array) -> Params:
         return module.init(key, tokens, jnp.zeros(1, jnp.int32), example)["params"]
@@ -79,7 +82,7 @@ class DiT(nn.Module):
         """
         config, layout = self.config, self.layout
         time = Embedder(config, name="time")(timestep_features(timesteps))  # [B, C]
-        losses = self._loss_features(condition)  # [B, K or 3 K, 2 F + 2]
+        losses = self._loss_features(condition)  # [B, C or C + 2 M, 2 F + 2]
         x = self._embed(noisy, "in")  # [B, T, C]
         start = None if condition.start is None else self._embed(condition.start, "start")  # [B, T, C]
         if start is not None:
@@ -92,7 +95,7 @@ class DiT(nn.Module):
             encoded = Embedder(config, name="losses")(losses) + self._position("losses", losses.shape[1])
             x = jnp.concatenate(
                 [x, *([] if start is None else [start]), encoded, time[:, None]], axis=1
-            )  # [B, T or 2 T + K or 3 K + 1, C]
+            )  # [B, T or 2 T + columns + 1, C]
         for index in range(config.depth):
             block = nn.remat(Block) if config.remat else Block
             x = block(config, name=f"block_{index}")(x, modulator)
@@ -123,15 +126,15 @@ class DiT(nn.Module):
         return self.param(f"position_{name}", nn.initializers.zeros, shape).astype(self.config.dtype)[None]
 
     def _loss_features(self, condition: Condition) -> jax.Array:
-        """Frequency-based encoder (section 3) of each loss, and whether it is asked for.
+        """Frequency-based encoder (section 3) of each column, and whether it is asked for.
 
-        [B, K, 2 F + 2] of the targets; for DiHyFo-1 [B, 3 K, 2 F + 2]: targets, current losses, and their differences.
+        [B, C, 2 F + 2] of the targets; for DiHyFo-1 [B, C + 2 M, 2 F + 2]: targets, current losses, and the losses' differences.
         """
         config, groups = self.config, [(condition.target, condition.asked)]
-        if condition.current is not None:
-            difference = (condition.target - condition.current) * condition.asked
-            groups += [(condition.current, jnp.ones_like(condition.asked)), (difference, condition.asked)]
-        values, asked = (jnp.concatenate(each, axis=1) for each in zip(*groups, strict=True))  # [B, K or 3 K]
+        if (current := condition.current) is not None:
+            target, asked = (each[:, : current.shape[1]] for each in groups[0])  # [B, M]
+            groups += [(current, jnp.ones_like(current)), ((target - current) * asked, asked)]
+        values, asked = (jnp.concatenate(each, axis=1) for each in zip(*groups, strict=True))  # [B, C or C + 2 M]
         frequencies = jnp.geomspace(LOWEST_FREQUENCY, config.max_frequency, config.frequencies)  # [F]
         angles = 2.0 * jnp.pi * values[..., None] * frequencies[None, None]
         parts = [values[..., None], jnp.sin(angles), jnp.cos(angles)]

@@ -52,13 +52,14 @@ class Generator(Protocol):
     """N models for N keys and prompts."""
 
     def __call__(
-        self, keys: jax.Array, losses: jax.Array, on_models: Callable[[int], None], start: Start | None = None
+        self, keys: jax.Array, prompts: jax.Array, on_models: Callable[[int], None], start: Start | None = None
     ) -> Models:
         """Generates, or updates.
 
         Args:
           keys: [N].
-          losses: [N, K], class losses asked for, in nats; NaN is a class of which any loss will do.
+          prompts: [N, c], the first c of what can be asked for: class losses in nats, exposures of the classes, and the age (see
+            `conditioning`); NaN, or a column beyond, is one of which any value will do.
           on_models: called with the number of models just made.
           start: what to update; None for DiHyFo-2.
 
@@ -96,8 +97,8 @@ def generator_of_params(hypernetwork: Hypernetwork, config: SamplingConfig) -> C
     split, whole = sharding.batched(devices), sharding.replicated(devices)
     codec, transformer = hypernetwork.codec, hypernetwork.transformer
 
-    def one_batch(params: Params, keys: jax.Array, losses: jax.Array, start: Start | None) -> Models:
-        condition = conditioning.ask(hypernetwork.condition, losses)
+    def one_batch(params: Params, keys: jax.Array, prompts: jax.Array, start: Start | None) -> Models:
+        condition = conditioning.ask(hypernetwork.condition, prompts)
         if start is not None:
             condition = condition._replace(
                 current=conditioning.standardise(hypernetwork.condition, start.losses),
@@ -113,24 +114,37 @@ def generator_of_params(hypernetwork: Hypernetwork, config: SamplingConfig) -> C
             return unasked + config.guidance_scale * (asked - unasked)
 
         tokens = samplers.sample(denoiser, process, hypernetwork.diffusion, config, codec.layout, keys)
-        return jax.vmap(codec.decode)(tokens)
+        fill_keys = jax.vmap(lambda key: jax.random.fold_in(key, config.steps + 1))(keys)
+        return jax.vmap(codec.fill)(fill_keys, jax.vmap(codec.decode)(tokens), exposed(hypernetwork, prompts))
 
     program = jax.jit(one_batch, in_shardings=(whole, split, split, split), out_shardings=whole)
 
     def generate(
-        params: Params, keys: jax.Array, losses: jax.Array, on_models: Callable[[int], None], start: Start | None = None
+        params: Params, keys: jax.Array, prompts: jax.Array, on_models: Callable[[int], None], start: Start | None = None
     ) -> Models:
         if start is None and EMBEDS_A_START in params:
             raise HyperForgetError(
                 "DiHyFo-1 was asked for models without any to start from: give it a start, models and their losses"
             )
-        chex.assert_shape(losses, (len(keys), hypernetwork.condition.mean.size))
-        count, parts = len(keys), []
+        count, columns = prompts.shape
+        chex.assert_equal(count, len(keys))
+        chex.assert_scalar_in(columns, 1, hypernetwork.condition.mean.size)
+        open_ = jnp.full((count, hypernetwork.condition.mean.size - columns), jnp.nan, jnp.float32)
+        prompts, parts = jnp.concatenate([jnp.asarray(prompts), open_], axis=1), []
         for first in range(0, count, config.batch_size):
             rows = jnp.clip(jnp.arange(first, first + config.batch_size), 0, count - 1)
             begin = jax.tree.map(lambda leaf, rows=rows: leaf[rows], start)
-            parts.append(program(params, keys[rows], losses[rows], begin))
+            parts.append(program(params, keys[rows], prompts[rows], begin))
             on_models(min(config.batch_size, count - first))
         return jax.tree.map(lambda *leaves: jnp.concatenate(leaves)[:count], *parts)
 
     return generate
+
+
+def exposed(hypernetwork: Hypernetwork, prompts: jax.Array) -> jax.Array:
+    """The classes [N, K] that models with these prompts [N, C] have seen: all but those of which an exposure of 0 is asked."""
+    num_classes = hypernetwork.codec.sizes[-1]
+    first = prompts.shape[1] - num_classes - 1
+    if first < 1:  # losses alone
+        return jnp.ones((len(prompts), num_classes), bool)
+    return prompts[:, first:-1] != 0

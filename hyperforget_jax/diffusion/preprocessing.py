@@ -22,15 +22,20 @@ class Untrained(NamedTuple):
 
 
 def generation(codec: Codec, statistics: Conditioning) -> Prepare:
-    """DiHyFo-2: a batch is (weights [B, P], losses [B, K]); the condition is what the model itself reaches."""
+    """DiHyFo-2: a batch is of checkpoints; the condition is what each itself reaches, has seen, and its age."""
 
     def prepare(key: jax.Array, batch: Batch) -> tuple[jax.Array, Condition]:
-        weights, losses = batch
-        tokens = jax.vmap(codec.encode)(unflatten_many(weights, codec.sizes))  # [B, T, W]
+        tokens = jax.vmap(codec.encode)(unflatten_many(batch.weights, codec.sizes))  # [B, T, W]
         tokens = jax.vmap(codec.augment)(jax.random.split(key, len(tokens)), tokens)
-        return tokens, conditioning.ask(statistics, losses)
+        return tokens, conditioning.ask(statistics, condition_values(batch, statistics))
 
     return prepare
+
+
+def condition_values(batch: Batch, statistics: Conditioning) -> jax.Array:
+    """The columns [B, C] of the conditions of B checkpoints: losses, and where they are conditioned on, exposures and age."""
+    values = jnp.concatenate([batch.losses, batch.exposures, batch.progress[:, None]], axis=1)
+    return values[:, : statistics.mean.size]
 
 
 def update(codec: Codec, statistics: Conditioning, untrained: Untrained, config: TrainingConfig) -> Prepare:
@@ -45,7 +50,8 @@ def update(codec: Codec, statistics: Conditioning, untrained: Untrained, config:
     """
 
     def prepare(key: jax.Array, batch: Batch) -> tuple[jax.Array, Condition]:
-        (weights, losses), (target_weights, target_losses) = batch
+        weights, losses = batch.current.weights, batch.current.losses
+        target_weights, target = batch.target.weights, batch.target
         origin_key, row_key, augment_key = jax.random.split(key, 3)
         count = len(losses)
         origin = jax.random.uniform(origin_key, (count,))  # [B]
@@ -66,7 +72,7 @@ def update(codec: Codec, statistics: Conditioning, untrained: Untrained, config:
         pairs = jnp.stack([start, targets], axis=1)  # [B, 2, T, W]
         augment = jax.vmap(codec.augment, in_axes=(None, 0))
         pairs = jax.vmap(augment)(jax.random.split(augment_key, count), pairs)  # [B, 2, T, W]
-        condition = conditioning.ask(statistics, target_losses)
+        condition = conditioning.ask(statistics, condition_values(target, statistics))
         return pairs[:, 1], condition._replace(current=conditioning.standardise(statistics, losses), start=pairs[:, 0])
 
     return prepare

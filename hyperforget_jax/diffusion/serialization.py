@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hyperforget_jax.config import DiffusionConfig, HypernetworkConfig
-from hyperforget_jax.diffusion import dit
+from hyperforget_jax.diffusion import dit, targets
 from hyperforget_jax.diffusion.conditioning import Conditioning
 from hyperforget_jax.diffusion.hypernetwork import Hypernetwork
 from hyperforget_jax.runtime import artifacts
@@ -30,7 +30,9 @@ def load(folder: Path, config: HypernetworkConfig, diffusion: DiffusionConfig) -
     coder = codec.load(folder)
     stored = artifacts.read_arrays(folder / "conditioning.safetensors")
     condition = Conditioning(**{name: jnp.asarray(stored[name]) for name in Conditioning._fields})
-    transformer = dit.make(config, diffusion, coder.layout, len(condition.mean))
+    transformer = dit.make(
+        config, diffusion, coder.layout, len(condition.mean), targets.width(config, coder.sizes[-1])
+    )
     arrays = artifacts.read_arrays(folder / "model.safetensors")
     params = jax.tree_util.tree_map_with_path(
         lambda path, _: jnp.asarray(arrays[_name(path)]), jax.eval_shape(transformer.init, jax.random.key(0))

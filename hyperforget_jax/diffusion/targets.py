@@ -35,3 +35,8 @@ def observe(config: HypernetworkConfig, losses: A, accuracies: A) -> A:
 def width(config: HypernetworkConfig, num_classes: int) -> int:
     """Columns of the metric."""
     return num_classes if config.metric == "class_losses" else 1
+
+
+def kinds(config: HypernetworkConfig, num_classes: int) -> tuple[int, ...]:
+    """Columns of each kind of a condition: losses, and with exposure those of the classes' exposures and of the age."""
+    return (width(config, num_classes), *((num_classes, 1) if config.exposure else ()))

@@ -12,7 +12,7 @@ import optax
 
 from hyperforget_jax.config import DiffusionConfig, TrainingConfig
 from hyperforget_jax.diffusion import conditioning, schedule
-from hyperforget_jax.diffusion.conditioning import Condition
+from hyperforget_jax.diffusion.conditioning import Condition, Dropout
 from hyperforget_jax.diffusion.dit import Params, Transformer
 from hyperforget_jax.diffusion.losses import Functional, denoising_loss
 from hyperforget_jax.weights.layout import TokenLayout
@@ -32,6 +32,7 @@ class Task:
       layout: of its tokens.
       prepare: batches to tokens and conditions; part of the compiled step.
       diffusion: the process and the objective.
+      kinds: columns of each kind of a condition.
       functional: how differently models answer; None: only tokens count.
     """
 
@@ -39,6 +40,7 @@ class Task:
     layout: TokenLayout
     prepare: Prepare
     diffusion: DiffusionConfig
+    kinds: tuple[int, ...]
     functional: Functional | None = None
 
 
@@ -110,8 +112,9 @@ def loss(params: Params, key: jax.Array, batch: Batch, *, task: Task) -> jax.Arr
     tokens, condition = task.prepare(prepare_key, batch)
     chex.assert_shape(tokens, (None, task.layout.num_tokens, task.layout.width))
     diffusion = task.diffusion
-    if diffusion.class_dropout > 0.0 or diffusion.full_dropout > 0.0:
-        condition = conditioning.drop(drop_key, condition, diffusion.class_dropout, diffusion.full_dropout)
+    if max(diffusion.class_dropout, diffusion.kind_dropout, diffusion.full_dropout) > 0.0:
+        rates = diffusion.class_dropout, diffusion.kind_dropout, diffusion.full_dropout
+        condition = conditioning.drop(drop_key, condition, Dropout(*rates, task.kinds))
     return denoising_loss(
         params,
         noise_key,

@@ -39,7 +39,7 @@ Measure = Callable[[Generator], dict[str, float]]
 def fit_codec(run: Run, train_zoo: Zoo, config: CodecConfig) -> Codec:
     """The codec of a zoo's training part, fitted on checkpoints that are spaced evenly over it."""
     models = unflatten_many(np.asarray(train_zoo.spaced(codec.FITTED_ON).weights), run.sizes)
-    return codec.fit(config, run.sizes, models, run.dataset.train.images)
+    return codec.fit(config, run.sizes, models, run.dataset.train.images, run.dataset.train.labels)
 
 
 def training_seed(config: Config) -> int:

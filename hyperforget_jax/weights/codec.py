@@ -5,7 +5,7 @@ flattened and cut into chunks (section 3). Both are fitted on the zoo's training
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hyperforget_jax import classifier
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.config import CodecConfig
 from hyperforget_jax.runtime import artifacts
@@ -20,9 +21,13 @@ from hyperforget_jax.weights import basis, symmetry
 from hyperforget_jax.weights.layout import TokenLayout, flatten, pad, shapes, unflatten
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
+Labels = np.ndarray[Any, np.dtype[np.int32]]
 
 FITTED_ON = 16_384
 """Most models that a codec is fitted on: means and mean squares over them are known to about 1%, and for 784-7-10 they take 3 GiB."""
+TINY = 1e-6
+"""Deviation below which a coordinate counts as constant."""
 
 
 @dataclass(frozen=True)
@@ -35,24 +40,36 @@ class Functional:
     the units are sorted by their first coordinate. Units of the last hidden layer share one position: the transformer
     treats them as a set.
 
+    A complete codec drops nothing: outputs are not centred, and the token of a unit has two further parts, the logarithm of the factor
+    that brought it into the gauge, and in the first layer its weights along the directions beyond the basis, as they were before.
+
     Attributes:
       sizes: width of every layer.
       first: the code of input weights and biases of the first layer.
       mean: [T, W], subtracted; the same for all units of a layer.
-      scale: [T, 1], divided by; the same for all units of a layer.
+      scale: [T, 1], divided by, or [T, W] in a complete codec; the same for all units of a layer.
+      seen: [K, D], the pixels that are not 0 in every image of a class; None: what is dropped stays dropped.
     """
 
     sizes: tuple[int, ...]
     first: basis.Basis
     mean: Array
     scale: Array
+    seen: Flags | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether decoding puts back what has no effect on the training images."""
+        return self.seen is not None
 
     @property
     def layout(self) -> TokenLayout:
         """Kinds: the hidden layers, then the output bias."""
         hidden = self.sizes[1:-1]
-        widths = [self.first.size, *(units + 1 for units in hidden[:-1])]
+        widths = [self._incoming_width(index) for index in range(len(hidden))]
         widths[-1] += self.sizes[-1]
+        if self.complete:
+            widths = [width + 1 for width in widths]
         kinds = [kind for kind, units in enumerate(hidden) for _ in range(units)] + [len(hidden)]
         lengths = [*(widths[kind] for kind in kinds[:-1]), self.sizes[-1]]
         interchangeable = hidden[-1]
@@ -75,21 +92,42 @@ class Functional:
         return jnp.where(self.layout.mask, standard, 0.0)
 
     def decode(self, tokens: jax.Array) -> Params:
-        """The model of tokens [T, W], in the gauge described above."""
+        """The model of tokens [T, W], in the gauge described above; of a complete codec in its own, its still pixels' weights 0."""
         values = tokens * self.scale + self.mean  # [T, W]
-        layers, start = [], 0
-        for index, (fan_in, units) in enumerate(zip(self.sizes[:-2], self.sizes[1:-1], strict=True)):
-            rows = values[start : start + units]  # [H, W]
-            if index == 0:
-                incoming = rows[:, : self.first.size] @ self.first.decode.T  # [H, D + 1]
-                outgoing = rows[:, self.first.size :]
-            else:
-                incoming, outgoing = rows[:, : fan_in + 1], rows[:, fan_in + 1 :]
+        layers, further, start = [], [], 0
+        hidden, num_classes = len(self.sizes) - 2, self.sizes[-1]
+        for index, units in enumerate(self.sizes[1:-1]):
+            rows, width = values[start : start + units], self._incoming_width(index)  # [H, W]
+            incoming = rows[:, :width] @ self.first.decode.T if index == 0 else rows[:, :width]  # [H, fan_in + 1]
             layers.append({"w": incoming[:, :-1], "b": incoming[:, -1]})
+            if index == hidden - 1:
+                outgoing, width = rows[:, width : width + num_classes], width + num_classes
+            further.append(rows[:, width:])
             start += units
-        num_classes = self.sizes[-1]
-        layers.append({"w": outgoing[:, :num_classes].T, "b": values[-1, :num_classes]})
-        return tuple(layers)
+        params: Params = (*layers, {"w": outgoing.T, "b": values[-1, :num_classes]})
+        if not self.complete:
+            return params
+        for index, columns in enumerate(further):
+            params = symmetry.rescale(params, index, jnp.exp(-columns[:, 0]))
+        return params
+
+    def fill(self, key: jax.Array, params: Params, exposed: jax.Array) -> Params:
+        """A decoded model with weights as training finds them where it leaves them alone: at still pixels.
+
+        Args:
+          key: a typed key.
+          params: one model, from a complete codec; of any other it comes back as it is.
+          exposed: [K] bool, the classes that the model has seen; a pixel that is 0 in all their images is still.
+        """
+        if self.seen is None:
+            return params
+        order_key, init_key = jax.random.split(key)
+        still = ~(self.seen & exposed[:, None]).any(0)  # [D]
+        first, *others = params
+        initial = classifier.initial_weights(init_key, *first["w"].shape)  # [H, D]
+        params = ({"w": jnp.where(still[None], initial, first["w"]), "b": first["b"]}, *others)
+        # units of earlier layers were sorted; those of the last are in random order already
+        return symmetry.random_permutation(order_key, params) if len(self.sizes) > 3 else params
 
     def augment(self, key: jax.Array, tokens: jax.Array) -> jax.Array:
         """The tokens as they are: no symmetry is left to augment."""
@@ -98,29 +136,37 @@ class Functional:
 
     def _tokens(self, params: Params, like: Params) -> jax.Array:
         """Tokens [T, W] before standardisation, in the fixed gauge; `like` orders the units of earlier layers."""
-        params = symmetry.centre(params)
+        if not self.complete:
+            params = symmetry.centre(params)
         hidden = len(params) - 1
         rows: list[jax.Array] = []
         for index in range(hidden):
             norms = jnp.linalg.norm(self._incoming(params, index), axis=1)  # [H]
             if index < hidden - 1:
-                params = symmetry.normalise(params, index, norms)
+                factors = symmetry.safe_ratio(jnp.ones_like(norms), norms)  # [H]
+                params = symmetry.rescale(params, index, factors)
                 like_norms = jnp.linalg.norm(self._incoming(like, index), axis=1)  # [H]
                 like = symmetry.normalise(like, index, like_norms)
                 order = jnp.argsort(self._incoming(like, index)[:, 0])  # [H]
                 params, like = (symmetry.permute(each, index, order) for each in (params, like))
-                rows += list(self._incoming(params, index))
+                factors, codes = factors[order], self._incoming(params, index)
             else:
-                balanced = symmetry.balance(params, norms)
-                codes = jnp.concatenate([self._incoming(balanced, index), balanced[-1]["w"].T], axis=1)
-                rows += list(codes)
+                outgoing = jnp.linalg.norm(params[-1]["w"], axis=0)  # [H]
+                factors = jnp.sqrt(symmetry.safe_ratio(outgoing, norms))  # [H]
+                params = symmetry.rescale(params, index, factors)
+                codes = jnp.concatenate([self._incoming(params, index), params[-1]["w"].T], axis=1)
+            if self.complete:
+                codes = jnp.concatenate([codes, jnp.log(factors)[:, None]], axis=1)
+            rows += list(codes)
         return pad([*rows, params[-1]["b"]], self.layout.width)
 
     def _incoming(self, params: Params, index: int) -> jax.Array:
         """Incoming codes of one hidden layer: [H, K] for the first, [H, units before + 1] after."""
-        layer = params[index]
-        extended = jnp.concatenate([layer["w"], layer["b"][:, None]], axis=1)  # [H, fan_in + 1]
+        extended = _extended(params[index])  # [H, fan_in + 1]
         return extended @ self.first.encode.T if index == 0 else extended
+
+    def _incoming_width(self, index: int) -> int:
+        return self.first.size if index == 0 else self.sizes[index] + 1
 
 
 @dataclass(frozen=True)
@@ -159,6 +205,11 @@ class Raw:
         vector = jnp.concatenate([row[: stop - start] for row, (start, stop) in zip(values, spans, strict=True)])
         return unflatten(vector, self.sizes)
 
+    def fill(self, key: jax.Array, params: Params, exposed: jax.Array) -> Params:
+        """The model as it is: nothing was dropped."""
+        del key, exposed
+        return params
+
     def augment(self, key: jax.Array, tokens: jax.Array) -> jax.Array:
         """Tokens [T, W] of the same model with its hidden units in random order (section 4).
 
@@ -171,17 +222,19 @@ class Raw:
 Codec = Functional | Raw
 
 
-def fit(config: CodecConfig, sizes: Sequence[int], models: Params, images: Array) -> Codec:
+def fit(config: CodecConfig, sizes: Sequence[int], models: Params, images: Array, labels: Labels) -> Codec:
     """A codec for classifiers of one shape.
 
     Args:
       config: kind and sizes.
       sizes: width of every layer.
       models: R stacked models, from the zoo's training split.
-      images: [N, D], the training images (functional only).
+      images: [N, D], the training images (not for raw).
+      labels: [N], output positions of their classes (complete only).
 
     Returns:
-      The codec, standardised so that the tokens of `models` have unit mean square per kind of token (raw: per tensor).
+      The codec, standardised so that the tokens of `models` have unit mean square per kind of token (raw: per tensor; complete: per
+      coordinate).
     """
     sizes = tuple(sizes)
     if config.kind == "raw":
@@ -191,14 +244,24 @@ def fit(config: CodecConfig, sizes: Sequence[int], models: Params, images: Array
         ]
         tokens = np.asarray(jax.jit(jax.vmap(plain_raw.encode))(models), np.float64)
         return Raw(sizes, config.chunk_size, _scale(tokens, plain_raw.layout.mask, sources))
-    plain = Functional(
-        sizes, basis.fit(images, config.basis_size), np.zeros((1, 1), np.float32), np.ones((1, 1), np.float32)
-    )
+    none, one = np.zeros((1, 1), np.float32), np.ones((1, 1), np.float32)
+    seen = None
+    if config.kind == "complete":
+        seen = np.stack([images[labels == label].any(0) for label in range(sizes[-1])])  # [K, D]
+    plain = Functional(sizes, basis.fit(images, config.basis_size), none, one, seen)
     tokens = np.asarray(jax.jit(jax.vmap(plain.encode))(models), np.float64)  # [R, T, W]
     kinds = np.array(plain.layout.kinds)
     means = np.stack([tokens[:, kinds == kind].mean((0, 1)) for kind in kinds])  # [T, W]
-    scale = _scale(tokens - means, plain.layout.mask, list(kinds))
-    return Functional(sizes, plain.first, means.astype(np.float32), scale)
+    if plain.complete:
+        mask, last = plain.layout.mask.copy(), plain.layout.mask.sum(1) - 1
+        units = np.arange(len(kinds)) < len(kinds) - 1
+        mask[units, last[units]] = False
+        scale = np.broadcast_to(_scale(tokens - means, mask, list(kinds)), mask.shape).copy()
+        own = np.sqrt(np.square(tokens - means).mean(0))
+        for t in np.flatnonzero(units): scale[t, last[t]] = own[kinds == kinds[t], last[t]].mean()
+    else:
+        scale = _scale(tokens - means, plain.layout.mask, list(kinds))
+    return replace(plain, mean=means.astype(np.float32), scale=scale)
 
 
 def save(codec: Codec, folder: Path) -> None:
@@ -207,7 +270,9 @@ def save(codec: Codec, folder: Path) -> None:
     if isinstance(codec, Raw):
         arrays["chunk_size"] = np.array(codec.chunk_size)
     else:
-        arrays |= {"mean": codec.mean, "encode": codec.first.encode, "decode": codec.first.decode}
+        arrays |= {"mean": codec.mean} | vars(codec.first)
+        if codec.seen is not None:
+            arrays["seen"] = codec.seen
     artifacts.write_arrays(folder / "codec.safetensors", arrays)
 
 
@@ -217,7 +282,13 @@ def load(folder: Path) -> Codec:
     sizes = tuple(int(size) for size in arrays["sizes"])
     if "chunk_size" in arrays:
         return Raw(sizes, int(arrays["chunk_size"]), arrays["scale"])
-    return Functional(sizes, basis.Basis(arrays["encode"], arrays["decode"]), arrays["mean"], arrays["scale"])
+    first = basis.Basis(arrays["encode"], arrays["decode"], arrays["rest"])
+    return Functional(sizes, first, arrays["mean"], arrays["scale"], arrays.get("seen"))
+
+
+def _extended(layer: classifier.Layer) -> jax.Array:
+    """Incoming weights and biases [H, fan_in + 1] of a layer."""
+    return jnp.concatenate([layer["w"], layer["b"][:, None]], axis=1)
 
 
 def _chunks(sizes: Sequence[int], chunk_size: int) -> list[tuple[int, int]]:
