@@ -42,3 +42,9 @@ def _incoming_norms(params: Params, hidden: int) -> jax.Array:
     """|incoming weights and bias| [H] of every unit of a hidden layer."""
     layer = params[hidden]
     return jnp.sqrt(jnp.square(layer["w"]).sum(1) + jnp.square(layer["b"]))
+
+
+gauge_of_many = jax.jit(jax.vmap(gauge))
+"""`gauge` of N stacked models."""
+canonical_vectors = jax.jit(jax.vmap(canonical_vector))
+"""`canonical_vector` of N stacked models: [N, P]."""
