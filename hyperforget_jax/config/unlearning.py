@@ -89,7 +89,7 @@ class EvaluationConfig:
     """Test images, evenly spaced and as many of every class, whose probabilities a two-sample test sees."""
     c2st_trees: int = 100
     """Trees of the random forest that tells unlearned models from clean runs."""
-    c2st_permutations: int = 10
+    c2st_permutations: int = 6
     """Refits to permuted labels behind the null interval of a two-sample test."""
     relearning_shots: tuple[int, ...] = (1, 5, 20)
     """Training images a class, retained and forgotten, that models are fine-tuned on, once for each number."""
