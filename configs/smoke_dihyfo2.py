@@ -30,6 +30,7 @@ def get_config() -> Config:
             snapshots=8,
             learning_rate=(1e-2, 2e-2),
             never_seen_probability=1.0,
+            min_clean_runs=4,
         ),
         codec=CodecConfig(basis_size=8),
         hypernetwork=HypernetworkConfig(

@@ -26,10 +26,10 @@ NON_EMPTY = (
     *("classifier.hidden", "request.retain_quantiles", "zoo.bin_edges"),
     *("evaluation.relearning_shots", "evaluation.relearning_steps"),
 )
-LABELS = ("data.classes", "task.pivots", "task.forget_sets")
+LABELS = ("data.classes", "task.pivots", "task.forget_sets", "zoo.held_out_sets")
 """Fields whose numbers are names of classes."""
 ZERO_OR_MORE = (
-    *("seed", "zoo.min_learned", "zoo.min_per_combination", "zoo.max_added_blocks"),
+    *("seed", "zoo.min_learned", "zoo.min_per_combination", "zoo.max_added_blocks", "zoo.min_clean_runs"),
     *("hypernetwork.metric_class", "training.seed", "training.alignment_every", "evaluation.distribution_models"),
 )
 TWO_OR_MORE = (

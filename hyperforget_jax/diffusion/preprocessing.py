@@ -22,10 +22,10 @@ class Untrained(NamedTuple):
 
 
 def generation(codec: Codec, statistics: Conditioning) -> Prepare:
-    """DiHyFo-2: a batch is (weights [B, P], losses [B, K]); the condition is what the model itself reaches."""
+    """DiHyFo-2: a batch has weights [B, P] and losses [B, K]; the condition is what the model itself reaches."""
 
     def prepare(key: jax.Array, batch: Batch) -> tuple[jax.Array, Condition]:
-        weights, losses = batch
+        weights, losses = batch.weights, batch.losses
         tokens = jax.vmap(codec.encode)(unflatten_many(weights, codec.sizes))  # [B, T, W]
         tokens = jax.vmap(codec.augment)(jax.random.split(key, len(tokens)), tokens)
         return tokens, conditioning.ask(statistics, losses)
@@ -45,7 +45,8 @@ def update(codec: Codec, statistics: Conditioning, untrained: Untrained, config:
     """
 
     def prepare(key: jax.Array, batch: Batch) -> tuple[jax.Array, Condition]:
-        (weights, losses), (target_weights, target_losses) = batch
+        weights, losses = batch.current.weights, batch.current.losses
+        target_weights, target_losses = batch.target.weights, batch.target.losses
         origin_key, row_key, augment_key = jax.random.split(key, 3)
         count = len(losses)
         origin = jax.random.uniform(origin_key, (count,))  # [B]

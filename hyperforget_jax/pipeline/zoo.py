@@ -5,6 +5,7 @@ from hyperforget_jax.pipeline.workdir import zoo_identity, zoo_path
 from hyperforget_jax.runtime import prng
 from hyperforget_jax.runtime.progress import track
 from hyperforget_jax.zoo import build, coverage, storage, train
+from hyperforget_jax.zoo.recipe import Recipe
 from hyperforget_jax.zoo.storage import Zoo
 
 
@@ -26,13 +27,14 @@ def split_zoo(run: Run) -> tuple[Zoo, Zoo]:
 def build_zoo(run: Run, shard: tuple[int, int]) -> bool:
     """Trains the missing blocks of one shard (i, n); returns whether the zoo is complete."""
     config = run.config.zoo
-    recipe = build.Recipe(
+    recipe = Recipe(
         config,
         prng.stream(run.config.seed, "zoo"),
         *train.varying(on_device(run.dataset.train)),
         on_device(run.dataset.validation),
         run.sizes,
         run.dataset.positions(run.config.task.pivots),
+        tuple(run.dataset.positions(forget) for forget in config.held_out_sets),
         zoo_identity(run.config),
     )
     total = sum(len(recipe.drawn_runs(number)) for number in range(recipe.num_blocks)[shard[0] :: shard[1]])
