@@ -152,7 +152,13 @@ def test_clean_runs_are_those_whose_last_checkpoint_never_saw_the_set_alone(buil
 
 
 def test_a_combination_that_is_held_out_says_so() -> None:
-    summary = {"trained": [9, 9, 9, 0], "good": [9, 9, 9, 0], "kept": [9, 9, 0, 0], "checkpoints": 18, "added_blocks": 0}
+    summary = {
+        "trained": [9, 9, 9, 0],
+        "good": [9, 9, 9, 0],
+        "kept": [9, 9, 0, 0],
+        "checkpoints": 18,
+        "added_blocks": 0,
+    }
     found = zoo_tables.combinations(summary, (2, 3), ZooConfig(held_out_sets=((3, 2),)))["short_because"].tolist()
     assert found[:2] == [None, None]
     assert found[2] == "9 were good, 0 of these kept: raise zoo.selection_probability"
