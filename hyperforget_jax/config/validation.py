@@ -33,7 +33,7 @@ ZERO_OR_MORE = (
     *("hypernetwork.metric_class", "training.seed", "training.alignment_every", "evaluation.distribution_models"),
 )
 TWO_OR_MORE = (
-    *("loader.loss_levels", "reference.seeds", "training.alignment_families"),
+    *("loader.loss_levels", "reference.seeds", "reference.clean_runs", "training.alignment_families"),
     *("evaluation.alignment_families", "evaluation.alignment_prompts"),
 )
 MINIMUM = dict.fromkeys(ZERO_OR_MORE, 0) | dict.fromkeys(TWO_OR_MORE, 2)

@@ -43,7 +43,7 @@ def report(run: Run, zoo: Zoo) -> None:
     if codes := summary["clean_codes"]:
         tables["clean_runs"] = clean = clean_runs(run, zoo, codes)
         bars = dict(zip(clean["forget_set"], clean["runs"], strict=True))
-        pictures["clean_runs"] = figures.coverage(bars, "clean runs in the training part", "forget sets")
+        pictures["clean_runs"] = figures.coverage(bars, "clean runs in the training part, by forget set", "forget sets")
     if len(zoo):
         bounds, shares = resampled(run, zoo)
         columns = {"from": bounds[:-1], "to": bounds[1:]} | {f"share_{name}": each for name, each in shares.items()}
@@ -89,11 +89,11 @@ def clean_runs(run: Run, zoo: Zoo, codes: Sequence[int]) -> pd.DataFrame:
     count = 2 ** len(run.forgettable)
     counts = [np.bincount(each[each >= 0], minlength=count) for each in (last[~held_out], last[held_out], clean)]
     labels = [run.dataset.classes[position] for position in run.forgettable]
-    names = [", ".join(str(label) for bit, label in enumerate(labels) if code >> bit & 1) for code in codes]
+    sets = [", ".join(str(label) for bit, label in enumerate(labels) if code >> bit & 1) for code in codes]
     columns = zip(
         ("runs", "held_out_runs", "checkpoints"), (each[list(codes)].tolist() for each in counts), strict=True
     )
-    return pd.DataFrame({"forget_set": names} | dict(columns))
+    return pd.DataFrame({"forget_set": [f"{{{each}}}" for each in sets]} | dict(columns))
 
 
 def resampled(run: Run, zoo: Zoo) -> tuple[Floats, dict[str, Floats]]:

@@ -139,7 +139,7 @@ def test_combinations_are_counted_as_the_zoo_has_them(built: Census) -> None:
 
 def test_clean_runs_are_those_whose_last_checkpoint_never_saw_the_set_alone(built: Census) -> None:
     rows, zoo = built.numbers["clean_runs"], built.zoo
-    assert [row["forget_set"] for row in rows] == ["2", "3", "2, 3"]
+    assert [row["forget_set"] for row in rows] == ["{2}", "{3}", "{2, 3}"]
     for row, forget in zip(rows, ([2], [3], [2, 3]), strict=True):
         others = [label for label in range(4) if label not in forget]
         full = np.isclose(zoo.exposures[:, others], zoo.progress[:, None], rtol=0.0, atol=1e-6).all(1)
