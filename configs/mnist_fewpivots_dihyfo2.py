@@ -22,6 +22,6 @@ def get_config() -> Config:
         task=TaskConfig(
             pivots=(7, 8, 9), forget_sets=((2,), (2, 3, 4), (0, 1, 2, 3, 4), (5, 6), (0, 1, 2, 3, 4, 5, 6))
         ),
-        zoo=replace(base.zoo, runs=2048, min_per_combination=400),
+        zoo=replace(base.zoo, runs=2048, min_per_combination=400, min_clean_runs=8),
         training=replace(base.training, steps=3000),
     )

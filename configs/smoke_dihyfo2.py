@@ -30,6 +30,7 @@ def get_config() -> Config:
             snapshots=8,
             learning_rate=(1e-2, 2e-2),
             never_seen_probability=1.0,
+            min_clean_runs=4,
         ),
         codec=CodecConfig(basis_size=8),
         hypernetwork=HypernetworkConfig(
@@ -48,6 +49,14 @@ def get_config() -> Config:
         request=RequestConfig(
             samples=8, forget_levels=2, retain_quantiles=(0.5,), samples_per_candidate=2, num_selected=2
         ),
-        reference=ReferenceConfig(seeds=3, epochs=10.0, batch_size=64, learning_rate=1e-2),
-        evaluation=EvaluationConfig(alignment_prompts=4, alignment_families=3, bootstrap=20),
+        reference=ReferenceConfig(seeds=3, clean_runs=10, epochs=10.0, batch_size=64, learning_rate=1e-2),
+        evaluation=EvaluationConfig(
+            alignment_prompts=4,
+            alignment_families=3,
+            bootstrap=20,
+            c2st_trees=5,
+            c2st_permutations=2,
+            relearning_shots=(5,),
+            relearning_steps=(5, 10),
+        ),
     )

@@ -10,13 +10,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from hyperforget_jax.config import ZooConfig
-from hyperforget_jax.zoo import build, train
+from hyperforget_jax.zoo import train
 from hyperforget_jax.zoo.hyperparameters import NEVER, Hyperparameters
+from hyperforget_jax.zoo.recipe import Recipe
 
 SIZES = (6, 8, 4)
 PIVOTS, FORGETTABLE = (0, 1), (2, 3)
 CONFIG = ZooConfig(
-    runs=7, runs_per_block=3, epochs=12.0, batch_size=20, snapshots=4, learning_rate=(5e-2, 8e-2), pivot_accuracy=0.5
+    runs=7,
+    runs_per_block=3,
+    epochs=12.0,
+    batch_size=20,
+    snapshots=4,
+    learning_rate=(5e-2, 8e-2),
+    pivot_accuracy=0.5,
+    min_clean_runs=0,
 )
 RUNS_OF_BLOCKS = [3, 3, 1]
 STEPS_PER_SNAPSHOT = 9  # 60 images, so 3 minibatches an epoch; 36 steps in 4 parts
@@ -42,10 +50,12 @@ def plan(
     return Hyperparameters(jnp.float32(0.05), jnp.array(keep), jnp.array(late), jnp.float32(when))
 
 
-def recipe(made_from: Mapping[str, Any] = MADE_FROM, **changes: Any) -> build.Recipe:
+def recipe(made_from: Mapping[str, Any] = MADE_FROM, **changes: Any) -> Recipe:
     """How to make the small zoo, with changes to its config."""
     key = jax.random.key(8)
-    return build.Recipe(replace(CONFIG, **changes), key, *train.varying(TRAIN), VALIDATION, SIZES, PIVOTS, made_from)
+    config = replace(CONFIG, **changes)
+    held_out = config.held_out_sets  # labels are positions
+    return Recipe(config, key, *train.varying(TRAIN), VALIDATION, SIZES, PIVOTS, held_out, made_from)
 
 
 def contents(folder: Path, pattern: str = "*") -> dict[str, bytes]:

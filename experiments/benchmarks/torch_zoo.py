@@ -17,6 +17,7 @@ from experiments.benchmarks.timing import Work
 from experiments.benchmarks.zoo_block import Block, train_together
 from hyperforget_jax.weights.layout import flatten
 from hyperforget_jax.zoo import train
+from hyperforget_jax.zoo.undersampling import uniforms
 
 VERSION: str = torch.__version__
 
@@ -77,7 +78,7 @@ def like_ours(block: Block, snapshots: int) -> list[Checkpoint]:
     batch_key, word_key = jax.random.split(order_key)
     count, steps = len(block.training.labels), snapshots * block.steps_per_snapshot
     rows = train.minibatches(batch_key, count, block.batch_size, steps)  # [steps, B]
-    chance = _tensor(train.uniforms(state.word, jax.random.bits(word_key, (count,))))  # [N]
+    chance = _tensor(uniforms(state.word, jax.random.bits(word_key, (count,))))  # [N]
     order = iter(_tensor(rows).long())
     return train_run(inputs(block), model, order, chance, snapshots, block.steps_per_snapshot, fused=False)
 

@@ -131,7 +131,7 @@ class HyperForget:
         request = replace(model.config.request, samples=num_samples, num_selected=num_selected)
         validation.validate_config(replace(model.config, request=request))
         asked = UnlearningRequest(labels, model.data.classes)
-        candidates = prompts.candidates(*model.statistics, asked.positions, request)
+        candidates = prompts.candidates(model.statistics.losses, model.statistics.accuracies, asked.positions, request)
         split = on_device(data)
         start = starting_models.with_random_start(self._generator, model.sizes, model.config.hypernetwork, split)
         return requests.answer(

@@ -58,6 +58,8 @@ class ReferenceConfig:
 
     seeds: int = 32
     """Models per forget set (M)."""
+    clean_runs: int = 256
+    """Clean runs per forget set, by the zoo's recipe and seen by no hypernetwork: the clean reference."""
     epochs: float = 25.0
     """Passes over the retained images."""
     batch_size: int = 64
@@ -82,3 +84,16 @@ class EvaluationConfig:
     """Share of the zoo, lowest mean loss first, whose median losses are the good values of a sweep."""
     bootstrap: int = 1000
     """Resamples behind each 95% interval."""
+    distribution_models: int = 128
+    """Models a side of two-sample tests, diversity and relearning, at most: unselected samples, and half of the clean reference; 0: none of
+    these is measured."""
+    c2st_images: int = 200
+    """Test images, evenly spaced and as many of every class, whose probabilities a two-sample test sees."""
+    c2st_trees: int = 100
+    """Trees of the random forest that tells unlearned models from clean runs."""
+    c2st_permutations: int = 6
+    """Refits to permuted labels behind the null interval of a two-sample test."""
+    relearning_shots: tuple[int, ...] = (1, 5, 20)
+    """Training images a class, retained and forgotten, that models are fine-tuned on, once for each number."""
+    relearning_steps: tuple[int, ...] = (5, 10, 20, 40, 60)
+    """Steps of Adam after which the accuracy on the forgotten test images is measured."""

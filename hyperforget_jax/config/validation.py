@@ -22,21 +22,25 @@ POSITIVE = (
     *("hypernetwork.loss_floor", "diffusion.min_snr_ceiling", "request.retain_factors", "sampling.temperature"),
 )
 """Fields that must be above 0."""
-NON_EMPTY = ("classifier.hidden", "request.retain_quantiles", "zoo.bin_edges")
-LABELS = ("data.classes", "task.pivots", "task.forget_sets")
+NON_EMPTY = (
+    *("classifier.hidden", "request.retain_quantiles", "zoo.bin_edges"),
+    *("evaluation.relearning_shots", "evaluation.relearning_steps"),
+)
+LABELS = ("data.classes", "task.pivots", "task.forget_sets", "zoo.held_out_sets")
 """Fields whose numbers are names of classes."""
 ZERO_OR_MORE = (
-    *("seed", "zoo.min_learned", "zoo.min_per_combination", "zoo.max_added_blocks"),
-    *("hypernetwork.metric_class", "training.seed", "training.alignment_every"),
+    *("seed", "zoo.min_learned", "zoo.min_per_combination", "zoo.max_added_blocks", "zoo.min_clean_runs"),
+    *("hypernetwork.metric_class", "training.seed", "training.alignment_every", "evaluation.distribution_models"),
 )
 TWO_OR_MORE = (
-    *("loader.loss_levels", "reference.seeds", "training.alignment_families"),
+    *("loader.loss_levels", "reference.seeds", "reference.clean_runs", "training.alignment_families"),
     *("evaluation.alignment_families", "evaluation.alignment_prompts"),
 )
 MINIMUM = dict.fromkeys(ZERO_OR_MORE, 0) | dict.fromkeys(TWO_OR_MORE, 2)
 """Least value of whole numbers, where it is not 1."""
 ORDERED_PAIRS = ("zoo.learning_rate", "zoo.keep_rate", "zoo.deletion_time", "evaluation.alignment_quantiles")
 """Ranges: the first number is at most the second."""
+INCREASING = ("zoo.bin_edges", "evaluation.relearning_steps")
 LOG_UNIFORM = ("zoo.learning_rate", "zoo.keep_rate")
 """Ranges from which a value is drawn log-uniformly."""
 
@@ -81,8 +85,13 @@ def _relations(config: Config, flat: dict[str, Any]) -> Iterator[tuple[bool, str
         yield flat[name] != sorted(flat[name]), f"{name} is {flat[name]}: put the smaller number first"
     for name in LOG_UNIFORM:
         yield flat[name][0] <= 0.0, f"{name} starts at {flat[name][0]}: choose a start above 0"
-    edges = flat["zoo.bin_edges"]
-    yield edges != sorted(set(edges)), f"zoo.bin_edges are {edges}: put them in increasing order"
+    for name in INCREASING:
+        yield flat[name] != sorted(set(flat[name])), f"{name} are {flat[name]}: put them in increasing order"
+    models = config.evaluation.distribution_models
+    yield (
+        0 < models < 5,
+        f"evaluation.distribution_models is {models}: choose at least 5, one for each fold of a two-sample test, or 0 for no test",
+    )
     hypernetwork, num_classes = config.hypernetwork, len(config.data.classes)
     yield (
         hypernetwork.metric == "one_loss" and hypernetwork.metric_class >= num_classes,

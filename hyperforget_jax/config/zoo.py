@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from hyperforget_jax.config.unlearning import ForgetSet
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -74,6 +76,12 @@ class ZooConfig:
     """Checkpoints that every combination must reach: blocks aimed at those that fall short are added until they do."""
     max_added_blocks: int = 8
     """Most blocks added for that; what is then still short is reported with its reason."""
+    min_clean_runs: int = 32
+    """Runs of the training part that never see a forget set and see all else in full, for every set that the task allows (of more than
+    256 sets, for 256 random ones): aimed blocks are added, as many as it takes. The last checkpoint of every such run is kept if it is
+    good on the pivots, whatever beta and the caps. 0: none are added, and no checkpoint is kept for that."""
+    held_out_sets: tuple[ForgetSet, ...] = ()
+    """Sets of classes that no run leaves out together, also not among others: requests for them show whether a hypernetwork composes."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Type of the stored weights; the losses are those of the rounded models."""
     memory_gib: float = 4.0

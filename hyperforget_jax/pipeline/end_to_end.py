@@ -16,6 +16,7 @@ from hyperforget_jax.pipeline.reference import reference_models
 from hyperforget_jax.pipeline.run import HYPERNETWORK, Run
 from hyperforget_jax.pipeline.workdir import zoo_identity, zoo_path
 from hyperforget_jax.report import console, tables
+from hyperforget_jax.report import distribution as distribution_lines
 from hyperforget_jax.runtime import artifacts
 from hyperforget_jax.unlearn.requests import Floats
 from hyperforget_jax.zoo import storage
@@ -89,8 +90,12 @@ def measure(job: Run, candidates: list[Floats], grids: Mapping[int, Grid], gener
     sweeps = alignment.sweeps(job, grids, generate)
     frame = results.frame_of(evaluation.rows(job, comparisons) + alignment.alignment_rows(job, sweeps))
     results.write_results(job.folder / RESULTS, frame)
-    artifacts.write_text(job.folder / "results.md", tables.page(frame))
+    lines = distribution_lines.distribution(frame)
+    of_distribution = f"\n{distribution_lines.markdown(lines)}" if len(lines) else ""
+    artifacts.write_text(job.folder / "results.md", tables.page(frame) + of_distribution)
     job.console.print(console.comparison(frame), console.alignment(frame))
+    if len(lines):
+        job.console.print(console.distribution(lines))
     job.console.print(f"results: {job.folder / RESULTS}")
     return Measurements(comparisons, sweeps, frame)
 
@@ -100,5 +105,5 @@ def write_report(job: Run, zoo: Zoo, measured: Measurements) -> None:
     folder = job.folder / "training"
     curve, evolution = artifacts.read_rows(folder / "learning_curve.jsonl"), alignment.evolution(folder)
     counts = pipeline_zoo.combination_counts(job, zoo)
-    pictures = report.draw(job, counts, curve, evolution, measured.comparisons, measured.sweeps)
+    pictures = report.draw(job, counts, curve, evolution, measured.comparisons, measured.sweeps, measured.frame)
     job.console.print(f"report:  {report.write_page(job, measured.frame, pictures)}")

@@ -12,7 +12,7 @@ from hyperforget_jax.config import flatten
 from hyperforget_jax.metrics.comparison import Comparison
 from hyperforget_jax.pipeline.alignment import Sweep
 from hyperforget_jax.pipeline.run import Run
-from hyperforget_jax.report import figures, html, strip_plots
+from hyperforget_jax.report import distribution, distribution_figures, figures, html, strip_plots
 from hyperforget_jax.report.html import Content
 from hyperforget_jax.runtime import artifacts
 
@@ -24,8 +24,9 @@ def draw(
     evolution: list[dict[str, Any]],
     evaluated: list[Comparison],
     sweeps: dict[int, Sweep],
+    results: pd.DataFrame,
 ) -> dict[str, Figure]:
-    """Draws every figure and saves it as PNG and SVG in `figures/`; alignment during training only if it was measured."""
+    """Draws every figure and saves it as PNG and SVG in `figures/`; alignment during training and distribution only if measured."""
     classes, labels = run.dataset.classes, run.dataset.test.labels
     requests, matrices = list[strip_plots.Request](), list[figures.Matrices]()
     for forget_set, one in zip(run.config.task.forget_sets, evaluated, strict=True):
@@ -49,6 +50,9 @@ def draw(
     }
     if evolution:
         drawn["alignment_curve"] = figures.alignment_evolution(evolution)
+    if len(lines := distribution.distribution(results)):
+        drawn["two_sample"] = distribution_figures.two_sample_aucs(lines)
+        drawn["relearning"] = distribution_figures.relearning_curves(results)
     for name, figure in drawn.items():
         figures.save(figure, run.folder / "figures", name)
     return drawn

@@ -19,6 +19,7 @@ from hyperforget_jax.pipeline import workdir
 from hyperforget_jax.runtime import artifacts, metric_writer
 from hyperforget_jax.unlearn import requests
 from hyperforget_jax.zoo.build import validate_memory
+from hyperforget_jax.zoo.exposure import validate_held_out_sets
 from hyperforget_jax.zoo.train import Images, validate_batch_size
 
 HYPERNETWORK = "hypernetwork"
@@ -102,6 +103,7 @@ def validate_run_config(config: Config) -> None:
     config = replace(config, data=data.resolve(config.data))
     validation.validate_config(config)
     requests.validate_task(config.task, config.data.classes)
+    validate_held_out_sets(config.zoo.held_out_sets, config.data.classes, config.task.pivots)
     samplers.validate_sampling(config.diffusion, config.sampling)
     metric_writer.validate_tensorboard(config.training.tensorboard)
 

@@ -25,8 +25,7 @@ from hyperforget_jax.unlearn import starting_models
 from hyperforget_jax.weights import codec
 from hyperforget_jax.weights.codec import Codec
 from hyperforget_jax.weights.layout import unflatten_many
-from hyperforget_jax.zoo import loader
-from hyperforget_jax.zoo.statistics import ZooStatistics
+from hyperforget_jax.zoo import loader, statistics
 from hyperforget_jax.zoo.storage import Zoo
 
 ALIGNMENT_CURVE = "alignment_curve"
@@ -108,8 +107,7 @@ def describe(run: Run, hypernetwork: Hypernetwork, train_zoo: Zoo) -> Pretrained
     """The hypernetwork with all that a request needs beside it."""
     data = run.dataset
     info = DataInfo(data.name, data.classes, data.class_names, data.input_shape)
-    statistics = ZooStatistics(train_zoo.losses, train_zoo.accuracies)
-    return Pretrained(hypernetwork, run.config, info, run.sizes, statistics)
+    return Pretrained(hypernetwork, run.config, info, run.sizes, statistics.of_zoo(train_zoo))
 
 
 def random_models(run: Run, coder: Codec) -> preprocessing.Untrained:

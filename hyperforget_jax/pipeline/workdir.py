@@ -36,7 +36,8 @@ def identity(config: Config) -> dict[str, object]:
 
 def zoo_identity(config: Config) -> dict[str, object]:
     """The part of the identity that decides a zoo: seed, data, pivots, classifier and protocol."""
-    others = ("zoo.validation_share",)
+    # the held-out part is not counted where clean runs are, so its size decides how many are added
+    others = () if config.zoo.min_clean_runs else ("zoo.validation_share",)
     return {
         name: value
         for name, value in identity(config).items()
@@ -152,5 +153,5 @@ def _zoo_bytes(config: Config) -> int:
     info = data.describe(config.data)
     sizes = (info.input_size, *config.classifier.hidden, len(config.data.classes or info.labels))
     share = 1.0 if config.zoo.loss_shift_threshold is not None else sum(config.zoo.selection_probability) / 2
-    checkpoint = num_weights(sizes) * WEIGHT_BYTES[config.zoo.dtype] + (2 * sizes[-1] + 2) * 4
+    checkpoint = num_weights(sizes) * WEIGHT_BYTES[config.zoo.dtype] + (3 * sizes[-1] + 3) * 4
     return round(config.zoo.runs * config.zoo.snapshots * share * checkpoint)

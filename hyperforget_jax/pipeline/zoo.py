@@ -5,6 +5,7 @@ from hyperforget_jax.pipeline.workdir import zoo_identity, zoo_path
 from hyperforget_jax.runtime import prng
 from hyperforget_jax.runtime.progress import track
 from hyperforget_jax.zoo import build, coverage, storage, train
+from hyperforget_jax.zoo.recipe import Recipe
 from hyperforget_jax.zoo.storage import Zoo
 
 
@@ -23,18 +24,23 @@ def split_zoo(run: Run) -> tuple[Zoo, Zoo]:
     return make_zoo(run).split(run.config.zoo.runs, run.config.zoo.validation_share)
 
 
-def build_zoo(run: Run, shard: tuple[int, int]) -> bool:
-    """Trains the missing blocks of one shard (i, n); returns whether the zoo is complete."""
-    config = run.config.zoo
-    recipe = build.Recipe(
-        config,
+def zoo_recipe(run: Run) -> Recipe:
+    """What decides the run's zoo."""
+    return Recipe(
+        run.config.zoo,
         prng.stream(run.config.seed, "zoo"),
         *train.varying(on_device(run.dataset.train)),
         on_device(run.dataset.validation),
         run.sizes,
         run.dataset.positions(run.config.task.pivots),
+        tuple(run.dataset.positions(forget) for forget in run.config.zoo.held_out_sets),
         zoo_identity(run.config),
     )
+
+
+def build_zoo(run: Run, shard: tuple[int, int]) -> bool:
+    """Trains the missing blocks of one shard (i, n); returns whether the zoo is complete."""
+    recipe = zoo_recipe(run)
     total = sum(len(recipe.drawn_runs(number)) for number in range(recipe.num_blocks)[shard[0] :: shard[1]])
     with run.timed("zoo", resumes=True), track(run.console, "zoo", total, "runs") as advance:
         return build.build(zoo_path(run.config), recipe, shard, advance, lambda line: run.console.print(f"zoo: {line}"))

@@ -1,6 +1,7 @@
 """What a zoo holds: its combinations, its losses, what resampling makes of them, what rounded weights change; as tables and figures."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ from hyperforget_jax.report import figures, zoo_figures, zoo_tables
 from hyperforget_jax.report.console import listing
 from hyperforget_jax.runtime import artifacts
 from hyperforget_jax.weights.layout import unflatten_many
-from hyperforget_jax.zoo import coverage, storage
+from hyperforget_jax.zoo import coverage, exposure, storage
 from hyperforget_jax.zoo.storage import Zoo
 
 Floats = np.ndarray[Any, np.dtype[Any]]
@@ -39,6 +40,10 @@ def report(run: Run, zoo: Zoo) -> None:
         "coverage": figures.coverage(dict(zip(zoo_figures.bar_names(labels), covered["kept"], strict=True))),
         "losses": zoo_figures.losses(histograms, edges, config.task.pivots),
     }
+    if codes := summary["clean_codes"]:
+        tables["clean_runs"] = clean = clean_runs(run, zoo, codes)
+        bars = dict(zip(clean["forget_set"], clean["runs"], strict=True))
+        pictures["clean_runs"] = figures.coverage(bars, "clean runs in the training part, by forget set", "forget sets")
     if len(zoo):
         bounds, shares = resampled(run, zoo)
         columns = {"from": bounds[:-1], "to": bounds[1:]} | {f"share_{name}": each for name, each in shares.items()}
@@ -57,11 +62,14 @@ def report(run: Run, zoo: Zoo) -> None:
 
 
 def show(run: Run, tables: dict[str, pd.DataFrame]) -> None:
-    """Prints the combinations (of many the rarest), why some are short, and what rounding changes."""
+    """Prints the combinations and the clean runs (of many the rarest), why some are short, and what rounding changes."""
     covered, say = tables["combinations"], run.console.print
     rarest = covered.sort_values("kept", kind="stable")
     shown = covered if len(covered) <= PRINTED else rarest.head(PRINTED)
     say(listing(zoo_tables.texts(shown.drop(columns="short_because"))))
+    if "clean_runs" in tables:
+        clean = tables["clean_runs"]
+        say(listing(zoo_tables.texts(clean.sort_values("runs", kind="stable").head(PRINTED).sort_index())))
     short = rarest.groupby("short_because", sort=False)["combination"]  # passes over None
     for because, names in [*short][:PRINTED]:
         others = f" and {len(names) - 1:,} others" if len(names) > 1 else ""
@@ -70,6 +78,22 @@ def show(run: Run, tables: dict[str, pd.DataFrame]) -> None:
         say(listing(zoo_tables.texts(tables["precision"].drop(columns="checkpoints"))))
     else:
         say(f"rounded weights: not measured, that takes checkpoints of float32; zoo.dtype is {run.config.zoo.dtype}")
+
+
+def clean_runs(run: Run, zoo: Zoo, codes: Sequence[int]) -> pd.DataFrame:
+    """Clean runs of the training and of the held-out part, and clean checkpoints, for the forget sets of some codes, one line each."""
+    config = run.config.zoo
+    clean = exposure.clean_codes(zoo.exposures, zoo.progress, run.forgettable)  # [n]
+    last = clean[zoo.progress == 1.0]  # one a run
+    held_out = storage.is_held_out(zoo.run[zoo.progress == 1.0], config.runs, config.validation_share)
+    count = 2 ** len(run.forgettable)
+    counts = [np.bincount(each[each >= 0], minlength=count) for each in (last[~held_out], last[held_out], clean)]
+    labels = [run.dataset.classes[position] for position in run.forgettable]
+    sets = [", ".join(str(label) for bit, label in enumerate(labels) if code >> bit & 1) for code in codes]
+    columns = zip(
+        ("runs", "held_out_runs", "checkpoints"), (each[list(codes)].tolist() for each in counts), strict=True
+    )
+    return pd.DataFrame({"forget_set": [f"{{{each}}}" for each in sets]} | dict(columns))
 
 
 def resampled(run: Run, zoo: Zoo) -> tuple[Floats, dict[str, Floats]]:

@@ -7,6 +7,7 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from hyperforget_jax.report import distribution as distribution_lines
 from hyperforget_jax.report import tables
 
 COLOURS = {"inside": "green", "below": "yellow", "above": "yellow"}
@@ -37,14 +38,24 @@ def table(texts: pd.DataFrame, left: Sequence[str] = (), **options: Any) -> Tabl
 def comparison(results: pd.DataFrame) -> Table:
     """Our models beside the reference models, within 80 columns; each forget set is a section."""
     texts = tables.comparison_texts(tables.comparison(results))
-    texts["Forget"] = texts["Forget"].mask(texts["Forget"].duplicated(), "")
-    *_, last = texts
-    texts[last] = texts[last].map(lambda text: f"[{COLOURS[text]}]{text}[/]")
     texts = texts.rename(columns=lambda name: name.replace("Reference", "Ref.").replace(" the reference", "\nref."))
     caption = "ref.: the reference models; the aim is to lie inside their 5–95%, neither higher nor lower is better"
-    narrow: dict[str, Any] = {"padding": 0, "pad_edge": False, "show_edge": False}
-    words = [texts.columns[index] for index in (0, 1, -1)]
-    result = table(texts, words, title="ours beside the reference models", caption=caption, **narrow)
+    return _by_forget_set(texts, title="ours beside the reference models", caption=caption)
+
+
+def distribution(lines: pd.DataFrame) -> Table:
+    """The lines of `distribution.distribution`, within 80 columns; each forget set is a section."""
+    texts = distribution_lines.texts(lines)
+    texts = texts.rename(columns={"Clean reference": "Clean\nref.", "Against clean runs": "Against\nclean runs"})
+    return _by_forget_set(texts, title="ours beside the clean reference", caption=distribution_lines.CAPTION)
+
+
+def _by_forget_set(texts: pd.DataFrame, **options: Any) -> Table:
+    """A table whose first column is the forget set, told once a section, and whose last is a verdict, coloured."""
+    texts["Forget"] = texts["Forget"].mask(texts["Forget"].duplicated(), "")
+    first, second, *_, last = map(str, texts)
+    texts[last] = texts[last].map(lambda text: f"[{COLOURS[text.split()[0]]}]{text}[/]")
+    result = table(texts, [first, second, last], padding=0, pad_edge=False, show_edge=False, **options)
     for above, below in zip(result.rows, texts["Forget"].iloc[1:], strict=False):
         above.end_section = below != ""
     return result

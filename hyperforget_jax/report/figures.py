@@ -238,14 +238,18 @@ def _percent(share: float, decimals: int) -> str:
 
 
 @styled
-def coverage(counts: Mapping[str, int]) -> Figure:
-    """Checkpoints of the zoo for every high/low combination of the forgettable classes (section A.5).
+def coverage(
+    counts: Mapping[str, int], counted: str = "checkpoints in the zoo", groups: str = "combinations"
+) -> Figure:
+    """What the zoo has of every group, such as checkpoints of every high/low combination of the forgettable classes (section A.5).
 
     Args:
-      counts: name of a combination, such as "2 high, 3 low", to its checkpoints.
+      counts: name of a group, such as "2 high, 3 low", to its count.
+      counted: what is counted.
+      groups: what the groups are.
 
     Returns:
-      A figure; of more than 32 combinations, the 32 rarest.
+      A figure; of more than 32 groups, the 32 rarest.
     """
     every = pd.Series(counts)
     shown = every[every.rank(method="first") <= MOST_BARS]
@@ -260,6 +264,6 @@ def coverage(counts: Mapping[str, int]) -> Figure:
     panel.tick_params(axis="y", length=0)
     panel.xaxis.set_major_formatter("{x:,.0f}")
     panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    rarest = f" (the {MOST_BARS} rarest of {len(counts)} combinations)" if len(counts) > MOST_BARS else ""
-    panel.set_xlabel(f"checkpoints in the zoo{rarest}")
+    rarest = f" (the {MOST_BARS} rarest of {len(counts)} {groups})" if len(counts) > MOST_BARS else ""
+    panel.set_xlabel(f"{counted}{rarest}")
     return figure

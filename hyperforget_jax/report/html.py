@@ -3,7 +3,7 @@
 import base64
 import importlib.resources
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import pandas as pd
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from hyperforget_jax.report import figures, tables
+from hyperforget_jax.report import distribution, figures, tables
 from hyperforget_jax.report.summaries import percent, verdicts
 
 TEMPLATE = "page.html.j2"
@@ -72,6 +72,7 @@ def page(content: Content) -> str:
         tables=[comparison_table(group) for _, group in lines.groupby("forget_set", sort=False)],
         metrics=[metric for name, metric in tables.METRICS.items() if name in set(lines["metric"])],
         alignment=alignment_table(content.results),
+        distribution=distribution_tables(content.results),
         figures={name: data_uri(figure) for name, figure in content.figures.items()},
         cost=cost_table(content.cost),
         config=grouped(content.config),
@@ -93,13 +94,25 @@ def comparison_table(lines: pd.DataFrame) -> Markup:
     """The lines of one forget set, with a strip that shows each to scale and a badge that says where it lies."""
     texts = tables.comparison_texts(lines)
     *columns, last = texts.drop(columns="Forget")
-    badge = '<span class="badge{}">{}</span>'
-    marked = {
-        "To scale": [strip(line) for _, line in lines.iterrows()],
-        str(last): [Markup(badge).format(" good" * (text == "inside"), text) for text in texts[last]],
-    }
+    marked = {"To scale": [strip(line) for _, line in lines.iterrows()], str(last): badges(texts[last])}
     cells = texts[columns].assign(**{name: pd.Series(each, texts.index, object) for name, each in marked.items()})
     return table(cells, f"Forget {texts['Forget'].iloc[0]}")
+
+
+def distribution_tables(results: pd.DataFrame) -> list[Markup]:
+    """The lines of every forget set beside the clean reference; none if they were not measured."""
+    texts = distribution.texts(distribution.distribution(results))
+    last = texts.columns[-1]
+    texts[last] = pd.Series(badges(texts[last]), texts.index, object)
+    return [
+        table(lines.drop(columns="Forget"), f"Forget {name}, beside the clean reference")
+        for name, lines in texts.groupby("Forget", sort=False)
+    ]
+
+
+def badges(verdicts: Iterable[str]) -> list[Markup]:
+    """Words that say where values lie, as badges; only "inside" is good."""
+    return [Markup('<span class="badge{}">{}</span>').format(" good" * (word == "inside"), word) for word in verdicts]
 
 
 def alignment_table(results: pd.DataFrame) -> Markup:

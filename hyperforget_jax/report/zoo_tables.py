@@ -15,6 +15,8 @@ from hyperforget_jax.zoo import coverage
 TITLES = {
     "combinations": "Combinations of high and low classes; high means not learned: an accuracy of at most 0.5. Of the snapshots of all "
     "runs (trained), some are good enough on the pivots (good); of these, chance and caps leave some in the zoo (kept).",
+    "clean_runs": "Clean runs for each forget set: they never saw it and saw all else in full, and their last checkpoint is in the zoo. "
+    "Clean checkpoints are those of any moment. Sets that contain one of `zoo.held_out_sets` have none.",
     "losses": "Checkpoints by their loss on each class, in nats.",
     "resampling": "Mean loss over the classes, in nats: share of each level among the checkpoints as stored (none), and among the "
     "draws of a training with `loader.resample` combinations and losses (section A.6, Figures 28 and 29).",
@@ -22,7 +24,7 @@ TITLES = {
     "accuracy. The line of float32 is the noise of scoring anew.",
 }
 """What each table of the page shows."""
-WORDS = ("combination", "short_because", "weights")
+WORDS = ("combination", "short_because", "forget_set", "weights")
 """Columns of words; the others hold numbers and stand to the right."""
 
 
@@ -41,6 +43,10 @@ def combinations(summary: Mapping[str, Any], labels: Sequence[int], config: ZooC
     table = pd.DataFrame({name: summary[name] for name in ("trained", "good", "kept")}, dtype=object)
     table.insert(0, "combination", [coverage.name(code, labels) for code in table.index])
     reasons = [reason(config, summary["added_blocks"], *tally[1:]) for tally in table.itertuples(index=False)]
+    for code in table.index[table["kept"] < max(1, config.min_per_combination)]:
+        high = {label for bit, label in enumerate(labels) if code >> bit & 1}
+        if any(high >= set(forget) for forget in config.held_out_sets):
+            reasons[code] = "no run is aimed at it: it contains one of zoo.held_out_sets"
     shares = [kept / total for kept in summary["kept"]]
     return table.assign(share=shares, short_because=pd.Series(reasons, dtype=object))
 

@@ -1,16 +1,19 @@
-"""The reference: reference models: models retrained without the forget set, for every forget set in one program."""
+"""The reference models: retrained without the forget set by a recipe of their own, or clean runs by the zoo's."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.config import ReferenceConfig
+from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.runtime import sharding
-from hyperforget_jax.weights.layout import unflatten
-from hyperforget_jax.zoo import hyperparameters, train
+from hyperforget_jax.weights.layout import unflatten, unflatten_many
+from hyperforget_jax.zoo import hyperparameters, selection, train
+from hyperforget_jax.zoo.recipe import Recipe
 
 
 def retrain(
@@ -55,3 +58,58 @@ def retrain(
     )
     weights = snapshots.weights.reshape(len(forget_sets), config.seeds, -1)  # [F, M, P]
     return jax.vmap(jax.vmap(partial(unflatten, sizes=sizes)))(weights)
+
+
+def clean_runs(recipe: Recipe, forget: Sequence[int], count: int, on_runs: Callable[[int], None]) -> Params:
+    """Trains clean runs for a forget set by the zoo's recipe, and returns the models at their end.
+
+    They are distributed as the last checkpoints of the zoo's clean runs: the same steps, learning rates and rounding, blocks with
+    minibatch orders of their own, and of the models at the end those that are good enough on the pivots.
+
+    Args:
+      recipe: the zoo's, with a key of its own, so that no hypernetwork has seen these runs.
+      forget: output positions, none of a pivot.
+      count: models M.
+      on_runs: called with the number of models that each block of runs has added.
+
+    Returns:
+      Models with leaves [M, …].
+
+    Raises:
+      HyperForgetError: a whole block has no model that is good enough on the pivots.
+    """
+    config = recipe.config
+    code = sum(1 << recipe.forgettable.index(position) for position in forget)
+    size, number, found = (
+        min(config.runs_per_block, count),
+        0,
+        list[np.ndarray[tuple[int, int], np.dtype[np.float32]]](),
+    )
+    while (missing := count - sum(map(len, found))) > 0:
+        runs = number * size + np.arange(size)
+        _, train_keys, _ = recipe.run_keys(runs)
+        order_key, _ = recipe.block_keys(number)
+        steps = train.plan_steps(len(recipe.training.labels), config.batch_size, config.epochs, config.snapshots)
+        ends = train.train_block(
+            train_keys,
+            order_key,
+            recipe.plans(runs, np.array([code])),
+            recipe.training,
+            recipe.validation,
+            devices=sharding.make_local(size),
+            sizes=recipe.sizes,
+            pixels=recipe.pixels,
+            batch_size=config.batch_size,
+            snapshots=1,
+            steps_per_snapshot=steps * config.snapshots,
+            dtype=config.dtype,
+        )
+        good = np.asarray(selection.is_good(ends.accuracies[0], recipe.pivots, config))  # [R]
+        if not good.any():
+            raise HyperForgetError(
+                f"none of {size} runs is good on the pivots: lower zoo.pivot_accuracy {config.pivot_accuracy:g}, or raise zoo.epochs"
+            )
+        found.append(np.asarray(ends.weights[0]).astype(np.float32)[good][:missing])
+        on_runs(len(found[-1]))
+        number += 1
+    return unflatten_many(jnp.asarray(np.concatenate(found)), recipe.sizes)

@@ -1,9 +1,8 @@
 """From a config to a zoo on disk: block after block, each a function of (config, key, block), each resumable."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,70 +14,14 @@ from hyperforget_jax.config import ZooConfig
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.runtime import sharding
 from hyperforget_jax.weights.layout import num_weights
-from hyperforget_jax.zoo import coverage, hyperparameters, selection, storage, train
+from hyperforget_jax.zoo import coverage, exposure, selection, storage, train
+from hyperforget_jax.zoo.hyperparameters import Hyperparameters
+from hyperforget_jax.zoo.recipe import NO_AIM, Recipe
 from hyperforget_jax.zoo.storage import Block
 
 Numbers = np.ndarray[Any, Any]
 TRAINED, GOOD, KEPT = range(3)
 """Rows of a block's tally."""
-NO_AIM = np.array([-1])
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides a zoo.
-
-    Attributes:
-      config: the protocol.
-      key: root key; run r draws from fold_in(fold_in(key, 0), r), block b from fold_in(fold_in(key, 1), b), so blocks can be made
-        in any order, by any number of jobs.
-      training: what the runs learn from, of the pixels that vary.
-      pixels: places of these pixels.
-      validation: what labels the checkpoints.
-      sizes: width of every layer.
-      pivots: output positions of the pivots.
-      made_from: JSON-ready values that stand for all of it, for the manifests.
-    """
-
-    config: ZooConfig
-    key: jax.Array
-    training: train.Images
-    pixels: tuple[int, ...]
-    validation: train.Images
-    sizes: tuple[int, ...]
-    pivots: tuple[int, ...]
-    made_from: Mapping[str, Any]
-
-    @property
-    def forgettable(self) -> tuple[int, ...]:
-        """Output positions of the classes that may be forgotten."""
-        return tuple(position for position in range(self.sizes[-1]) if position not in self.pivots)
-
-    @property
-    def num_blocks(self) -> int:
-        """Blocks of drawn runs; the last may hold fewer. Blocks after them are added for coverage."""
-        return -(-self.config.runs // self.config.runs_per_block)
-
-    def drawn_runs(self, number: int) -> Numbers:
-        """Numbers of the runs of a drawn block."""
-        size = self.config.runs_per_block
-        return np.arange(number * size, min((number + 1) * size, self.config.runs))
-
-    def added_runs(self, number: int) -> Numbers:
-        """Numbers of the runs of an added block: they follow those of all blocks before."""
-        size = self.config.runs_per_block
-        return self.config.runs + (number - self.num_blocks) * size + np.arange(size)
-
-    def run_keys(self, runs: Numbers) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Keys [R] of some runs: for their plans, for their training, for the selection of their snapshots."""
-        root = jax.random.fold_in(self.key, 0)
-        keys = jax.vmap(lambda run: jax.random.split(jax.random.fold_in(root, run), 3))(jnp.asarray(runs))
-        return keys[:, 0], keys[:, 1], keys[:, 2]
-
-    def block_keys(self, number: int) -> tuple[jax.Array, jax.Array]:
-        """Keys of a block: for the order of its minibatches, for the order in which its caps are filled."""
-        order, caps = jax.random.split(jax.random.fold_in(jax.random.fold_in(self.key, 1), number))
-        return order, caps
 
 
 def validate_memory(config: ZooConfig, sizes: Sequence[int]) -> None:
@@ -124,10 +67,11 @@ def build(
         for number in drawn[index::count]:
             runs = recipe.drawn_runs(number)
             if not storage.is_stored(folder, number, recipe.made_from):
-                snapshots = jax.block_until_ready(_train(recipe, number, runs, NO_AIM))
+                plans = recipe.plans(runs, NO_AIM)
+                snapshots = jax.block_until_ready(_train(recipe, number, runs, plans))
                 if pending is not None:
                     pending.result()
-                pending = writer.submit(_store, folder, recipe, number, runs, snapshots)
+                pending = writer.submit(_store, folder, recipe, number, runs, plans, snapshots)
             on_block(len(runs))
         if pending is not None:
             pending.result()
@@ -147,22 +91,18 @@ def make_block(recipe: Recipe, number: int, runs: Numbers, aims: Numbers) -> Blo
       runs: [R], numbers of its runs.
       aims: combinations that the runs are aimed at in turn; -1 leaves a run as it is drawn.
     """
-    return _select(recipe, number, runs, _train(recipe, number, runs, aims))
+    plans = recipe.plans(runs, aims)
+    return _select(recipe, number, runs, plans, _train(recipe, number, runs, plans))
 
 
-def _train(recipe: Recipe, number: int, runs: Numbers, aims: Numbers) -> train.Snapshots:
+def _train(recipe: Recipe, number: int, runs: Numbers, plans: Hyperparameters) -> train.Snapshots:
     config = recipe.config
-
-    def plan(key: jax.Array, code: jax.Array) -> hyperparameters.Hyperparameters:
-        drawn = hyperparameters.draw(key, config, recipe.forgettable, recipe.sizes[-1])
-        return hyperparameters.aim(drawn, code, recipe.forgettable)
-
-    plan_keys, train_keys, _ = recipe.run_keys(runs)
+    _, train_keys, _ = recipe.run_keys(runs)
     order_key, _ = recipe.block_keys(number)
     return train.train_block(
         train_keys,
         order_key,
-        jax.vmap(plan)(plan_keys, jnp.asarray(np.resize(aims, len(runs)), jnp.int32)),
+        plans,
         recipe.training,
         recipe.validation,
         devices=sharding.make_local(len(runs)),
@@ -177,13 +117,23 @@ def _train(recipe: Recipe, number: int, runs: Numbers, aims: Numbers) -> train.S
     )
 
 
-def _select(recipe: Recipe, number: int, runs: Numbers, snapshots: train.Snapshots) -> Block:
+def _select(recipe: Recipe, number: int, runs: Numbers, plans: Hyperparameters, snapshots: train.Snapshots) -> Block:
     config, forgettable = recipe.config, list(recipe.forgettable)
-    losses, accuracies = np.asarray(snapshots.losses), np.asarray(snapshots.accuracies)  # [S, R, K]
+    losses, accuracies, exposures = (
+        np.asarray(each) for each in (snapshots.losses, snapshots.accuracies, snapshots.exposures)
+    )  # [S, R, K]
+    progress = np.asarray(snapshots.progress)  # [S]
     _, _, select_keys = recipe.run_keys(runs)
     _, caps_key = recipe.block_keys(number)
     masks = selection.candidates(select_keys, jnp.asarray(losses), jnp.asarray(accuracies), recipe.pivots, config)
-    good, selected = (np.asarray(mask) for mask in masks)  # [S, R]
+    shown = ~exposure.contains_one_of(exposures[-1] == 0.0, recipe.held_out)  # [R]
+    good, selected = (np.asarray(mask) & shown for mask in masks)  # [S, R]
+    if config.min_clean_runs:
+        ends = exposure.clean_codes(exposures[-1], progress[-1:], forgettable) >= 0  # [R]
+        always = good & ends & (progress == 1.0)[:, None]  # [S, R]
+        selected |= always
+    else:
+        always = np.zeros_like(good)
     codes = coverage.combination(accuracies, forgettable)  # [S, R]
     snapshot_ids, lanes = np.nonzero(selected)
     # the caps take no snapshot for being early
@@ -195,7 +145,7 @@ def _select(recipe: Recipe, number: int, runs: Numbers, snapshots: train.Snapsho
     if config.max_per_combination is not None:
         ordered = codes[snapshot_ids[order], lanes[order]]
         order = order[selection.within_combinations(ordered, config.max_per_combination)]
-    order = np.sort(order)
+    order = np.union1d(order, np.flatnonzero(always[snapshot_ids, lanes]))
     at = snapshot_ids[order], lanes[order]
     kinds = len(forgettable)
     return Block(
@@ -203,33 +153,38 @@ def _select(recipe: Recipe, number: int, runs: Numbers, snapshots: train.Snapsho
         losses=losses[at],
         accuracies=accuracies[at],
         run=runs[at[1]].astype(np.int32),
-        progress=np.asarray(snapshots.progress)[at[0]],
+        progress=progress[at[0]],
+        exposures=exposures[at],
+        learning_rate=np.asarray(plans.learning_rate)[at[1]],
         tally=np.stack([coverage.counts(each, kinds) for each in (codes, codes[good], codes[at])]),
     )
 
 
-def _store(folder: Path, recipe: Recipe, number: int, runs: Numbers, snapshots: train.Snapshots) -> None:
-    storage.write_block(folder, number, _select(recipe, number, runs, snapshots), recipe.made_from)
+def _store(
+    folder: Path, recipe: Recipe, number: int, runs: Numbers, plans: Hyperparameters, snapshots: train.Snapshots
+) -> None:
+    storage.write_block(folder, number, _select(recipe, number, runs, plans, snapshots), recipe.made_from)
 
 
 def _complete(folder: Path, recipe: Recipe, say: Callable[[str], None]) -> dict[str, Any]:
-    """Adds blocks for the combinations that fall short, as long as that helps; returns the zoo's summary."""
-    config, number = recipe.config, recipe.num_blocks
+    """Adds blocks for clean runs, then for combinations that fall short as long as that helps; returns the zoo's summary."""
+    config, first = recipe.config, recipe.num_blocks
+    clean_aims = recipe.clean_aims()  # [C, R]
+    for number, aims in enumerate(clean_aims, first):
+        _add(folder, recipe, number, aims, f"forget sets have fewer than {config.min_clean_runs} clean runs", say)
+    first = number = first + len(clean_aims)
     tallies = [storage.read_tally(folder, block) for block in range(number)]
     attempts: Counter[int] = Counter()
-    classes = recipe.sizes[-1]
-    hopeless = {code for code in range(len(tallies[0][KEPT])) if classes - code.bit_count() < config.min_learned}
+    hopeless = set(range(len(tallies[0][KEPT]))) - set(recipe.reachable.tolist())
     while True:
         totals = np.sum(tallies, axis=0)  # [3, 2^m]
         short = np.flatnonzero(totals[KEPT] < config.min_per_combination).tolist()
         hopeful = sorted((code for code in short if code not in hopeless), key=lambda code: attempts[code])
         aimed = hopeful[: config.runs_per_block]  # one run at least for each; those tried least come first
-        if not aimed or number == recipe.num_blocks + config.max_added_blocks:
+        if not aimed or number == first + config.max_added_blocks:
             break
-        if not storage.is_stored(folder, number, recipe.made_from):
-            say(f"block {number} is added: {len(aimed)} combinations have fewer than {config.min_per_combination}")
-            block = make_block(recipe, number, recipe.added_runs(number), np.array(aimed))
-            storage.write_block(folder, number, block, recipe.made_from)
+        lacking = f"combinations have fewer than {config.min_per_combination}"
+        _add(folder, recipe, number, np.array(aimed), lacking, say)
         tallies.append(storage.read_tally(folder, number))
         attempts.update(aimed)
         hopeless |= {code for code in aimed if tallies[-1][KEPT, code] == 0}
@@ -237,7 +192,9 @@ def _complete(folder: Path, recipe: Recipe, say: Callable[[str], None]) -> dict[
     return {
         "made_from": dict(recipe.made_from),
         "blocks": number,
-        "added_blocks": number - recipe.num_blocks,
+        "added_blocks": number - first,
+        "clean_blocks": len(clean_aims),
+        "clean_codes": recipe.clean_codes.tolist(),
         "checkpoints": int(totals[KEPT].sum()),
         "forgettable": list(recipe.forgettable),
         "trained": totals[TRAINED].tolist(),
@@ -245,3 +202,11 @@ def _complete(folder: Path, recipe: Recipe, say: Callable[[str], None]) -> dict[
         "kept": totals[KEPT].tolist(),
         "short": short,
     }
+
+
+def _add(folder: Path, recipe: Recipe, number: int, aims: Numbers, lacking: str, say: Callable[[str], None]) -> None:
+    """Makes one added block, unless it is there; its runs are aimed at some codes in turn, which lack what the words say."""
+    if not storage.is_stored(folder, number, recipe.made_from):
+        say(f"block {number} is added: {len(np.unique(aims))} {lacking}")
+        block = make_block(recipe, number, recipe.added_runs(number), aims)
+        storage.write_block(folder, number, block, recipe.made_from)

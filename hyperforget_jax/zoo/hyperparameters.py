@@ -32,7 +32,13 @@ class Hyperparameters(NamedTuple):
     deletion_time: jax.Array
 
 
-def draw(key: jax.Array, config: ZooConfig, forgettable: Sequence[int], num_classes: int) -> Hyperparameters:
+def draw(
+    key: jax.Array,
+    config: ZooConfig,
+    forgettable: Sequence[int],
+    num_classes: int,
+    held_out: Sequence[Sequence[int]] = (),
+) -> Hyperparameters:
     """Hyper-parameters of one random run.
 
     A random non-empty subset of the forgettable classes is undersampled, each at its own rate (Figure 23); in some runs another such
@@ -43,6 +49,7 @@ def draw(key: jax.Array, config: ZooConfig, forgettable: Sequence[int], num_clas
       config: the protocol's ranges and probabilities.
       forgettable: output positions of the classes that may be forgotten.
       num_classes: K.
+      held_out: output positions of the sets that no run leaves out: of each that it would, it sees one class in full.
     """
     keys = jax.random.split(key, 8)
     allowed = jnp.zeros(num_classes, bool).at[jnp.array(forgettable, jnp.int32)].set(True)  # [K]
@@ -54,10 +61,17 @@ def draw(key: jax.Array, config: ZooConfig, forgettable: Sequence[int], num_clas
     undersampled = _subset(keys[2], allowed) & jax.random.bernoulli(keys[3], config.undersample_probability)
     deleted = _subset(keys[4], allowed)
     keep_before = jnp.where(undersampled, rates, 1.0)
+    keep_after = jnp.where(deleted, 0.0, keep_before)
+    for number, forget in enumerate(held_out):
+        # a key that `split` has not given
+        seen = jax.random.choice(jax.random.fold_in(key, len(keys) + number), jnp.array(forget, jnp.int32))
+        left_out = (jnp.maximum(keep_before, keep_after)[jnp.array(forget, jnp.int32)] == 0.0).all()
+        in_full = left_out & (jnp.arange(num_classes) == seen)  # [K]
+        keep_before, keep_after = (jnp.where(in_full, 1.0, kept) for kept in (keep_before, keep_after))
     return Hyperparameters(
         learning_rate=log_uniform(keys[5], config.learning_rate, ()),
         keep_before=keep_before,
-        keep_after=jnp.where(deleted, 0.0, keep_before),
+        keep_after=keep_after,
         deletion_time=jnp.where(
             jax.random.bernoulli(keys[6], config.deletion_probability),
             jax.random.uniform(keys[7], (), jnp.float32, config.deletion_time[0], config.deletion_time[1]),

@@ -31,10 +31,14 @@ class CheckpointBatch(NamedTuple):
     Attributes:
       weights: [B, P].
       losses: [B, K], nats.
+      exposures: [B, K], how much of each class the runs had used by then, as a share of a full run.
+      progress: [B], shares of the runs that had passed.
     """
 
     weights: Floats
     losses: Floats
+    exposures: Floats
+    progress: Floats
 
 
 class Pairs(NamedTuple):
@@ -114,7 +118,7 @@ def batches(
 
     def draw(weights: Rows, random: np.random.Generator) -> CheckpointBatch:
         rows = groups.draw(random, batch_size)
-        return CheckpointBatch(weights.read(rows), zoo.losses[rows])
+        return _read(zoo, weights, rows)
 
     return CheckpointSource(zoo.weights, draw, seed)
 
@@ -153,7 +157,8 @@ def pairs(
         reverse = random.random(batch_size) < config.reverse_probability  # [B]
         current, target = np.where(reverse, [later, first], [first, later])  # [2, B]
         rows = by_time[np.concatenate([current, target])]  # [2 B]
-        return Pairs(*map(CheckpointBatch, np.split(weights.read(rows), 2), np.split(zoo.losses[rows], 2)))
+        both = _read(zoo, weights, rows)
+        return Pairs(*(CheckpointBatch(*halves) for halves in zip(*(np.split(each, 2) for each in both), strict=True)))
 
     return CheckpointSource(zoo.weights, draw, seed)
 
@@ -171,6 +176,11 @@ def stream(source: CheckpointSource[T], step: int, config: LoaderConfig) -> Iter
     options = grain.ReadOptions(num_threads=config.threads, prefetch_buffer_size=config.prefetch)
     with contextlib.closing(iter(grain.MapDataset.source(source)[step:].to_iter_dataset(options))) as iterator:
         yield from iterator
+
+
+def _read(zoo: Zoo, weights: Rows, rows: RowNumbers) -> CheckpointBatch:
+    """Rows [B] of a zoo, their weights from wherever those are."""
+    return CheckpointBatch(weights.read(rows), zoo.losses[rows], zoo.exposures[rows], zoo.progress[rows])
 
 
 def _codes(zoo: Zoo, forgettable: Sequence[int], config: LoaderConfig) -> RowNumbers:

@@ -46,6 +46,12 @@ def has_learned(accuracies: jax.Array, least: int, threshold: float) -> jax.Arra
     return (accuracies > threshold).sum(-1) >= least
 
 
+def is_good(accuracies: jax.Array, pivots: Sequence[int], config: ZooConfig) -> jax.Array:
+    """Whether models [...] pass both conditions on accuracies [..., K]: what the zoo may store."""
+    threshold = config.pivot_accuracy
+    return passes_pivots(accuracies, pivots, threshold) & has_learned(accuracies, config.min_learned, threshold)
+
+
 def selection_probability(progress: jax.Array, ends: tuple[float, float]) -> jax.Array:
     """Chance beta of looking at a snapshot: linear in progress, higher early in training (Figure 25, line 11)."""
     return ends[0] + (ends[1] - ends[0]) * progress
@@ -80,9 +86,7 @@ def candidates(
     Returns:
       Two masks [S, R].
     """
-    good = passes_pivots(accuracies, pivots, config.pivot_accuracy) & has_learned(
-        accuracies, config.min_learned, config.pivot_accuracy
-    )
+    good = is_good(accuracies, pivots, config)
     num_snapshots = losses.shape[0]
     progress = (jnp.arange(num_snapshots, dtype=jnp.float32) + 1) / num_snapshots  # [S]
     selected = jax.vmap(lambda k, chance: jax.random.bernoulli(k, chance), in_axes=(0, None), out_axes=1)(

@@ -1,4 +1,4 @@
-"""The class losses and accuracies of a zoo without its weights: what prompts are built from."""
+"""What a zoo knows of its checkpoints, without their weights: what prompts are built from."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -6,21 +6,34 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hyperforget_jax.runtime import artifacts
+from hyperforget_jax.zoo.storage import Zoo
 
 FILE = "zoo_statistics.safetensors"
 Floats = np.ndarray[Any, np.dtype[np.float32]]
+Integers = np.ndarray[Any, np.dtype[np.int32]]
 
 
 class ZooStatistics(NamedTuple):
-    """Scores of n checkpoints, class by class, on the labelling split.
+    """Scores of n checkpoints, class by class, on the labelling split, and where they come from.
 
     Attributes:
       losses: [n, K], cross-entropy in nats.
       accuracies: [n, K].
+      exposures: [n, K], how much of each class the run had used by then, as a share of a full run.
+      progress: [n], the share of the run that had passed.
+      run: [n], the training run.
     """
 
     losses: Floats
     accuracies: Floats
+    exposures: Floats
+    progress: Floats
+    run: Integers
+
+
+def of_zoo(zoo: Zoo) -> ZooStatistics:
+    """The statistics of a zoo's checkpoints."""
+    return ZooStatistics(*(getattr(zoo, name) for name in ZooStatistics._fields))
 
 
 def save(statistics: ZooStatistics, folder: Path) -> None:

@@ -7,6 +7,8 @@ zoo/block-00000/manifest.json   what the block was made from, bytes and SHA-256 
                 accuracies.npy  [n, K] float32
                 run.npy         [n] int32
                 progress.npy    [n] float32
+                exposures.npy   [n, K] float32, shares of a full run
+                learning_rate.npy [n] float32
                 tally.npy       [3, 2^m] int64: snapshots trained, good enough, kept, per high/low combination
 """
 
@@ -28,7 +30,7 @@ from hyperforget_jax.zoo.memmap import Rows, release
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Integers = np.ndarray[Any, np.dtype[np.int32]]
 Counts = np.ndarray[Any, np.dtype[np.int64]]
-FORMAT = 1
+FORMAT = 2
 SUMMARY = "zoo.json"
 
 
@@ -41,6 +43,8 @@ class Block:
     accuracies: Floats
     run: Integers
     progress: Floats
+    exposures: Floats
+    learning_rate: Floats
     tally: Counts
 
 
@@ -54,6 +58,8 @@ class Zoo:
       accuracies: [n, K].
       run: [n], the training run a checkpoint comes from.
       progress: [n], the share of that run that had passed.
+      exposures: [n, K], how much of each class the run had used by then, as a share of a full run; exactly 0: it never saw the class.
+      learning_rate: [n], Adam's step size at the start of that run.
     """
 
     weights: Rows
@@ -61,6 +67,8 @@ class Zoo:
     accuracies: Floats
     run: Integers
     progress: Floats
+    exposures: Floats
+    learning_rate: Floats
 
     def __len__(self) -> int:
         return len(self.run)
@@ -81,8 +89,13 @@ class Zoo:
           runs: runs drawn at random, `ZooConfig.runs`; those added after them, aimed at a combination, are all for training.
           validation_share: share of the drawn runs that is held out.
         """
-        is_val = (self.run >= round(runs * (1.0 - validation_share))) & (self.run < runs)
+        is_val = is_held_out(self.run, runs, validation_share)
         return self.take(~is_val), self.take(is_val)
+
+
+def is_held_out(run: Integers, runs: int, validation_share: float) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which runs [n] are of the validation part; `Zoo.split` has the meaning of the arguments."""
+    return (run >= round(runs * (1.0 - validation_share))) & (run < runs)
 
 
 def block_folder(folder: Path, block: int) -> Path:
@@ -97,7 +110,7 @@ def write_block(folder: Path, number: int, block: Block, made_from: Mapping[str,
       HyperForgetError: NaN weights or losses, naming the block and a run; disk full.
     """
     block_path = block_folder(folder, number)
-    chex.assert_equal_shape_prefix((block.weights, block.losses, block.accuracies, block.run, block.progress), 1)
+    chex.assert_equal_shape_prefix([getattr(block, item.name) for item in fields(Zoo)], 1)
     _check_finite(block_path, block, "lower zoo.learning_rate")
     with artifacts.new_artifact(block_path, {**made_from, "format": FORMAT, "block": number}) as partial:
         for item in fields(block):

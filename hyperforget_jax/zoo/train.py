@@ -23,7 +23,9 @@ from hyperforget_jax.classifier import Params
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.runtime import sharding
 from hyperforget_jax.weights.layout import flatten, unflatten
+from hyperforget_jax.zoo.exposure import exposures
 from hyperforget_jax.zoo.hyperparameters import Hyperparameters, keep_rates
+from hyperforget_jax.zoo.undersampling import uniforms, used_shares
 
 ADAM = optax.scale_by_adam()
 
@@ -65,12 +67,14 @@ class Snapshots(NamedTuple):
       losses: [S, R, K], nats.
       accuracies: [S, R, K].
       progress: [S], shares of the run.
+      exposures: [S, R, K], how much of each class the run had used by then, as a share of what a full run uses (`exposure.exposures`).
     """
 
     weights: jax.Array
     losses: jax.Array
     accuracies: jax.Array
     progress: jax.Array
+    exposures: jax.Array
 
 
 def start(key: jax.Array, sizes: tuple[int, ...]) -> RunState:
@@ -78,24 +82,6 @@ def start(key: jax.Array, sizes: tuple[int, ...]) -> RunState:
     init_key, word_key = jax.random.split(key)
     params = classifier.init(init_key, sizes)
     return RunState(params, ADAM.init(params), jax.random.bits(word_key))
-
-
-def uniforms(run_word: jax.Array, image_words: jax.Array) -> jax.Array:
-    """Numbers in [0, 1) of one run for some images; other runs, and other images, have other numbers.
-
-    The two words are mixed by the finaliser of MurmurHash3, six operations a number: a table [R, N] would not fit the cache.
-
-    Args:
-      run_word: [], uint32.
-      image_words: [B], uint32.
-
-    Returns:
-      [B], multiples of 2^-24.
-    """
-    mixed = image_words ^ run_word
-    mixed = (mixed ^ (mixed >> 16)) * jnp.uint32(0x85EBCA6B)
-    mixed = (mixed ^ (mixed >> 13)) * jnp.uint32(0xC2B2AE35)
-    return ((mixed ^ (mixed >> 16)) >> 8).astype(jnp.float32) * 2.0**-24
 
 
 def varying(training: Images) -> tuple[Images, tuple[int, ...]]:
@@ -219,7 +205,10 @@ def train_runs(
         one_snapshot, runs, (rows.reshape(*shape, -1), times.reshape(shape))
     )
     progress = (jnp.arange(snapshots, dtype=jnp.float32) + 1) / snapshots
-    return Snapshots(weights, losses, accuracies, progress)
+    before, after = (
+        used_shares(runs.word, words, train.labels, rates) for rates in (plans.keep_before, plans.keep_after)
+    )
+    return Snapshots(weights, losses, accuracies, progress, exposures(before, after, plans.deletion_time, progress))
 
 
 RUNS: Any
@@ -257,7 +246,7 @@ def train_block(
         one_device,
         mesh=devices,
         in_specs=(RUNS, WHOLE, RUNS, WHOLE, WHOLE),
-        out_specs=Snapshots(MOMENTS, MOMENTS, MOMENTS, WHOLE),
+        out_specs=Snapshots(MOMENTS, MOMENTS, MOMENTS, WHOLE, MOMENTS),
         check_vma=False,  # runs start from constants, which count as replicated
     )
     return program(run_keys, order_key, plans, train, validation)

@@ -26,7 +26,7 @@ ZOO = [
     *("--zoo.runs", str(2 * BLOCKS), "--zoo.runs-per-block", "2", "--zoo.snapshots", "4"),
     *("--zoo.epochs", "20", "--zoo.batch-size", "64", "--zoo.learning-rate", "1e-2", "2e-2"),
     *("--zoo.undersample-probability", "0", "--zoo.deletion-probability", "0"),
-    *("--zoo.min-per-combination", "9", "--zoo.max-added-blocks", "3"),
+    *("--zoo.min-per-combination", "9", "--zoo.max-added-blocks", "3", "--zoo.min-clean-runs", "0"),
 ]
 """A tiny zoo of digits, in which some combinations of high and low losses need more blocks."""
 

@@ -1,7 +1,7 @@
 """From checkpoints to what the transformer learns from: theta and theta* in one order, and random starts at their share."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,20 @@ MARKS = np.arange(1.0, 6.0, dtype=np.float32)
 """Losses of five untrained models, and a hundredth of their tokens, which no order changes."""
 
 
+class Checkpoints(NamedTuple):
+    """What preprocessing reads of a batch."""
+
+    weights: Any
+    losses: Any
+
+
+class Pair(NamedTuple):
+    """Both ends of pairs."""
+
+    current: Checkpoints
+    target: Checkpoints
+
+
 @pytest.fixture(scope="module")
 def coder() -> Codec:
     models = jax.vmap(lambda vector: unflatten(vector, SIZES))(jnp.asarray(WEIGHTS))
@@ -43,7 +57,7 @@ def update(coder: Codec, share: float, unrelated: float = 0.0) -> tuple[jax.Arra
     untrained = preprocessing.Untrained(marks, jnp.tile(jnp.asarray(MARKS)[:, None], (1, 4)))
     config = TrainingConfig(untrained_share=share, unrelated_share=unrelated)
     ready = jax.jit(preprocessing.update(coder, STATISTICS, untrained, config))
-    clean, condition = ready(jax.random.key(1), ((WEIGHTS, LOSSES), (2.0 * WEIGHTS, TARGETS)))
+    clean, condition = ready(jax.random.key(1), Pair(Checkpoints(WEIGHTS, LOSSES), Checkpoints(2.0 * WEIGHTS, TARGETS)))
     return clean, condition
 
 
@@ -105,7 +119,9 @@ def test_unrelated_starts_take_their_share_and_come_with_their_own_losses(coder:
 
 
 def test_a_generation_asks_for_what_its_own_model_reaches(coder: Codec, tokens: np.ndarray[Any, Any]) -> None:
-    clean, condition = jax.jit(preprocessing.generation(coder, STATISTICS))(jax.random.key(2), (WEIGHTS, LOSSES))
+    clean, condition = jax.jit(preprocessing.generation(coder, STATISTICS))(
+        jax.random.key(2), Checkpoints(WEIGHTS, LOSSES)
+    )
     assert_conditions(condition.target, LOSSES)
     assert (condition.asked == 1).all()
     assert condition.current is None

@@ -236,6 +236,9 @@ def test_idx_files_are_the_same_in_every_folder(tmp_path: Path) -> None:
         {"zoo": ZooConfig(runs=5)},
         {"zoo": ZooConfig(runs=4, dtype="bfloat16")},
         {"zoo": ZooConfig(runs=4, min_per_combination=2)},
+        {"zoo": ZooConfig(runs=4, min_clean_runs=2)},
+        {"zoo": ZooConfig(runs=4, held_out_sets=((3,),))},
+        {"zoo": ZooConfig(runs=4, validation_share=0.3)},
     ],
 )
 def test_what_decides_a_zoo_is_in_its_identity(tmp_path: Path, change: dict[str, Any]) -> None:
@@ -247,7 +250,7 @@ def test_what_decides_a_zoo_is_in_its_identity(tmp_path: Path, change: dict[str,
     "change",
     [
         {"task": TaskConfig(forget_sets=((3,),))},
-        {"zoo": ZooConfig(runs=4, validation_share=0.3, memory_gib=1.0, folder="elsewhere")},
+        {"zoo": ZooConfig(runs=4, memory_gib=1.0, folder="elsewhere")},
         {"training": TrainingConfig(steps=7), "loader": LoaderConfig(resample="losses")},
         {"workdir": "elsewhere", "overwrite": True},
     ],
@@ -256,6 +259,11 @@ def test_what_does_not_decide_a_zoo_is_not(tmp_path: Path, change: dict[str, Any
     ours = workdir.zoo_identity(config(tmp_path))
     assert workdir.zoo_identity(config(tmp_path, **change)) == ours
     json.dumps(ours, allow_nan=False)
+
+
+def test_the_held_out_share_does_not_decide_a_zoo_whose_clean_runs_are_not_counted(tmp_path: Path) -> None:
+    ours, theirs = (ZooConfig(runs=4, min_clean_runs=0, validation_share=share) for share in (0.1, 0.3))
+    assert workdir.zoo_identity(config(tmp_path, zoo=ours)) == workdir.zoo_identity(config(tmp_path, zoo=theirs))
 
 
 def test_the_zoo_stands_in_the_workdir_unless_it_has_a_folder_of_its_own(

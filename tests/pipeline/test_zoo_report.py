@@ -32,10 +32,15 @@ PROTOCOL = ZooConfig(
     snapshots=8,
     learning_rate=(1e-2, 2e-2),
     min_per_combination=5,
+    min_clean_runs=0,
 )
 FILES = {
     *("coverage.md", "coverage.json"),
-    *(f"figures/{name}.{kind}" for name in ("coverage", "losses", "resampling") for kind in ("png", "svg")),
+    *(
+        f"figures/{name}.{kind}"
+        for name in ("coverage", "clean_runs", "losses", "resampling")
+        for kind in ("png", "svg")
+    ),
 }
 
 
@@ -86,12 +91,16 @@ def invented(folder: Path, pivots: tuple[int, ...], count: int, *, classes: int 
         noise.random((count, classes)).astype(np.float32),
         np.arange(count, dtype=np.int32),
         np.ones(count, np.float32),
+        noise.integers(0, 2, (count, classes)).astype(np.float32),
+        np.full(count, 0.01, np.float32),
     )
     kept = coverage.counts(coverage.combination(zoo.accuracies, run.forgettable), len(run.forgettable))
     tally = {"trained": (2 * kept).tolist(), "good": (2 * kept).tolist(), "kept": kept.tolist()}
     workdir.zoo_path(config).mkdir()
     with storage.new_summary(workdir.zoo_path(config)) as summary:
-        summary.update(tally, blocks=0, added_blocks=0, checkpoints=count)
+        summary.update(
+            tally, blocks=0, added_blocks=0, checkpoints=count, clean_codes=[*range(1, 2 ** len(run.forgettable))][:256]
+        )
     return take(run, zoo)
 
 
@@ -126,6 +135,34 @@ def test_combinations_are_counted_as_the_zoo_has_them(built: Census) -> None:
     assert sum(row["trained"] for row in rows) == (26 + 13 * added) * 8
     assert built.numbers["checkpoints"] == len(built.zoo) == sum(row["kept"] for row in rows)
     assert built.numbers["least_share"] == min(row["share"] for row in rows)
+
+
+def test_clean_runs_are_those_whose_last_checkpoint_never_saw_the_set_alone(built: Census) -> None:
+    rows, zoo = built.numbers["clean_runs"], built.zoo
+    assert [row["forget_set"] for row in rows] == ["{2}", "{3}", "{2, 3}"]
+    for row, forget in zip(rows, ([2], [3], [2, 3]), strict=True):
+        others = [label for label in range(4) if label not in forget]
+        full = np.isclose(zoo.exposures[:, others], zoo.progress[:, None], rtol=0.0, atol=1e-6).all(1)
+        clean = (zoo.exposures[:, forget] == 0.0).all(1) & full
+        last, held_out = zoo.progress == 1.0, (zoo.run >= 23) & (zoo.run < 26)  # a tenth of 26 runs
+        assert row["checkpoints"] == clean.sum()
+        assert row["runs"] == len(set(zoo.run[clean & last & ~held_out].tolist()))
+        assert row["held_out_runs"] == len(set(zoo.run[clean & last & held_out].tolist()))
+    assert sum(row["checkpoints"] for row in rows) > 0
+
+
+def test_a_combination_that_is_held_out_says_so() -> None:
+    summary = {
+        "trained": [9, 9, 9, 0],
+        "good": [9, 9, 9, 0],
+        "kept": [9, 9, 0, 0],
+        "checkpoints": 18,
+        "added_blocks": 0,
+    }
+    found = zoo_tables.combinations(summary, (2, 3), ZooConfig(held_out_sets=((3, 2),)))["short_because"].tolist()
+    assert found[:2] == [None, None]
+    assert found[2] == "9 were good, 0 of these kept: raise zoo.selection_probability"
+    assert found[3] == "no run is aimed at it: it contains one of zoo.held_out_sets"
 
 
 def test_every_class_has_every_checkpoint_in_one_loss_level(built: Census) -> None:
@@ -311,10 +348,11 @@ def test_the_page_has_a_table_for_each_part(built: Census) -> None:
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     numbers = [str(row[name]) for name in ("trained", "good", "kept")]
     assert ["2 low, 3 low", *numbers, f"{row['share']:.2%}", ""] in cells
-    assert sum(line.startswith(("|:--", "|--")) for line in lines) == 4
+    assert sum(line.startswith(("|:--", "|--")) for line in lines) == 5
     assert f"{len(built.zoo):,} checkpoints; the rarest of 4 combinations has " in page
     widths = {line.count("|") for line in lines if line.startswith("|")}
-    assert widths == {7, 9, 6, 8}  # one more than columns: 6 of combinations, 8 of levels, 5 of draws, 7 of types
+    # one more than columns: 6 of combinations, 4 of clean runs, 8 of levels, 5 of draws, 7 of types
+    assert widths == {7, 5, 9, 6, 8}
 
 
 def test_texts_by_hand() -> None:

@@ -16,6 +16,7 @@ from hyperforget_jax.config import ZooConfig
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.weights.layout import num_weights, unflatten
 from hyperforget_jax.zoo import build, coverage, storage
+from hyperforget_jax.zoo.recipe import NO_AIM, Recipe
 from hyperforget_jax.zoo.storage import Zoo
 from tests.small_zoo import (
     CONFIG,
@@ -36,7 +37,7 @@ PLAIN = {"undersample_probability": 0.0, "deletion_probability": 0.0, "selection
 """Runs that learn everything: classes are high only at their beginning."""
 
 
-def make(folder: Path, recipe: build.Recipe, shard: tuple[int, int] = ALL) -> tuple[bool, list[int], list[str]]:
+def make(folder: Path, recipe: Recipe, shard: tuple[int, int] = ALL) -> tuple[bool, list[int], list[str]]:
     """Builds; returns whether the zoo is complete, the runs of each block it told of, and the lines it said."""
     told: list[int] = []
     said: list[str] = []
@@ -124,7 +125,7 @@ def test_rounded_weights_are_stored_with_the_labels_of_the_rounded_models(tmp_pa
 def test_a_zoo_built_again_is_the_same_byte_for_byte(built: Path, tmp_path: Path) -> None:
     make(tmp_path, recipe())
     assert content(tmp_path) == content(built)
-    assert len(content(built)) == 3 * 6 + 1
+    assert len(content(built)) == 3 * 8 + 1
 
 
 def test_a_deleted_block_comes_back_byte_for_byte_and_no_other_is_touched(built: Path, tmp_path: Path) -> None:
@@ -139,7 +140,7 @@ def test_a_deleted_block_comes_back_byte_for_byte_and_no_other_is_touched(built:
 
 
 def test_a_block_made_alone_equals_the_block_made_in_sequence(built: Path) -> None:
-    alone = build.make_block(recipe(), 1, np.arange(3, 6), build.NO_AIM)
+    alone = build.make_block(recipe(), 1, np.arange(3, 6), NO_AIM)
     stored = storage.read_block(built, 1, MADE_FROM)
     for name, values in vars(stored).items():
         np.testing.assert_array_equal(getattr(alone, name), values, err_msg=name)

@@ -58,6 +58,8 @@ def make_zoo(runs: int = 12, moments: int = 7, seed: int = 0) -> Zoo:
         accuracies=accuracies,
         run=np.repeat(np.arange(runs, dtype=np.int32), moments)[order],
         progress=np.tile(np.linspace(0, 1, moments, dtype=np.float32), runs)[order],
+        exposures=rows + np.array([0.0, 0.125, 0.25, 0.375], np.float32),
+        learning_rate=np.ones(count, np.float32),
     )
 
 
@@ -173,10 +175,11 @@ def test_a_closed_stream_leaves_no_thread() -> None:
 
 def test_rows_stay_together_and_have_their_shapes() -> None:
     batch = source()[0]
-    assert [leaf.shape for leaf in batch] == [(SIZE, 2), (SIZE, 4)]
+    assert [leaf.shape for leaf in batch] == [(SIZE, 2), (SIZE, 4), (SIZE, 4), (SIZE,)]
     assert {leaf.dtype for leaf in batch} == {np.dtype(np.float32)}
     np.testing.assert_array_equal(batch.weights, np.asarray(ZOO.weights)[places(batch)])
-    np.testing.assert_array_equal(batch.losses, ZOO.losses[places(batch)])
+    for name in ("losses", "exposures", "progress"):
+        np.testing.assert_array_equal(getattr(batch, name), getattr(ZOO, name)[places(batch)])
 
 
 def test_every_combination_is_drawn_equally_often_and_within_it_every_checkpoint() -> None:
@@ -221,6 +224,8 @@ def test_every_one_of_a_million_checkpoints_is_reached() -> None:
         accuracies=accuracies,
         run=np.zeros(count, np.int32),
         progress=np.linspace(0, 1, count, dtype=np.float32),
+        exposures=np.broadcast_to(rows, (count, 4)),
+        learning_rate=np.ones(count, np.float32),
     )
     counts = np.zeros(count, np.int64)
     big = source(zoo=zoo, size=count)
@@ -238,7 +243,8 @@ def test_pairs_are_of_one_run_and_in_the_order_of_time() -> None:
         np.testing.assert_array_equal(ZOO.run[current], ZOO.run[target])
         assert (ZOO.progress[current] < ZOO.progress[target]).all()
         for half in pair:
-            np.testing.assert_array_equal(half.losses, ZOO.losses[places(half)])
+            for name in ("losses", "exposures", "progress"):
+                np.testing.assert_array_equal(getattr(half, name), getattr(ZOO, name)[places(half)])
 
 
 def test_the_later_checkpoint_is_uniform_among_the_later_ones_of_its_run() -> None:

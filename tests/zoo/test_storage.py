@@ -33,6 +33,8 @@ def block(runs: list[int], dtype: str = "float32") -> Block:
         accuracies=noise.random((count, 4)).astype(np.float32),
         run=np.array(runs, np.int32),
         progress=np.linspace(0, 1, count, dtype=np.float32),
+        exposures=noise.random((count, 4)).astype(np.float32),
+        learning_rate=noise.random(count).astype(np.float32),
         tally=noise.integers(0, 9, (3, 4)),
     )
 
@@ -99,7 +101,7 @@ def test_every_other_array_is_plain_numpy_of_the_documented_type(tmp_path: Path)
     write(tmp_path, block([0, 1]))
     types = {path.stem: np.load(path, allow_pickle=False).dtype for path in tmp_path.rglob("*.npy")}
     assert types == {
-        **dict.fromkeys(["weights", "losses", "accuracies", "progress"], np.float32),
+        **dict.fromkeys(["weights", "losses", "accuracies", "progress", "exposures", "learning_rate"], np.float32),
         **{"run": np.int32, "tally": np.int64},
     }
 
@@ -184,7 +186,7 @@ def test_evenly_spaced_checkpoints_by_hand(tmp_path: Path, count: int, rows: Seq
 @given(number=st.integers(1, 60), count=st.integers(1, 70))
 def test_steps_between_spaced_checkpoints_differ_by_one_at_most(number: int, count: int) -> None:
     whole = block([*range(number)])
-    zoo = Zoo(Rows([whole.weights]), whole.losses, whole.accuracies, whole.run, whole.progress)
+    zoo = Zoo(Rows([whole.weights]), *(getattr(whole, name) for name in COLUMNS[1:]))
     rows = zoo.spaced(count).run
     assert len(rows) == min(count, number)
     assert rows[0] == 0

@@ -19,6 +19,7 @@ from hyperforget_jax.runtime import sharding
 from hyperforget_jax.weights.layout import num_weights, unflatten
 from hyperforget_jax.zoo import train
 from hyperforget_jax.zoo.hyperparameters import Hyperparameters
+from hyperforget_jax.zoo.undersampling import uniforms
 from tests.small_zoo import CONFIG, SIZES, STEPS_PER_SNAPSHOT, TRAIN, VALIDATION, plan
 
 pytestmark = pytest.mark.usefixtures("fast_compile")
@@ -113,7 +114,7 @@ def table() -> Numbers:
     run_words, image_words = (
         jax.random.bits(jax.random.key(seed), (count,)) for seed, count in ((0, RUNS), (1, IMAGES))
     )
-    numbers = jax.jit(jax.vmap(train.uniforms, in_axes=(0, None)))(run_words, image_words)
+    numbers = jax.jit(jax.vmap(uniforms, in_axes=(0, None)))(run_words, image_words)
     return np.asarray(numbers, np.float64)
 
 
@@ -191,7 +192,7 @@ def test_an_image_is_used_while_its_number_is_below_its_class_rate() -> None:
     run = train.start(jax.random.key(3), SIZES)
     rows, rate = np.arange(60), 0.3
     of_class = np.asarray(TRAIN.labels) == 3
-    used = np.asarray(train.uniforms(run.word, WORDS) < rate) | ~of_class
+    used = np.asarray(uniforms(run.word, WORDS) < rate) | ~of_class
     assert 0 < used[of_class].sum() < of_class.sum()
     ours, theirs = stepped(run, plan((1.0, 1.0, 1.0, rate)), rows), stepped(run, plan(), rows[used])
     assert_trees_close(ours.opt_state, theirs.opt_state, 1e-6)

@@ -1,0 +1,122 @@
+"""The distribution of a request on four digits: which rows there are, what they catch, and that they are measured once."""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from hyperforget_jax.classifier import Params
+from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.metrics.results import COLUMNS
+from hyperforget_jax.pipeline import distribution
+from hyperforget_jax.pipeline.run import Run, on_device
+from hyperforget_jax.unlearn.reference import retrain
+from tests.small_run import on_paper, tiny
+
+pytestmark = pytest.mark.usefixtures("programs")
+
+FORGET = (2, 3)
+COUNT = 24
+VIEWS = ("outputs", "class_scores", "canonical_weights", "raw_weights")
+Table = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    config = tiny(tmp_path_factory.mktemp("distribution"))
+    evaluation = replace(config.evaluation, c2st_trees=50, c2st_permutations=5)
+    return on_paper(replace(config, task=replace(config.task, forget_sets=(FORGET,)), evaluation=evaluation))
+
+
+@pytest.fixture(scope="module")
+def clean(run: Run) -> Params:
+    """Three times as many models as a side has, retrained without the forget set: leaves [3 * COUNT, …]."""
+    config = replace(run.config.reference, seeds=3 * COUNT)
+    models = retrain(jax.random.key(0), on_device(run.dataset.train), run.forget_sets, run.sizes, config)
+    return jax.tree.map(lambda leaf: leaf[0], models)
+
+
+def part(models: Params, start: int, stop: int) -> Params:
+    return jax.tree.map(lambda leaf: leaf[start:stop], models)
+
+
+@pytest.fixture(scope="module")
+def measured(run: Run, clean: Params) -> Callable[[Params], Table]:
+    """Rows of some models against the first two thirds of the clean runs."""
+    return lambda models: distribution.request_rows(run, FORGET, models, part(clean, 0, 2 * COUNT))
+
+
+@pytest.fixture(scope="module")
+def alike(measured: Callable[[Params], Table], clean: Params) -> Table:
+    """Rows of further clean runs."""
+    return measured(part(clean, 2 * COUNT, 3 * COUNT))
+
+
+def values(rows: Table, method: str) -> dict[str, float]:
+    """Values and means by metric, with the class if there is one."""
+    return {
+        row["metric"] + ("" if row["class"] is None else f"_{row['class']}"): row["value"]
+        for row in rows
+        if row["method"] == method and row["statistic"] in ("value", "mean")
+    }
+
+
+def test_every_row_is_there_once(alike: Table) -> None:
+    tests = {f"c2st_{view}{ending}" for view in VIEWS for ending in ("", "_logistic")}
+    spreads = {"disagreement", *(f"loss_spread_{label}" for label in range(4))}
+    ratios = {"disagreement_ratio", *(f"loss_spread_ratio_{label}" for label in range(4))}
+    curves = {"relearning_k5_s5", "relearning_k5_s10"}
+    assert values(alike, "permuted_labels").keys() == tests
+    for method in ("dihyfo2", "clean_reference"):
+        assert values(alike, method).keys() == tests | spreads | ratios | curves
+    assert len({json.dumps([row[name] for name in COLUMNS[:10]]) for row in alike}) == len(alike)
+    for row in alike:
+        assert tuple(row) == COLUMNS
+        assert math.isfinite(row["value"])
+        assert row["n"] in (COUNT, 2 * COUNT)
+        assert row["low"] is None or row["low"] <= row["value"] <= row["high"]
+
+
+def test_clean_runs_are_distributed_as_clean_runs(alike: Table) -> None:
+    ours, control = values(alike, "dihyfo2"), values(alike, "clean_reference")
+    for name in (f"c2st_{view}{ending}" for view in VIEWS for ending in ("", "_logistic")):
+        assert 0.2 < ours[name] < 0.8
+        assert 0.2 < control[name] < 0.8
+    assert 0.75 < ours["disagreement_ratio"] < 1.33
+    assert 0.75 < control["disagreement_ratio"] < 1.33
+
+
+def test_near_clones_are_caught(measured: Callable[[Params], Table], clean: Params) -> None:
+    one = part(clean, 2 * COUNT, 2 * COUNT + 1)
+    keys = jax.random.split(jax.random.key(1), COUNT)
+    clones = jax.tree.map(
+        lambda leaf: (
+            leaf * (1 + 0.01 * jax.vmap(lambda key: jax.random.normal(key, leaf.shape[1:]))(jax.random.clone(keys)))
+        ),
+        one,
+    )
+    found = values(measured(clones), "dihyfo2")
+    assert min(found[f"c2st_{view}"] for view in VIEWS) > 0.9
+    assert found["disagreement_ratio"] < 0.3
+    assert max(found[f"loss_spread_ratio_{label}"] for label in range(4)) < 0.5
+
+
+def test_a_hidden_class_is_caught(run: Run, measured: Callable[[Params], Table]) -> None:
+    config = replace(run.config.reference, seeds=COUNT)
+    models = retrain(jax.random.key(2), on_device(run.dataset.train), [()], run.sizes, config)
+    *earlier, last = jax.tree.map(lambda leaf: leaf[0], models)
+    hidden = (*earlier, {"w": last["w"], "b": last["b"].at[:, jnp.array(FORGET)].add(-4.0)})
+    rows = measured(hidden)
+    ours, clean = values(rows, "dihyfo2"), values(rows, "clean_reference")
+    assert ours["c2st_class_scores"] > 0.9
+    assert ours["relearning_k5_s10"] > clean["relearning_k5_s10"] + 0.1
+
+
+def test_too_few_models_are_refused(measured: Callable[[Params], Table], clean: Params) -> None:
+    with pytest.raises(HyperForgetError, match=r"4 samples and 48 clean runs.*distribution_models to 0"):
+        measured(part(clean, 0, 4))
