@@ -51,7 +51,7 @@ class Setting:
     @property
     def transformer(self) -> Transformer:
         """What is trained and sampled."""
-        return dit.make(self.config.hypernetwork, self.config.diffusion, self.layout, self.num_losses)
+        return dit.make(self.config.hypernetwork, self.config.diffusion, self.layout, self.num_losses, self.num_losses)
 
     def key(self, name: str) -> jax.Array:
         """Key of one of the things that are random."""
@@ -67,7 +67,7 @@ def setting_of(job: Run, models: int) -> Setting:
     """The setting of a run, its codec fitted on some random classifiers and the training images."""
     draws = jax.random.split(prng.stream(job.config.seed, "bench_hypernet/codec"), models)
     random = jax.jit(jax.vmap(partial(classifier.init, sizes=job.sizes)))(draws)
-    coder = codec.fit(job.config.codec, job.sizes, random, job.dataset.train.images)
+    coder = codec.fit(job.config.codec, job.sizes, random, job.dataset.train.images, job.dataset.train.labels)
     return Setting(job.config, coder, targets.width(job.config.hypernetwork, job.sizes[-1]))
 
 
@@ -107,7 +107,9 @@ def batch(setting: Setting, size: int) -> Batch:
 def task(setting: Setting) -> train_step.Task:
     """What is learned: batches are tokens already, so that PyTorch gets the same."""
 
-    return train_step.Task(setting.transformer, setting.layout, lambda key, batch: batch, setting.config.diffusion)
+    return train_step.Task(
+        setting.transformer, setting.layout, lambda key, batch: batch, setting.config.diffusion, (setting.num_losses,)
+    )
 
 
 def stepper(setting: Setting) -> Callable[[State, Batch, jax.Array], tuple[State, jax.Array]]:

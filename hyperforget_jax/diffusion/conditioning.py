@@ -4,13 +4,13 @@ The columns of a condition are the class losses L in nats (the paper's), and wit
 the age of the checkpoint: what a model does, what it has seen, how far its run had come. Any column can be left open.
 """
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+Doubles = np.ndarray[Any, np.dtype[np.float64]]
 EXPOSURE_FLOOR = 1e-5
 """Constant c in log(exposure + c): a class never seen is as far from one of which a ten-thousandth was used as that from a tenth."""
 AGE_FLOOR = 0.1
@@ -47,7 +47,7 @@ class Conditioning(NamedTuple):
     floor: jax.Array
 
 
-def fit(values: np.ndarray[Any, np.dtype[np.float32]], floor: Sequence[float] | float) -> Conditioning:
+def fit(values: np.ndarray[Any, np.dtype[np.float32]], floor: Doubles | float) -> Conditioning:
     """Statistics of the conditions of a zoo.
 
     Args:
@@ -103,7 +103,7 @@ def drop(key: jax.Array, condition: Condition, dropout: Dropout) -> Condition:
     kept = (kept & some).astype(jnp.float32)
     if dropout.kind > 0.0:
         kind_key = jax.random.fold_in(key, len(dropout.kinds))
-        kinds = jax.random.bernoulli(kind_key, 1.0 - dropout.kind, (count, len(dropout.kinds)))  # [B, kinds]
+        kinds = jax.random.bernoulli(kind_key, 1.0 - dropout.kind, (count, len(dropout.kinds))).astype(jnp.float32)
         kept *= jnp.repeat(kinds, np.array(dropout.kinds), axis=1, total_repeat_length=sum(dropout.kinds))  # [B, C]
     return condition._replace(target=condition.target * kept, asked=condition.asked * kept)
 

@@ -120,17 +120,22 @@ def generator_of_params(hypernetwork: Hypernetwork, config: SamplingConfig) -> C
     program = jax.jit(one_batch, in_shardings=(whole, split, split, split), out_shardings=whole)
 
     def generate(
-        params: Params, keys: jax.Array, prompts: jax.Array, on_models: Callable[[int], None], start: Start | None = None
+        params: Params,
+        keys: jax.Array,
+        prompts: jax.Array,
+        on_models: Callable[[int], None],
+        start: Start | None = None,
     ) -> Models:
         if start is None and EMBEDS_A_START in params:
             raise HyperForgetError(
                 "DiHyFo-1 was asked for models without any to start from: give it a start, models and their losses"
             )
-        count, columns = prompts.shape
-        chex.assert_equal(count, len(keys))
-        chex.assert_scalar_in(columns, 1, hypernetwork.condition.mean.size)
-        open_ = jnp.full((count, hypernetwork.condition.mean.size - columns), jnp.nan, jnp.float32)
-        prompts, parts = jnp.concatenate([jnp.asarray(prompts), open_], axis=1), []
+        num_columns = hypernetwork.condition.mean.size
+        chex.assert_shape(prompts, (len(keys), None))
+        chex.assert_axis_dimension_lteq(prompts, 1, num_columns)
+        count, parts = len(keys), []
+        left_open = jnp.full((count, num_columns - prompts.shape[1]), jnp.nan, jnp.float32)
+        prompts = jnp.concatenate([jnp.asarray(prompts), left_open], axis=1)  # [N, C]
         for first in range(0, count, config.batch_size):
             rows = jnp.clip(jnp.arange(first, first + config.batch_size), 0, count - 1)
             begin = jax.tree.map(lambda leaf, rows=rows: leaf[rows], start)

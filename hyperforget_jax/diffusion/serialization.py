@@ -30,9 +30,7 @@ def load(folder: Path, config: HypernetworkConfig, diffusion: DiffusionConfig) -
     coder = codec.load(folder)
     stored = artifacts.read_arrays(folder / "conditioning.safetensors")
     condition = Conditioning(**{name: jnp.asarray(stored[name]) for name in Conditioning._fields})
-    transformer = dit.make(
-        config, diffusion, coder.layout, len(condition.mean), targets.width(config, coder.sizes[-1])
-    )
+    transformer = dit.make(config, diffusion, coder.layout, len(condition.mean), targets.width(config, coder.sizes[-1]))
     arrays = artifacts.read_arrays(folder / "model.safetensors")
     params = jax.tree_util.tree_map_with_path(
         lambda path, _: jnp.asarray(arrays[_name(path)]), jax.eval_shape(transformer.init, jax.random.key(0))

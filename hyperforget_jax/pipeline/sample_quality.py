@@ -72,12 +72,12 @@ def in_batches(generate: Generator, size: int, seconds: list[float]) -> Generato
     """The same models in batches of one size, so that only the first compiles; adds the seconds of each to a list."""
 
     def timed(
-        keys: jax.Array, losses: jax.Array, on_models: Callable[[int], None], start: Start | None = None
+        keys: jax.Array, prompts: jax.Array, on_models: Callable[[int], None], start: Start | None = None
     ) -> Params:
         parts, count = [], len(keys)
         for first in range(0, count, size):
             rows = jnp.clip(jnp.arange(first, first + size), 0, count - 1)
-            batch = keys[rows], losses[rows], jax.tree.map(lambda leaf, rows=rows: leaf[rows], start)
+            batch = keys[rows], prompts[rows], jax.tree.map(lambda leaf, rows=rows: leaf[rows], start)
             draws, targets, starts = jax.block_until_ready(batch)
             since = time.monotonic()
             parts.append(jax.block_until_ready(generate(draws, targets, lambda count: None, starts)))

@@ -11,6 +11,7 @@ import numpy as np
 from hyperforget_jax import classifier
 from hyperforget_jax.config import CodecConfig, Config
 from hyperforget_jax.diffusion import conditioning, dit, functional_loss, preprocessing, targets, trainer
+from hyperforget_jax.diffusion.conditioning import Conditioning
 from hyperforget_jax.diffusion.hypernetwork import Generator, Hypernetwork, Start, generator, generator_of_params
 from hyperforget_jax.diffusion.losses import Functional
 from hyperforget_jax.diffusion.train_step import Task
@@ -71,17 +72,17 @@ def train_hypernetwork(run: Run, train_zoo: Zoo, val_zoo: Zoo, measure: Measure 
             for part, batch_size in ((targeted, size), (with_targets(run, val_zoo), 4 * size))
         )
         coder = fit_codec(run, train_zoo, config.codec)
-        condition = conditioning.fit(targeted.losses, config.hypernetwork.loss_floor)
+        condition = fit_condition(run, targeted)
         if updates:
             bank = random_models(run, coder)
             ready = preprocessing.update(coder, condition, bank, config.training)
         else:
             ready = preprocessing.generation(coder, condition)
-        columns = targets.width(config.hypernetwork, run.sizes[-1])
-        transformer = dit.make(config.hypernetwork, config.diffusion, coder.layout, columns)
+        kinds = targets.kinds(config.hypernetwork, run.sizes[-1])
+        transformer = dit.make(config.hypernetwork, config.diffusion, coder.layout, sum(kinds), kinds[0])
         hypernetwork = Hypernetwork(None, transformer, coder, condition, config.diffusion)
         functional = functional_error(run, train_zoo, coder) if config.diffusion.functional_weight else None
-        task = Task(transformer, coder.layout, ready, config.diffusion, functional)
+        task = Task(transformer, coder.layout, ready, config.diffusion, kinds, functional)
         workplace = run.folder / "training"
         with artifacts.writing_errors(workplace):
             workplace.mkdir(exist_ok=True)
@@ -108,6 +109,14 @@ def describe(run: Run, hypernetwork: Hypernetwork, train_zoo: Zoo) -> Pretrained
     data = run.dataset
     info = DataInfo(data.name, data.classes, data.class_names, data.input_shape)
     return Pretrained(hypernetwork, run.config, info, run.sizes, statistics.of_zoo(train_zoo))
+
+
+def fit_condition(run: Run, targeted: Zoo) -> Conditioning:
+    """How conditions are standardised: over the zoo's training part, its losses being what is asked for."""
+    kinds = targets.kinds(run.config.hypernetwork, run.sizes[-1])
+    values = np.concatenate([targeted.losses, targeted.exposures, targeted.progress[:, None]], axis=1)  # [n, M + K + 1]
+    floors = run.config.hypernetwork.loss_floor, conditioning.EXPOSURE_FLOOR, conditioning.AGE_FLOOR
+    return conditioning.fit(values[:, : sum(kinds)], np.repeat(floors[: len(kinds)], kinds))
 
 
 def random_models(run: Run, coder: Codec) -> preprocessing.Untrained:

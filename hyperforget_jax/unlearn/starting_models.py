@@ -41,11 +41,11 @@ def with_random_start(
         return generate
 
     def begin(
-        keys: jax.Array, losses: jax.Array, on_models: Callable[[int], None], start: Start | None = None
+        keys: jax.Array, prompts: jax.Array, on_models: Callable[[int], None], start: Start | None = None
     ) -> classifier.Params:
         if start is None:
             start = random_start(keys, sizes, config, split)
         # the noise is not that of the initialisation
-        return generate(jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys), losses, on_models, start)
+        return generate(jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys), prompts, on_models, start)
 
     return begin

@@ -48,7 +48,7 @@ def fit(images: Array, size: int) -> Basis:
       size: K; directions whose second moment is below 1e-7 of the largest are never kept.
     """
     extended = np.concatenate([images, np.ones((len(images), 1))], axis=1).astype(np.float64)  # [N, D + 1]
-    varying = extended.any(0)  # [D + 1]
+    varying: np.ndarray[Any, np.dtype[np.bool_]] = np.any(extended != 0, axis=0)  # [D + 1]
     moving = extended[:, varying]  # [N, D' + 1]
     eigenvalues, directions = np.linalg.eigh(moving.T @ moving / len(moving))  # ascending
     order = np.arange(len(eigenvalues))[::-1]

@@ -26,8 +26,6 @@ Labels = np.ndarray[Any, np.dtype[np.int32]]
 
 FITTED_ON = 16_384
 """Most models that a codec is fitted on: means and mean squares over them are known to about 1%, and for 784-7-10 they take 3 GiB."""
-TINY = 1e-6
-"""Deviation below which a coordinate counts as constant."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +38,8 @@ class Functional:
     the units are sorted by their first coordinate. Units of the last hidden layer share one position: the transformer
     treats them as a set.
 
-    A complete codec drops nothing: outputs are not centred, and the token of a unit has two further parts, the logarithm of the factor
-    that brought it into the gauge, and in the first layer its weights along the directions beyond the basis, as they were before.
+    A complete codec drops no symmetry: outputs are not centred, and the token of a unit has one further part, the logarithm of the factor
+    that brought it into the gauge.
 
     Attributes:
       sizes: width of every layer.
@@ -122,7 +120,7 @@ class Functional:
         if self.seen is None:
             return params
         order_key, init_key = jax.random.split(key)
-        still = ~(self.seen & exposed[:, None]).any(0)  # [D]
+        still = ~(jnp.asarray(self.seen) & exposed[:, None]).any(0)  # [D]
         first, *others = params
         initial = classifier.initial_weights(init_key, *first["w"].shape)  # [H, D]
         params = ({"w": jnp.where(still[None], initial, first["w"]), "b": first["b"]}, *others)
@@ -233,8 +231,8 @@ def fit(config: CodecConfig, sizes: Sequence[int], models: Params, images: Array
       labels: [N], output positions of their classes (complete only).
 
     Returns:
-      The codec, standardised so that the tokens of `models` have unit mean square per kind of token (raw: per tensor; complete: per
-      coordinate).
+      The codec, standardised so that the tokens of `models` have unit mean square per kind of token (raw: per tensor; complete: the
+      logarithms of factors by themselves).
     """
     sizes = tuple(sizes)
     if config.kind == "raw":
@@ -253,12 +251,15 @@ def fit(config: CodecConfig, sizes: Sequence[int], models: Params, images: Array
     kinds = np.array(plain.layout.kinds)
     means = np.stack([tokens[:, kinds == kind].mean((0, 1)) for kind in kinds])  # [T, W]
     if plain.complete:
-        mask, last = plain.layout.mask.copy(), plain.layout.mask.sum(1) - 1
-        units = np.arange(len(kinds)) < len(kinds) - 1
-        mask[units, last[units]] = False
-        scale = np.broadcast_to(_scale(tokens - means, mask, list(kinds)), mask.shape).copy()
-        own = np.sqrt(np.square(tokens - means).mean(0))
-        for t in np.flatnonzero(units): scale[t, last[t]] = own[kinds == kinds[t], last[t]].mean()
+        mask = plain.layout.mask
+        factors = (
+            mask & ~np.roll(mask, -1, axis=1) & (kinds < kinds[-1])[:, None]
+        )  # [T, W], the last coordinate of a unit
+        weights, others = (
+            _scale(tokens - means, counted, list(kinds))
+            for counted in (mask & ~factors, np.where(factors.any(1)[:, None], factors, mask))
+        )
+        scale = np.where(factors, others, weights)  # [T, W]
     else:
         scale = _scale(tokens - means, plain.layout.mask, list(kinds))
     return replace(plain, mean=means.astype(np.float32), scale=scale)

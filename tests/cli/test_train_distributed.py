@@ -125,7 +125,7 @@ def saved(folder: Path) -> int:
 def read(folder: Path, step: int | None = None) -> Any:
     """The state of a step, or the last one: parameters, average, optimiser, step; None if there is none."""
     transformer = toy.linear(16)
-    task = train_step.Task(transformer, toy.LAYOUT, toy.encode, toy.DIFFUSION)
+    task = train_step.Task(transformer, toy.LAYOUT, toy.encode, toy.DIFFUSION, (1,))
     like = jax.eval_shape(partial(train_step.init, task=task, config=CONFIG), jax.random.key(0))
     here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     with Checkpoints(folder / "states") as states:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hyperforget_jax.diffusion import conditioning
-from hyperforget_jax.diffusion.conditioning import Condition
+from hyperforget_jax.diffusion.conditioning import Condition, Dropout
 
 RANDOM = np.random.default_rng(0)
 LOSSES = np.exp(RANDOM.normal(-1.0, 2.0, size=(200, 4))).astype(np.float32)
@@ -60,7 +60,7 @@ def test_dropped_classes_are_those_of_the_rates_and_are_no_longer_told() -> None
     """A class is kept if neither it (0.7) nor the whole condition (0.8) is dropped."""
     count = 20_000
     condition = Condition(jnp.full((count, 3), 2.0), jnp.ones((count, 3)).at[:, 2].set(0.0))
-    dropped = conditioning.drop(jax.random.key(0), condition, class_dropout=0.3, full_dropout=0.2)
+    dropped = conditioning.drop(jax.random.key(0), condition, Dropout(0.3, 0.0, 0.2, (3,)))
     asked = np.asarray(dropped.asked)
     assert (asked[:, 2] == 0).all()  # what was not asked for is not asked for now
     np.testing.assert_allclose(asked[:, :2].mean(0), 0.7 * 0.8, atol=4 * 0.5 / math.sqrt(count))
@@ -72,7 +72,7 @@ def test_dropped_classes_are_those_of_the_rates_and_are_no_longer_told() -> None
 @pytest.mark.parametrize(("rates", "kept"), [((0.0, 0.0), 1.0), ((1.0, 0.0), 0.0), ((0.0, 1.0), 0.0)])
 def test_rates_of_0_and_1_drop_nothing_and_everything(rates: tuple[float, float], kept: float) -> None:
     condition = Condition(jnp.full((50, 3), 2.0), jnp.ones((50, 3)), jnp.full((50, 3), 3.0))
-    dropped = conditioning.drop(jax.random.key(1), condition, *rates)
+    dropped = conditioning.drop(jax.random.key(1), condition, Dropout(rates[0], 0.0, rates[1], (3,)))
     assert (dropped.asked == kept).all()
     assert (dropped.target == 2.0 * kept).all()
     np.testing.assert_array_equal(dropped.current, 3.0)  # where to start from is always told
@@ -83,3 +83,23 @@ def test_nothing_asked_is_what_a_condition_of_nans_asks() -> None:
     nothing = conditioning.nothing_asked(conditioning.ask(fitted, jnp.asarray(LOSSES)))
     everything = conditioning.ask(fitted, jnp.full_like(jnp.asarray(LOSSES), jnp.nan))
     jax.tree.map(np.testing.assert_array_equal, nothing, everything)
+
+
+def test_a_kind_is_dropped_as_a_whole() -> None:
+    count, kinds = 20_000, (3, 2, 1)
+    condition = Condition(jnp.full((count, 6), 2.0), jnp.ones((count, 6)))
+    asked = np.asarray(conditioning.drop(jax.random.key(2), condition, Dropout(0.0, 0.25, 0.0, kinds)).asked)
+    parts = np.split(asked, np.cumsum(kinds)[:-1], axis=1)
+    for part in parts:
+        assert (part == part[:, :1]).all()
+    firsts = np.stack([part[:, 0] for part in parts])
+    np.testing.assert_allclose(firsts.mean(1), 0.75, atol=4 * 0.5 / math.sqrt(count))
+    assert np.abs(np.corrcoef(firsts) - np.eye(3)).max() < 0.04  # each for itself
+
+
+def test_columns_that_a_prompt_does_not_reach_are_not_asked_for() -> None:
+    fitted = conditioning.fit(LOSSES, 1e-3)
+    condition = conditioning.ask(fitted, jnp.asarray(LOSSES[:3, :2]))
+    np.testing.assert_array_equal(condition.asked, [[1, 1, 0, 0]] * 3)
+    np.testing.assert_array_equal(condition.target[:, 2:], 0.0)
+    np.testing.assert_allclose(condition.target[:, :2], conditioning.standardise(fitted, jnp.asarray(LOSSES[:3, :2])))

@@ -41,7 +41,7 @@ def transformer(config: HypernetworkConfig) -> dit.Transformer:
 
 def jitted(config: HypernetworkConfig, diffusion: DiffusionConfig = DIFFUSION, layout: TokenLayout = LAYOUT) -> Any:
     """The transformer, compiled."""
-    return dit.Transformer(*map(jax.jit, dit.make(config, diffusion, layout, NUM_CLASSES)))
+    return dit.Transformer(*map(jax.jit, dit.make(config, diffusion, layout, NUM_CLASSES, NUM_CLASSES)))
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +166,7 @@ def test_activations_computed_again_give_the_same_gradient(
     config: HypernetworkConfig, params: Any, inputs: Inputs
 ) -> None:
     def gradient(config: HypernetworkConfig) -> Any:
-        apply = dit.make(config, DIFFUSION, LAYOUT, NUM_CLASSES).apply
+        apply = dit.make(config, DIFFUSION, LAYOUT, NUM_CLASSES, NUM_CLASSES).apply
         return jax.jit(jax.grad(lambda p: jnp.square(apply(p, *inputs)).mean()))(params)
 
     ours, theirs = gradient(replace(config, remat=True)), gradient(config)
@@ -182,7 +182,7 @@ def test_a_model_does_not_depend_on_its_batch(transformer: dit.Transformer, para
 def test_jitted_equals_unjitted(
     config: HypernetworkConfig, transformer: dit.Transformer, params: Any, inputs: Inputs
 ) -> None:
-    plain = dit.make(config, DIFFUSION, LAYOUT, NUM_CLASSES)
+    plain = dit.make(config, DIFFUSION, LAYOUT, NUM_CLASSES, NUM_CLASSES)
     np.testing.assert_allclose(transformer.apply(params, *inputs), plain.apply(params, *inputs), rtol=1e-4, atol=1e-5)
 
 

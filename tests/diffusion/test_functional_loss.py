@@ -28,7 +28,7 @@ PROBE = functional_loss.fit(MODELS, IMAGES, LABELS)
 
 @pytest.fixture(scope="module")
 def coder() -> Codec:
-    return codec.fit(CodecConfig(basis_size=7), SIZES, MODELS, IMAGES)
+    return codec.fit(CodecConfig(basis_size=7), SIZES, MODELS, IMAGES, LABELS)
 
 
 @pytest.fixture(scope="module")

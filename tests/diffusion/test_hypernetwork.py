@@ -30,14 +30,14 @@ LOSSES = np.exp(RANDOM.normal(-1.0, 2.0, size=(200, 4))).astype(np.float32)
 Generate = Callable[[jax.Array, jax.Array], Models]
 
 
-@pytest.fixture(scope="module", params=["functional", "raw"])
+@pytest.fixture(scope="module", params=["complete", "functional", "raw"])
 def hypernetwork(request: pytest.FixtureRequest) -> Hypernetwork:
     """One with random parameters, none of them zero."""
     models = jax.vmap(lambda key: classifier.init(key, SIZES))(jax.random.split(jax.random.key(0), 30))
     images = RANDOM.random((40, 5)).astype(np.float32)
     setting = CodecConfig(kind=request.param, basis_size=6, chunk_size=7)
-    coder = codec.fit(setting, SIZES, models, images)
-    transformer = dit.make(CONFIG, DIFFUSION, coder.layout, SIZES[-1])
+    coder = codec.fit(setting, SIZES, models, images, np.arange(40, dtype=np.int32) % 4)
+    transformer = dit.make(CONFIG, DIFFUSION, coder.layout, SIZES[-1], SIZES[-1])
     shapes = jax.eval_shape(transformer.init, jax.random.key(0))
     params = jax.tree.map(lambda x: jnp.asarray(RANDOM.normal(0, 0.3, x.shape), jnp.float32), shapes)
     condition = conditioning.fit(LOSSES, 1e-3)
@@ -106,7 +106,7 @@ def test_one_program_serves_any_number_of_models(hypernetwork: Hypernetwork, mon
 
 
 def test_prompts_of_other_classes_are_refused(generate: Generate) -> None:
-    with pytest.raises(AssertionError, match="shape"):
+    with pytest.raises(AssertionError, match="dimension"):
         generate(jax.random.split(jax.random.key(3), 2), jnp.ones((2, SIZES[-1] + 1)))
 
 
@@ -146,7 +146,7 @@ def test_guidance_leads_from_the_unconditional_estimate_by_its_scale(
 def test_dihyfo1_before_training_returns_the_models_it_starts_from(hypernetwork: Hypernetwork) -> None:
     """As its codec keeps them, eleven in batches of eight, each for itself."""
     coder, config = hypernetwork.codec, replace(CONFIG, kind="dihyfo1")
-    transformer = dit.make(config, DIFFUSION, coder.layout, SIZES[-1])
+    transformer = dit.make(config, DIFFUSION, coder.layout, SIZES[-1], SIZES[-1])
     params = jax.jit(transformer.init)(jax.random.key(0))
     models = jax.vmap(lambda key: classifier.init(key, SIZES))(jax.random.split(jax.random.key(4), 11))
     update = generator(replace(hypernetwork, transformer=transformer, params=params), SAMPLING)

@@ -30,6 +30,13 @@ class Checkpoints(NamedTuple):
 
     weights: Any
     losses: Any
+    exposures: Any
+    progress: Any
+
+
+def checkpoints(weights: Any, losses: Any) -> Checkpoints:
+    """Checkpoints at the end of runs that saw everything in full."""
+    return Checkpoints(weights, losses, np.ones_like(losses), np.ones(len(losses), np.float32))
 
 
 class Pair(NamedTuple):
@@ -42,7 +49,9 @@ class Pair(NamedTuple):
 @pytest.fixture(scope="module")
 def coder() -> Codec:
     models = jax.vmap(lambda vector: unflatten(vector, SIZES))(jnp.asarray(WEIGHTS))
-    return codec.fit(CodecConfig(kind="raw", chunk_size=7), SIZES, models, np.zeros((1, 5), np.float32))
+    return codec.fit(
+        CodecConfig(kind="raw", chunk_size=7), SIZES, models, np.zeros((1, 5), np.float32), np.zeros(1, np.int32)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +66,7 @@ def update(coder: Codec, share: float, unrelated: float = 0.0) -> tuple[jax.Arra
     untrained = preprocessing.Untrained(marks, jnp.tile(jnp.asarray(MARKS)[:, None], (1, 4)))
     config = TrainingConfig(untrained_share=share, unrelated_share=unrelated)
     ready = jax.jit(preprocessing.update(coder, STATISTICS, untrained, config))
-    clean, condition = ready(jax.random.key(1), Pair(Checkpoints(WEIGHTS, LOSSES), Checkpoints(2.0 * WEIGHTS, TARGETS)))
+    clean, condition = ready(jax.random.key(1), Pair(checkpoints(WEIGHTS, LOSSES), checkpoints(2.0 * WEIGHTS, TARGETS)))
     return clean, condition
 
 
@@ -120,10 +129,22 @@ def test_unrelated_starts_take_their_share_and_come_with_their_own_losses(coder:
 
 def test_a_generation_asks_for_what_its_own_model_reaches(coder: Codec, tokens: np.ndarray[Any, Any]) -> None:
     clean, condition = jax.jit(preprocessing.generation(coder, STATISTICS))(
-        jax.random.key(2), Checkpoints(WEIGHTS, LOSSES)
+        jax.random.key(2), checkpoints(WEIGHTS, LOSSES)
     )
     assert_conditions(condition.target, LOSSES)
     assert (condition.asked == 1).all()
     assert condition.current is None
     assert condition.start is None
     assert_in_random_order(clean, tokens, coder)
+
+
+def test_a_condition_has_losses_then_exposures_then_the_age(coder: Codec) -> None:
+    exposures, ages = RANDOM.random((COUNT, 4)).astype(np.float32), RANDOM.random(COUNT).astype(np.float32)
+    values = np.concatenate([LOSSES, exposures, ages[:, None]], axis=1)
+    floors = np.array([1e-3] * 4 + [1e-5] * 4 + [0.1])
+    _, condition = jax.jit(preprocessing.generation(coder, conditioning.fit(values, floors)))(
+        jax.random.key(3), Checkpoints(WEIGHTS, LOSSES, exposures, ages)
+    )
+    logs = np.log(values.astype(np.float64) + floors)
+    np.testing.assert_allclose(condition.target, (logs - logs.mean(0)) / logs.std(0), rtol=1e-4, atol=1e-4)
+    assert (condition.asked == 1).all()

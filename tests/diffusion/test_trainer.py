@@ -80,7 +80,7 @@ def train(
     return trainer.train(
         folder,
         jax.random.key(5),
-        Task(transformer, LAYOUT, prepare, diffusion),
+        Task(transformer, LAYOUT, prepare, diffusion, (1,)),
         batches,
         HELD_OUT,
         config,
@@ -122,7 +122,7 @@ def test_one_device_equals_eight(
 ) -> None:
     """Parameters copied to all devices or divided among them, in parts of a batch or at once."""
     monkeypatch.setattr(sharding, "SMALLEST_SHARDED", 1)
-    transformer = dit.make(SMALL, DIFFUSION, LAYOUT, 1)
+    transformer = dit.make(SMALL, DIFFUSION, LAYOUT, 1, 1)
     assert sharding.make(CONFIG.batch_size).size == sharding.make(CONFIG.batch_size // 2).size == 8
     config = replace(CONFIG, grad_accum_steps=grad_accum_steps)
     eight = train(tmp_path / "eight", transformer, replace(config, shard_parameters=sharded))
@@ -196,7 +196,7 @@ def test_parts_of_a_batch_draw_apart() -> None:
         return jnp.where(LAYOUT.mask[None], tokens, 0.0), Condition(losses, losses)
 
     config = replace(CONFIG, grad_accum_steps=2)
-    task = Task(linear(), LAYOUT, draw, DIFFUSION)
+    task = Task(linear(), LAYOUT, draw, DIFFUSION, (1,))
     state = train_step.init(jax.random.key(0), task, config)
     batch = (np.zeros((16, 1), np.float32),)
     step = jax.jit(partial(train_step.step, task=task, config=config))
@@ -348,7 +348,7 @@ DECAYING = {"kernel", "project_in", "project_out"}
     ],
 )
 def test_only_matrices_decay(kind: Any, conditioning: Any, decaying: set[str], others: set[str]) -> None:
-    model = dit.make(replace(SMALL, kind=kind, conditioning=conditioning), DIFFUSION, LAYOUT, 1)
+    model = dit.make(replace(SMALL, kind=kind, conditioning=conditioning), DIFFUSION, LAYOUT, 1, 1)
     shapes = jax.eval_shape(model.init, jax.random.key(0))
     params = jax.tree.map(lambda shape: jnp.ones(shape.shape), shapes)
     rule = train_step.rule(replace(CONFIG, weight_decay=0.5, learning_rate=0.1, warmup_steps=1))

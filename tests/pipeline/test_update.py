@@ -112,9 +112,9 @@ def test_every_sample_starts_from_the_one_model_and_its_losses() -> None:
 def test_dihyfo1_without_a_start_is_refused_in_one_line(kind: Any, how: Any) -> None:
     models = jax.vmap(partial(classifier.init, sizes=SIZES))(jax.random.split(jax.random.key(4), 9))
     images = np.random.default_rng(0).random((20, 5)).astype(np.float32)
-    coder = codec.fit(CodecConfig(basis_size=6), SIZES, models, images)
+    coder = codec.fit(CodecConfig(basis_size=6), SIZES, models, images, np.arange(20, dtype=np.int32) % 4)
     size = HypernetworkConfig(kind=kind, conditioning=how, hidden_size=8, depth=1, num_heads=2, frequencies=2)
-    transformer = dit.make(size, DiffusionConfig(), coder.layout, 4)
+    transformer = dit.make(size, DiffusionConfig(), coder.layout, 4, 4)
     losses = np.random.default_rng(1).random((9, 4)).astype(np.float32)
     params, condition = transformer.init(jax.random.key(5)), conditioning.fit(losses, 1e-3)
     made = Hypernetwork(params, transformer, coder, condition, DiffusionConfig())

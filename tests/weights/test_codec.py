@@ -55,7 +55,7 @@ class Fitted(NamedTuple):
 
 @cache
 def fitted(config: CodecConfig, sizes: tuple[int, ...]) -> Fitted:
-    made = codec.fit(config, sizes, zoo(sizes), IMAGES)
+    made = codec.fit(config, sizes, zoo(sizes), IMAGES, LABELS)
     return Fitted(made, made.layout, jax.jit(made.encode), jax.jit(made.decode))
 
 
@@ -320,7 +320,7 @@ def test_tokens_of_a_permuted_model(sizes: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("config", [FULL, CodecConfig(kind="raw", chunk_size=7)], ids=["functional", "raw"])
 def test_a_model_like_another_has_tokens_that_correspond(config: CodecConfig, sizes: tuple[int, ...]) -> None:
     """A small change of weights is a small change of tokens, also where it changes the order of units."""
-    made = codec.fit(config, sizes, zoo(sizes), IMAGES)
+    made = codec.fit(config, sizes, zoo(sizes), IMAGES, LABELS)
     pair = jax.jit(lambda params, like: made.encode(params, like))
     params = model(53, sizes)
     for seed in range(8):
@@ -491,3 +491,75 @@ def test_a_loaded_codec_gives_the_same_tokens_and_models(config: CodecConfig, tm
     tokens = saved.encode(params)
     np.testing.assert_array_equal(jax.jit(loaded.encode)(params), tokens)
     np.testing.assert_array_equal(flatten(jax.jit(loaded.decode)(tokens)), flatten(saved.decode(tokens)))
+
+
+# The complete codec: what does not change a prediction comes back too.
+
+DARK = np.where(np.arange(PIXELS) == 2, 0.0, IMAGES).astype(np.float32)
+"""Images whose third pixel is always 0, and whose second is seen in class 1 alone."""
+DARK[LABELS != 1, 1] = 0.0
+
+
+@cache
+def complete(sizes: tuple[int, ...]) -> codec.Functional:
+    made = codec.fit(CodecConfig(kind="complete", basis_size=PIXELS + 1), sizes, zoo(sizes), DARK, LABELS)
+    assert isinstance(made, codec.Functional)
+    return made
+
+
+def test_a_complete_codec_gives_every_weight_back_but_those_of_still_pixels() -> None:
+    sizes = DEPTHS[0]
+    coder, params = complete(sizes), model(5, sizes)
+    back = coder.decode(coder.encode(params))
+    lit = np.arange(PIXELS) != 2
+    np.testing.assert_allclose(back[0]["w"][:, lit], params[0]["w"][:, lit], rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(back[0]["w"][:, ~lit], 0.0)
+    for ours, theirs in (
+        (back[0]["b"], params[0]["b"]),
+        (back[1]["w"], params[1]["w"]),
+        (back[1]["b"], params[1]["b"]),
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("sizes", DEPTHS)
+def test_tokens_of_a_complete_codec_tell_rescaled_models_apart_and_decode_to_the_same_function(
+    sizes: tuple[int, ...],
+) -> None:
+    coder, params = complete(sizes), model(6, sizes)
+    tokens, others = coder.encode(params), coder.encode(rescaled(params))
+    assert np.abs(tokens - others).max() > 0.1
+    images = jnp.asarray(DARK)
+    for each in (tokens, others):
+        logits = classifier.logits(coder.decode(each), images)
+        np.testing.assert_allclose(logits, classifier.logits(params, images), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("exposed", "still"), [((1, 1, 1, 1), [2]), ((1, 0, 1, 1), [1, 2]), ((0, 1, 0, 0), [2])])
+def test_still_pixels_get_the_weights_of_an_initialisation(exposed: tuple[int, ...], still: list[int]) -> None:
+    """Of many fills: uniform within He's bound at pixels that no class seen has lit, and nothing else moves."""
+    sizes = DEPTHS[0]
+    coder, params = complete(sizes), model(7, sizes)
+    keys = jax.random.split(jax.random.key(0), 2000)
+    seen = jnp.array(exposed, bool)
+    filled = np.asarray(jax.vmap(lambda key: coder.fill(key, params, seen)[0]["w"])(keys))
+    moves = np.flatnonzero(np.ptp(filled, axis=0).max(0) > 0)
+    assert moves.tolist() == still
+    bound = (6 / PIXELS) ** 0.5
+    drawn = filled[:, :, still]
+    assert np.abs(drawn).max() <= bound
+    assert drawn.std() == pytest.approx(bound / 3**0.5, rel=0.03)
+    others = np.setdiff1d(np.arange(PIXELS), still)
+    np.testing.assert_array_equal(filled[0][:, others], np.asarray(params[0]["w"])[:, others])
+
+
+def test_units_of_earlier_layers_come_back_in_random_order() -> None:
+    sizes = DEPTHS[1]
+    coder, params = complete(sizes), model(8, sizes)
+    keys = jax.random.split(jax.random.key(1), 200)
+    images = jnp.asarray(DARK)
+    filled = jax.vmap(lambda key: coder.fill(key, params, jnp.ones(4, bool)))(keys)
+    orders = np.argsort(np.asarray(filled[0]["b"]), axis=1)
+    assert len({tuple(order) for order in orders.tolist()}) > 50
+    logits = np.asarray(jax.vmap(classifier.logits, in_axes=(0, None))(filled, images))
+    np.testing.assert_allclose(logits, np.broadcast_to(classifier.logits(params, images), logits.shape), atol=1e-4)
