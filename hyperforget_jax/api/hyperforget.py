@@ -131,7 +131,8 @@ class HyperForget:
         request = replace(model.config.request, samples=num_samples, num_selected=num_selected)
         validation.validate_config(replace(model.config, request=request))
         asked = UnlearningRequest(labels, model.data.classes)
-        candidates = prompts.candidates(model.statistics.losses, model.statistics.accuracies, asked.positions, request)
+        exposure = model.config.hypernetwork.exposure
+        candidates = prompts.of_request(model.statistics, asked.positions, request, exposure)
         split = on_device(data)
         start = starting_models.with_random_start(self._generator, model.sizes, model.config.hypernetwork, split)
         return requests.answer(

@@ -1,7 +1,7 @@
 """Defaults of the task, requests, reference models and evaluation."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.constructors import PrimitiveConstructorSpec
 
@@ -32,6 +32,9 @@ class TaskConfig:
 class RequestConfig:
     """How a request becomes prompts, and prompts become one answer."""
 
+    prompts: Literal["best", "drawn"] = "best"
+    """best: one prompt, chosen on validation (the paper's). drawn: every model has its own, the losses of a clean run (ours); set
+    sampling.temperature to 1 with it, since models shall vary as retrained ones do."""
     samples: int = 256
     """Models sampled per request (N)."""
     forget_levels: int = 3

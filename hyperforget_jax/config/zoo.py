@@ -100,6 +100,8 @@ class LoaderConfig:
     """Drawn equally often: high/low combinations of the forgettable classes, levels of the mean loss (Figure 29), or checkpoints."""
     loss_levels: int = 20
     """losses: levels between the least and the greatest mean loss, in equal steps of its logarithm."""
+    clean_share: float = 0.0
+    """Share of a batch of single checkpoints that are last ones of clean runs, every set of never seen classes equally often."""
     reverse_probability: float = 0.0
     """Pairs: chance that the earlier checkpoint is the target, so that losses climb (section A.5)."""
     memory_gib: float = 4.0

@@ -82,7 +82,8 @@ def call(
         if not result.candidate_scores.any():
             run.console.print(f"{name}: NO sample of any prompt has forgotten: train the hypernetwork longer")
         draws = jax.random.split(again, config.samples)
-        prompt = jnp.tile(jnp.asarray(candidates[result.chosen])[None], (config.samples, 1))  # [N, K]
+        chosen = result.candidate_prompts[result.chosen]
+        prompt = jnp.tile(jnp.asarray(chosen)[None], (config.samples, 1))  # [N, K]
         later = recursive.recursively(step, measure, draws, prompt, result.models, config.rounds - 1)
     best = [result.selected, *(select(each, forget, validation, config) for each in later)]
     return [scored(run, each, int(rows[0])) for each, rows in zip([result.models, *later], best, strict=True)]

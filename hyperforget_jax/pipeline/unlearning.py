@@ -41,12 +41,13 @@ class StoredResult:
 
 
 def candidate_prompts(run: Run, zoo: Zoo | ZooStatistics) -> list[Floats]:
-    """Candidate prompts [C, K] of each forget set of the run, from the zoo's training part.
+    """Candidate prompts [C, K] of each forget set of the run, or those to draw from, from the zoo's training part.
 
     Raises:
       HyperForgetError: the zoo cannot serve a request; names it.
     """
-    return [prompts.candidates(zoo.losses, zoo.accuracies, forget, run.config.request) for forget in run.forget_sets]
+    request, exposure = run.config.request, run.config.hypernetwork.exposure
+    return [prompts.of_request(zoo, forget, request, exposure) for forget in run.forget_sets]
 
 
 def unlearn(
@@ -128,8 +129,8 @@ def _answer(
     """Samples, selects and stores."""
     name, config = requests.name_of(labels), run.config.request
     with run.timed(name, resumes=False):
-        total = len(candidates) * config.samples_per_candidate + config.samples
-        with track(run.console, name, total, "models") as advance:
+        trial = 0 if config.prompts == "drawn" else len(candidates) * config.samples_per_candidate
+        with track(run.console, name, trial + config.samples, "models") as advance:
             result = requests.answer(
                 lambda draws, losses: generate(draws, losses, advance),
                 candidates,

@@ -12,9 +12,29 @@ import numpy as np
 from hyperforget_jax.config import RequestConfig
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.zoo import coverage
+from hyperforget_jax.zoo.exposure import FULL, is_clean
+from hyperforget_jax.zoo.statistics import ZooStatistics
+from hyperforget_jax.zoo.storage import Zoo
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 UNSEEN = 0.005
+
+
+def of_request(zoo: Zoo | ZooStatistics, forget: Sequence[int], config: RequestConfig, with_exposure: bool) -> Floats:
+    """Prompts for a request, from the zoo's training part: candidates of which one is chosen, or those that are drawn from.
+
+    Args:
+      zoo: checkpoints, or their statistics.
+      forget: output positions of the classes to forget.
+      config: which of the two.
+      with_exposure: whether exposures and age can be asked for.
+
+    Raises:
+      HyperForgetError: the zoo cannot serve the request; names it.
+    """
+    if config.prompts == "drawn":
+        return of_clean_runs(zoo.losses, zoo.exposures, zoo.progress, forget, with_exposure)
+    return candidates(zoo.losses, zoo.accuracies, forget, config)
 
 
 def candidates(losses: Floats, accuracies: Floats, forget: Sequence[int], config: RequestConfig) -> Floats:
@@ -55,6 +75,40 @@ def candidates(losses: Floats, accuracies: Floats, forget: Sequence[int], config
     factors[..., retain] = np.array(config.retain_factors)[:, None, None]
     asked = factors * np.stack(prompts)  # [factors, prompts, K]
     return asked.reshape(-1, losses.shape[1]).astype(np.float32)
+
+
+def of_clean_runs(
+    losses: Floats, exposures: Floats, progress: Floats, forget: Sequence[int], with_exposure: bool
+) -> Floats:
+    """Prompts to draw from: the losses of the last checkpoints of runs that never saw the forget set and saw all else in full.
+
+    Args:
+      losses: [n, K], nats, of the zoo's training part.
+      exposures: [n, K].
+      progress: [n].
+      forget: output positions of the classes to forget.
+      with_exposure: whether to ask for exposure 0 to the forget set, 1 to every other class, and age 1 as well. Losses are then left
+        open (NaN) where the zoo has no such run.
+
+    Returns:
+      [C, K], or [C, 2 K + 1] with exposure.
+
+    Raises:
+      HyperForgetError: no such run, and losses are all that can be asked for.
+    """
+    rows = is_clean(exposures, progress, forget) & (progress > 1.0 - FULL)
+    if not with_exposure:
+        if not rows.any():
+            raise HyperForgetError(
+                f"no run of the zoo is clean for the forget set of outputs {[*forget]}, and hypernetwork.exposure is off: "
+                "raise zoo.min_clean_runs, or choose request.prompts best"
+            )
+        return losses[rows]
+    num_classes = losses.shape[1]
+    asked = losses[rows] if rows.any() else np.full((1, num_classes), np.nan, np.float32)
+    never = np.isin(np.arange(num_classes), list(forget))  # [K]
+    provenance = np.append(np.where(never, 0.0, 1.0), 1.0).astype(np.float32)  # [K + 1]
+    return np.concatenate([asked, np.tile(provenance, (len(asked), 1))], axis=1)
 
 
 def learned(losses: Floats, share: float) -> Floats:

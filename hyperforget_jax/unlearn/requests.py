@@ -43,10 +43,10 @@ class UnlearningResult:
 
     Attributes:
       request: the classes to forget.
-      candidate_prompts: [C, K], class losses in nats, all that were judged.
+      candidate_prompts: [C, K], class losses in nats, all that were judged; prompts that were drawn: [N, c], that of every model.
       candidate_scores: [C], mean score of each one's samples on validation (see `answer`).
-      chosen: row of the prompt in use.
-      models: N stacked models, all samples of that prompt.
+      chosen: row of the prompt in use; of those that were drawn, that of the best model.
+      models: N stacked models, all samples of that prompt, or each of its own.
       selected: [best], rows of the models selected on validation, the best first.
     """
 
@@ -60,7 +60,7 @@ class UnlearningResult:
     @property
     def prompt(self) -> Floats:
         """The prompt in use: class losses [K] in nats."""
-        prompt: Floats = self.candidate_prompts[self.chosen]
+        prompt: Floats = self.candidate_prompts[self.chosen, : len(self.request.classes)]
         return prompt
 
     @property
@@ -139,14 +139,19 @@ def answer(
     saw a class are surer to be wrong about it than those that lost it. The models with the highest score are selected; at a tie
     those with the lower forget accuracy, then those with the lower retain loss.
 
+    With `prompts` "drawn" no prompt is judged: every model gets one of its own, row i of the result's prompts, and its score is that
+    model's.
+
     Args:
       generate: the hypernetwork.
-      prompts: [C, K], class losses in nats.
+      prompts: [C, K], class losses in nats; to draw from: [C, c], as `prompts.of_clean_runs` gives them.
       request: the classes to forget.
       validation: images [n, D] and labels [n].
       key: a typed key.
       config: numbers of samples.
     """
+    if config.prompts == "drawn":
+        return _answer_drawn(generate, prompts, request, validation, key, config)
     chex.assert_shape(prompts, (None, len(request.classes)))
     candidate_key, sample_key = jax.random.split(key)
     each, forget = config.samples_per_candidate, list(request.positions)
@@ -162,6 +167,26 @@ def answer(
     prompt = jnp.tile(jnp.asarray(prompts[chosen])[None], (config.samples, 1))
     models = generate(jax.random.split(sample_key, config.samples), prompt)
     return UnlearningResult(request, prompts, score, chosen, models, select(models, forget, validation, config))
+
+
+def _answer_drawn(
+    generate: Generate,
+    prompts: Floats,
+    request: UnlearningRequest,
+    validation: tuple[jax.Array, jax.Array],
+    key: jax.Array,
+    config: RequestConfig,
+) -> UnlearningResult:
+    """N models, each with a prompt of its own; prompts are drawn without replacement while there are any."""
+    order_key, sample_key = jax.random.split(key)
+    rounds = jax.random.split(order_key, -(-config.samples // len(prompts)))
+    rows = jax.vmap(lambda each: jax.random.permutation(each, len(prompts)))(rounds).ravel()[: config.samples]
+    drawn = prompts[np.asarray(rows)]  # [N, c]
+    models = generate(jax.random.split(sample_key, config.samples), jnp.asarray(drawn))
+    forget = list(request.positions)
+    score, _, _ = judge(models, forget, validation, config.forget_tolerance)
+    selected = select(models, forget, validation, config)
+    return UnlearningResult(request, drawn, score, int(selected[0]), models, selected)
 
 
 def _validate_classes(name: str, labels: Sequence[int], classes: Sequence[int]) -> None:

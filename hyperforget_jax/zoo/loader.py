@@ -14,6 +14,7 @@ import numpy as np
 from hyperforget_jax.config import LoaderConfig
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.zoo import coverage
+from hyperforget_jax.zoo.exposure import FULL, clean_codes
 from hyperforget_jax.zoo.memmap import Rows
 from hyperforget_jax.zoo.storage import Zoo
 
@@ -107,7 +108,7 @@ def batches(
       config: how to draw.
 
     Raises:
-      HyperForgetError: the part is empty.
+      HyperForgetError: the part is empty, or has no clean run where a share of these is asked for.
     """
     if len(zoo) == 0:
         raise HyperForgetError(
@@ -115,9 +116,14 @@ def batches(
             "or lower zoo.pivot_accuracy"
         )
     groups = _group(np.arange(len(zoo)), _codes(zoo, forgettable, config))
+    clean, count = None, round(config.clean_share * batch_size)
+    if count:
+        clean = _last_of_clean_runs(zoo, forgettable)
 
     def draw(weights: Rows, random: np.random.Generator) -> CheckpointBatch:
-        rows = groups.draw(random, batch_size)
+        rows = groups.draw(random, batch_size - count)
+        if clean is not None:
+            rows = np.concatenate([rows, clean.draw(random, count)])
         return _read(zoo, weights, rows)
 
     return CheckpointSource(zoo.weights, draw, seed)
@@ -192,6 +198,18 @@ def _codes(zoo: Zoo, forgettable: Sequence[int], config: LoaderConfig) -> RowNum
             return coverage.loss_levels(zoo.losses, config.loss_levels)
         case "none":
             return np.zeros(len(zoo), np.int64)
+
+
+def _last_of_clean_runs(zoo: Zoo, forgettable: Sequence[int]) -> Groups:
+    """Last checkpoints of clean runs, by the set of classes that these never saw."""
+    codes = clean_codes(zoo.exposures, zoo.progress, forgettable)  # [n]
+    rows = np.flatnonzero((codes >= 0) & (zoo.progress > 1.0 - FULL))
+    if len(rows) == 0:
+        raise HyperForgetError(
+            "loader.clean_share asks for last checkpoints of clean runs, and the training or the held-out part of the zoo has none: "
+            "raise zoo.min_clean_runs, zoo.runs or zoo.validation_share, or set loader.clean_share to 0"
+        )
+    return _group(rows, codes[rows])
 
 
 def _group(rows: RowNumbers, codes: RowNumbers) -> Groups:

@@ -1,6 +1,7 @@
 """Prompts by hand, requests with generators whose models are known, and a reference models that never saw its forget set."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -311,3 +312,49 @@ def test_the_forgotten_images_have_no_influence(reference: Params) -> None:
 def test_the_same_key_makes_the_same_reference(reference: Params) -> None:
     again = retrain(jax.random.key(0), blobs(0, 60), FORGET_SETS, SIZES, REFERENCE)
     jax.tree.map(np.testing.assert_array_equal, again, reference)
+
+
+# Prompts that are drawn: the losses of clean runs.
+
+STATISTICS = {
+    "losses": np.arange(18, dtype=np.float32).reshape(6, 3) + 1.0,
+    "exposures": np.array([[1, 1, 0], [1, 1, 0.01], [0.5, 0.5, 0], [1, 0.9, 0], [1, 1, 1], [1, 1, 0]], np.float32),
+    "progress": np.array([1, 1, 0.5, 1, 1, 1], np.float32),
+}
+"""Of the six checkpoints the first and the last are last ones of runs that never saw class 2 and saw all else in full."""
+
+
+def test_prompts_of_clean_runs_are_losses_of_their_last_checkpoints() -> None:
+    losses = prompts.of_clean_runs(**STATISTICS, forget=[2], with_exposure=False)
+    np.testing.assert_array_equal(losses, STATISTICS["losses"][[0, 5]])
+    asked = prompts.of_clean_runs(**STATISTICS, forget=[2], with_exposure=True)
+    np.testing.assert_array_equal(asked, np.concatenate([losses, [[1, 1, 0, 1]] * 2], axis=1))
+
+
+def test_without_a_clean_run_losses_are_left_open_or_the_request_is_refused() -> None:
+    np.testing.assert_array_equal(
+        prompts.of_clean_runs(**STATISTICS, forget=[1, 2], with_exposure=True), [[np.nan] * 3 + [1, 0, 0, 1]]
+    )
+    with pytest.raises(HyperForgetError, match=r"outputs \[1, 2\].*zoo.min_clean_runs"):
+        prompts.of_clean_runs(**STATISTICS, forget=[1, 2], with_exposure=False)
+
+
+def test_every_model_has_a_prompt_of_its_own_and_each_is_drawn_equally_often() -> None:
+    seen: list[np.ndarray[Any, Any]] = []
+
+    def sample(u: jax.Array, losses: jax.Array) -> Params:
+        return threshold_model(losses[0], 0.0 * u, 10.0 + u)
+
+    def generate(keys: jax.Array, losses: jax.Array) -> Params:
+        seen.append(np.asarray(losses))
+        return generator_of(sample)(keys, losses)
+
+    found = requests.answer(generate, PROMPTS, REQUEST, DATA, jax.random.key(2), replace(CONFIG, prompts="drawn"))
+    (asked,) = seen  # no trial before
+    np.testing.assert_array_equal(found.candidate_prompts, asked)
+    counts = [int((asked == prompt).all(1).sum()) for prompt in PROMPTS]
+    assert counts == [8, 8, 8]
+    np.testing.assert_allclose(found.models[0]["b"][:, 1] / -found.models[0]["w"][:, 1, 1], asked[:, 0], rtol=1e-5)
+    assert found.chosen == found.selected[0]
+    assert found.candidate_scores[found.chosen] == found.candidate_scores.max()
+    np.testing.assert_array_equal(found.prompt, asked[found.chosen])

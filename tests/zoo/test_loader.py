@@ -236,6 +236,27 @@ def test_every_one_of_a_million_checkpoints_is_reached() -> None:
     assert_fits(np.delete(counts, alone)[:-7].reshape(10, -1).sum(1), np.ones(10))
 
 
+def test_a_share_of_a_batch_is_last_checkpoints_of_clean_runs_every_set_equally_often() -> None:
+    zoo = make_zoo(runs=40)
+    exposures = np.repeat(zoo.progress[:, None], 4, axis=1)
+    exposures[zoo.run < 10, 2] = 0.0  # clean for {2}
+    exposures[(zoo.run >= 10) & (zoo.run < 13), 3] = 0.0  # clean for {3}
+    exposures[(zoo.run >= 13) & (zoo.run < 30), 3] *= 0.5  # undersampled: clean for none
+    drawn = source(zoo=replace(zoo, exposures=exposures), config=replace(DRAWN, clean_share=0.25))
+    rows = np.concatenate([places(drawn[step])[-SIZE // 4 :] for step in range(500)])
+    assert (zoo.progress[rows] == 1.0).all()
+    sets = np.digitize(zoo.run[rows], [10, 13, 30])  # 0: {2}, 1: {3}, 2: undersampled, 3: all seen
+    assert_fits(np.bincount(sets, minlength=4)[[0, 1, 3]], np.full(3, 1 / 3))
+    assert not (sets == 2).any()
+
+
+def test_clean_runs_are_asked_for_and_there_is_none() -> None:
+    zoo = make_zoo()
+    deleted = replace(zoo, exposures=np.full((len(zoo), 4), 0.5, np.float32))
+    with pytest.raises(HyperForgetError, match="zoo\\.min_clean_runs"):
+        source(zoo=deleted, config=replace(DRAWN, clean_share=0.5))
+
+
 def test_pairs_are_of_one_run_and_in_the_order_of_time() -> None:
     for step in range(20):
         pair = source(loader.pairs)[step]
