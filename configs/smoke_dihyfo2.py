@@ -48,7 +48,7 @@ def get_config() -> Config:
         request=RequestConfig(
             samples=8, forget_levels=2, retain_quantiles=(0.5,), samples_per_candidate=2, num_selected=2
         ),
-        reference=ReferenceConfig(seeds=3, epochs=10.0, batch_size=64, learning_rate=1e-2),
+        reference=ReferenceConfig(seeds=3, clean_runs=16, epochs=10.0, batch_size=64, learning_rate=1e-2),
         evaluation=EvaluationConfig(
             alignment_prompts=4,
             alignment_families=3,
