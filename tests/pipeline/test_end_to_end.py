@@ -172,20 +172,31 @@ def test_pictures_report_and_tables_are_there(straight: Path) -> None:
 def test_artifacts_are_whole_and_tell_how_they_were_made(straight: Path) -> None:
     manifests = sorted(path.parent for path in straight.rglob(artifacts.MANIFEST))
     places = [str(folder.relative_to(straight)) for folder in manifests]
-    requests = [f"requests/forget-{name}" for name in ("2", "2-3", "3")]
+    clean, requests = (
+        [f"{kind}/forget-{name}" for name in ("2", "2-3", "3")] for kind in ("clean_reference", "requests")
+    )
     blocks = ["zoo/block-00000", "zoo/block-00001"]
-    assert places == ["alignment", "distribution", "hypernetwork", "reference", *requests, *blocks]
+    assert places == ["alignment", *clean, "distribution", "hypernetwork", "reference", *requests, *blocks]
     flat = json.loads((straight / "config.json").read_text())["identity"]
     for folder in manifests:
         made_from = artifacts.verify(folder)["made_from"]
-        decides = workdir.zoo_identity(tiny(straight)) if folder.parent.name == "zoo" else flat
+        of_zoo = folder.parent.name in ("zoo", "clean_reference")
+        decides = workdir.zoo_identity(tiny(straight)) if of_zoo else flat
         assert {name: made_from[name] for name in decides} == decides
     assert list(straight.rglob("*.partial")) == []
 
 
 def test_every_stage_has_its_cost(straight: Path) -> None:
     costs = artifacts.read_rows(straight / "costs.jsonl")
-    stages_run = {"zoo", "hypernetwork", "reference models", "evaluation", "alignment", "distribution"}
+    stages_run = {
+        "zoo",
+        "hypernetwork",
+        "reference models",
+        "clean reference",
+        "evaluation",
+        "alignment",
+        "distribution",
+    }
     assert {row["stage"] for row in costs} == stages_run | {"forget-2", "forget-3", "forget-2-3"}
     assert all(row["seconds"] > 0 for row in costs)
 
@@ -198,6 +209,7 @@ def test_a_second_run_does_nothing_again(straight: Path) -> None:
         "zoo",
         "hypernetwork",
         "reference models",
+        "clean reference forget-2",
         "forget-2",
         "forget-3",
         "forget-2-3",
