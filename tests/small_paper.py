@@ -32,12 +32,13 @@ HAVE_ROWS = [name for name in PICTURES if not name.startswith("fig")]
 
 
 def small(config: Config) -> Config:
-    """The forget sets of the paper's MNIST-4, few untrained models, and a loss that compiles fast."""
+    """The forget sets of the paper's MNIST-4, few untrained models, a loss that compiles fast, and no clean runs."""
     return replace(
         config,
         task=replace(config.task, forget_sets=((2,), (2, 3))),
         diffusion=replace(config.diffusion, functional_weight=0.0),
         training=replace(config.training, untrained=16),
+        evaluation=replace(config.evaluation, distribution_models=0),
     )
 
 

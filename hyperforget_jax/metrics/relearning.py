@@ -58,18 +58,14 @@ def relearning_curves(
         raise HyperForgetError(f"relearning got steps {tuple(steps)}, expected rising numbers from 0 on: sort them")
     if not member.any():
         raise HyperForgetError("relearning got a set of 0 images: name classes that the split contains")
-    return np.asarray(_curves(models, shown, test, jnp.asarray(member), tuple(steps)), np.float64)
+    images, labels = test[0][member], test[1][member]
+    return np.asarray(_accuracies(_fine_tuned(models, shown, tuple(steps)), images, labels), np.float64)
 
 
 @partial(jax.jit, static_argnames="steps")
-def _curves(
-    models: Params,
-    shown: tuple[jax.Array, jax.Array],
-    test: tuple[jax.Array, jax.Array],
-    member: jax.Array,
-    steps: tuple[int, ...],
-) -> jax.Array:
-    (images, labels), (test_images, test_labels) = shown, test
+def _fine_tuned(models: Params, shown: tuple[jax.Array, jax.Array], steps: tuple[int, ...]) -> Params:
+    """Models after each number of steps: leaves [N, S, …]."""
+    images, labels = shown
 
     def loss(params: Params) -> jax.Array:
         return classifier.cross_entropy(classifier.scores(params, images.T), labels).mean()
@@ -80,12 +76,25 @@ def _curves(
             updates, opt_state = ADAM.update(jax.grad(loss)(params), opt_state)
         return optax.apply_updates(params, updates), opt_state
 
-    def curve(params: Params) -> jax.Array:
-        state, accuracies = (params, ADAM.init(params)), []
+    def course(params: Params) -> Params:
+        state, passed = (params, ADAM.init(params)), list[Params]()
         for before, after in pairwise((0, *steps)):
             state = jax.lax.fori_loop(before, after, step, state)
-            hits = (classifier.scores(state[0], test_images.T).argmax(0) == test_labels) & member  # [n]
-            accuracies.append(hits.sum() / member.sum())
-        return jnp.stack(accuracies)  # [S]
+            passed.append(state[0])
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *passed)  # [S, …]
 
-    return jax.lax.map(curve, models, batch_size=MODELS_AT_ONCE)
+    return jax.lax.map(course, models, batch_size=MODELS_AT_ONCE)
+
+
+@jax.jit
+def _accuracies(models: Params, images: jax.Array, labels: jax.Array) -> jax.Array:
+    """Share of n images that models with leaves [N, S, …] classify correctly: [N, S].
+
+    A program of its own, since the number of images differs between forget sets, and fine-tuning takes longer to compile.
+    """
+
+    def accuracies(of_model: Params) -> jax.Array:
+        by_class = jax.vmap(classifier.scores, in_axes=(0, None))(of_model, images.T)  # [S, K, n]
+        return (by_class.argmax(1) == labels[None]).mean(-1)
+
+    return jax.lax.map(accuracies, models, batch_size=MODELS_AT_ONCE)

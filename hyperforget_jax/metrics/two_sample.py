@@ -5,6 +5,8 @@ Its measure is the area under the ROC curve on models that the classifier was no
 """
 
 import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -14,8 +16,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import scale
+from threadpoolctl import threadpool_limits
 
 from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.runtime import machine
 
 Floats = NDArray[np.float32]
 Classifier = Literal["forest", "logistic"]
@@ -74,14 +78,15 @@ def two_sample_test(
         raise HyperForgetError(
             "a two-sample test got features that are not finite: drop models with NaN or infinite weights"
         )
-    if classifier == "logistic":
-        features = _rotated(features)
     labels, rng = np.repeat([1, 0], count), np.random.default_rng(seed)
-    auc = _cross_validated_auc(features, labels, _estimator(classifier, trees, seed), seed)
-    if permutations == 0:
-        return TwoSample(auc, math.nan, math.nan)
-    model = _estimator(classifier, min(trees, NULL_TREES), seed)
-    permuted = [_cross_validated_auc(features, rng.permutation(labels), model, seed) for _ in range(permutations)]
+    with threadpool_limits(1):  # threads cost more than products of so few rows, and numbers would depend on the cores
+        if classifier == "logistic":
+            features = _rotated(features)
+        auc, *_ = _cross_validated_aucs(features, [labels], classifier, trees, seed)
+        if permutations == 0:
+            return TwoSample(auc, math.nan, math.nan)
+        nulls = [rng.permutation(labels) for _ in range(permutations)]
+        permuted = _cross_validated_aucs(features, nulls, classifier, min(trees, NULL_TREES), seed)
     independent = (2 * count / FOLDS + 1) / (12 * (count / FOLDS) ** 2) / FOLDS  # variance
     reach = CENTRAL_95 * math.sqrt(max(independent, float(np.mean(np.square(np.subtract(permuted, 0.5))))))
     return TwoSample(auc, max(0.0, 0.5 - reach), min(1.0, 0.5 + reach))
@@ -123,11 +128,23 @@ def _rotated(features: NDArray[np.floating]) -> NDArray[np.float64]:
     return left * singular
 
 
-def _cross_validated_auc(features: NDArray[np.floating], labels: NDArray[np.int64], estimator: Any, seed: int) -> float:
-    """Mean AUC over the folds."""
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(features, labels)
-    scores = []
-    for fitted, held_out in folds:
-        estimator.fit(features[fitted], labels[fitted])
-        scores.append(roc_auc_score(labels[held_out], estimator.predict_proba(features[held_out])[:, 1]))
-    return float(np.mean(scores))
+def _cross_validated_aucs(
+    features: NDArray[np.floating],
+    labelings: Sequence[NDArray[np.int64]],
+    classifier: Classifier,
+    trees: int,
+    seed: int,
+) -> list[float]:
+    """Mean AUC over shuffled folds, for each of some labels [n]; fits share the cores, and their number changes no result."""
+    splitter = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    jobs = [(labels, *rows) for labels in labelings for rows in splitter.split(features, labels)]
+
+    def score(job: tuple[NDArray[np.int64], ...]) -> float:
+        labels, fitted, held_out = job
+        estimator = _estimator(classifier, trees, seed).fit(features[fitted], labels[fitted])
+        return float(roc_auc_score(labels[held_out], estimator.predict_proba(features[held_out])[:, 1]))
+
+    with ThreadPoolExecutor(machine.cores()) as pool:
+        scores = np.array(list(pool.map(score, jobs)))
+    means: list[float] = scores.reshape(-1, FOLDS).mean(1).tolist()
+    return means

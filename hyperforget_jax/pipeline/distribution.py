@@ -1,6 +1,7 @@
 """Are unlearned models distributed as clean runs are? Two-sample tests, diversity and relearning, beside the control.
 
-One half of the clean reference stands for the distribution; unlearned models, and as a control the other half, are held against it.
+Every other model of the clean reference stands for the distribution; unlearned models, and as a control the rest of it, are held against
+these. Clean runs of one block share an order of minibatches, and so both halves have models of every block.
 """
 
 from collections.abc import Mapping, Sequence
@@ -78,8 +79,8 @@ def request_rows(run: Run, forget_set: tuple[int, ...], models: Params, clean: P
             "raise request.samples and reference.clean_runs, or set evaluation.distribution_models to 0"
         )
     groups = [
-        jax.tree.map(lambda leaf, start=start: leaf[start : start + count], group)
-        for group, start in ((models, 0), (clean, 0), (clean, count))
+        jax.tree.map(lambda leaf, rows=rows: leaf[rows][:count], group)
+        for group, rows in ((models, slice(None)), (clean, slice(0, None, 2)), (clean, slice(1, None, 2)))
     ]
     _, reference, control = groups
     about = context(run, run.config.hypernetwork.kind, forget_set)

@@ -9,10 +9,10 @@ from hyperforget_jax.diffusion.hypernetwork import Generator
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.metrics import results
 from hyperforget_jax.metrics.comparison import Comparison
-from hyperforget_jax.pipeline import alignment, evaluation, pretrained, report, training, unlearning
+from hyperforget_jax.pipeline import alignment, distribution, evaluation, pretrained, report, training, unlearning
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.alignment import Grid, Sweep
-from hyperforget_jax.pipeline.reference import reference_models
+from hyperforget_jax.pipeline.reference import clean_reference, reference_models
 from hyperforget_jax.pipeline.run import HYPERNETWORK, Run
 from hyperforget_jax.pipeline.workdir import zoo_identity, zoo_path
 from hyperforget_jax.report import console, tables
@@ -43,8 +43,8 @@ class Measurements:
 def run(job: Run) -> None:
     """Runs every stage that is not done yet, evaluates, and writes the report.
 
-    Leaves in the workdir: `zoo/`, `hypernetwork/`, `reference/`, `requests/` (artifacts with manifests), `results.jsonl`, `results.md`
-    (the tables), `costs.jsonl` (seconds per stage), `figures/` and `report.html`.
+    Leaves in the workdir: `zoo/`, `hypernetwork/`, `reference/`, `requests/`, `distribution/` (artifacts with manifests),
+    `results.jsonl`, `results.md` (the tables), `costs.jsonl` (seconds per stage), `figures/` and `report.html`.
     """
     zoo = pipeline_zoo.make_zoo(job)
     train_zoo, val_zoo = zoo.split(job.config.zoo.runs, job.config.zoo.validation_share)
@@ -77,7 +77,7 @@ def report_again(job: Run) -> None:
 
 
 def measure(job: Run, candidates: list[Floats], grids: Mapping[int, Grid], generate: Generator) -> Measurements:
-    """Answers the run's forget sets, retrains reference models, compares them, and prints and writes the results.
+    """Answers the run's forget sets, compares the models with reference models and clean runs, and prints and writes the results.
 
     Args:
       job: the run.
@@ -86,9 +86,13 @@ def measure(job: Run, candidates: list[Floats], grids: Mapping[int, Grid], gener
       generate: the hypernetwork.
     """
     reference = reference_models(job)
-    comparisons = evaluation.evaluate(job, unlearning.unlearn_all(job, candidates, generate), reference)
+    answers = unlearning.unlearn_all(job, candidates, generate)
+    comparisons = evaluation.evaluate(job, answers, reference)
     sweeps = alignment.sweeps(job, grids, generate)
-    frame = results.frame_of(evaluation.rows(job, comparisons) + alignment.alignment_rows(job, sweeps))
+    rows = evaluation.rows(job, comparisons) + alignment.alignment_rows(job, sweeps)
+    if job.config.evaluation.distribution_models > 0:
+        rows += distribution.distribution_rows(job, answers, clean_reference(job))
+    frame = results.frame_of(rows)
     results.write_results(job.folder / RESULTS, frame)
     lines = distribution_lines.distribution(frame)
     of_distribution = f"\n{distribution_lines.markdown(lines)}" if len(lines) else ""

@@ -4,7 +4,7 @@ config.json                  format, the whole config, what the classes are
 model.safetensors            averaged parameters of the transformer
 codec.safetensors            tokens to weights
 conditioning.safetensors     standardisation of the condition
-zoo_statistics.safetensors   losses and accuracies of the zoo's training part, from which prompts are built
+zoo_statistics.safetensors   of the zoo's training part, from which prompts are built: losses, accuracies, exposures, progress and run
 manifest.json                versions, bytes and SHA-256 of every file
 """
 
@@ -21,7 +21,7 @@ from hyperforget_jax.runtime import artifacts
 from hyperforget_jax.zoo import statistics
 from hyperforget_jax.zoo.statistics import ZooStatistics
 
-FORMAT = 2
+FORMAT = 3
 CONFIG = "config.json"
 OLD_PARAMETERS = "params.npz"
 """The parameters of format 1, which had no config of its own."""
@@ -53,7 +53,7 @@ class Pretrained:
       config: the setting it was trained with.
       data: inputs and outputs of its classifiers.
       sizes: width of every layer of a classifier.
-      statistics: class losses and accuracies of the zoo's training part.
+      statistics: of the checkpoints of the zoo's training part.
     """
 
     hypernetwork: Hypernetwork

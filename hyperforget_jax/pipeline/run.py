@@ -15,6 +15,7 @@ from hyperforget_jax.config import Config, validation
 from hyperforget_jax.data import Dataset, Split
 from hyperforget_jax.diffusion import samplers
 from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.metrics.two_sample import FOLDS
 from hyperforget_jax.pipeline import workdir
 from hyperforget_jax.runtime import artifacts, metric_writer
 from hyperforget_jax.unlearn import requests
@@ -106,6 +107,12 @@ def validate_run_config(config: Config) -> None:
     validate_held_out_sets(config.zoo.held_out_sets, config.data.classes, config.task.pivots)
     samplers.validate_sampling(config.diffusion, config.sampling)
     metric_writer.validate_tensorboard(config.training.tensorboard)
+    samples, clean_runs = config.request.samples, config.reference.clean_runs
+    if config.evaluation.distribution_models > 0 and (samples < FOLDS or clean_runs < 2 * FOLDS):
+        raise HyperForgetError(
+            f"request.samples is {samples}, reference.clean_runs {clean_runs}: two-sample tests need at least {FOLDS} and {2 * FOLDS}; "
+            "raise them, or set evaluation.distribution_models to 0"
+        )
 
 
 def start(config: Config, console: Console, command: str) -> Run:

@@ -17,6 +17,7 @@ from hyperforget_jax.metrics.two_sample import (
     spaced_images,
     two_sample_test,
 )
+from hyperforget_jax.runtime import machine
 
 BOTH: list[Classifier] = ["forest", "logistic"]
 
@@ -88,6 +89,15 @@ def test_equal_numbers_of_either_are_taken() -> None:
     first, second = noise(40, 4, 0), noise(60, 4, 1)
     assert run(first, second, "logistic") == run(first, second[:40], "logistic")
     assert np.isnan(run(first, second, "forest", 0)[1:]).all()
+
+
+@pytest.mark.parametrize("classifier", BOTH)
+def test_the_number_of_cores_changes_no_number(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = list[TwoSample]()
+    for cores in (1, 4):
+        monkeypatch.setattr(machine, "cores", lambda cores=cores: cores)
+        found.append(run(noise(40, 300, 0), noise(40, 300, 1) + 0.1, classifier, 4))
+    assert found[0] == found[1]
 
 
 def test_what_cannot_be_tested_is_refused() -> None:

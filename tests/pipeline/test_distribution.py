@@ -91,6 +91,19 @@ def test_clean_runs_are_distributed_as_clean_runs(alike: Table) -> None:
     assert 0.75 < control["disagreement_ratio"] < 1.33
 
 
+def test_both_halves_of_the_clean_reference_have_models_of_every_block(run: Run, clean: Params) -> None:
+    """Blocks that differ, one after the other: the control stays one, and the diversity of either half is that of both blocks."""
+    first, second = part(clean, 0, COUNT), part(clean, COUNT, 2 * COUNT)
+    other = jax.tree.map(lambda leaf: 1.5 * leaf, second)
+    blocks = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), first, other)
+    control = values(
+        distribution.request_rows(run, FORGET, part(clean, 2 * COUNT, 3 * COUNT), blocks), "clean_reference"
+    )
+    for name in (f"c2st_{view}{ending}" for view in VIEWS for ending in ("", "_logistic")):
+        assert 0.2 < control[name] < 0.8
+    assert all(0.5 < control[f"loss_spread_ratio_{label}"] < 2.0 for label in range(4))
+
+
 def test_near_clones_are_caught(measured: Callable[[Params], Table], clean: Params) -> None:
     one = part(clean, 2 * COUNT, 2 * COUNT + 1)
     keys = jax.random.split(jax.random.key(1), COUNT)
@@ -113,7 +126,7 @@ def test_a_hidden_class_is_caught(run: Run, measured: Callable[[Params], Table])
     hidden = (*earlier, {"w": last["w"], "b": last["b"].at[:, jnp.array(FORGET)].add(-4.0)})
     rows = measured(hidden)
     ours, clean = values(rows, "dihyfo2"), values(rows, "clean_reference")
-    assert ours["c2st_class_scores"] > 0.9
+    assert ours["c2st_class_scores"] > 0.8
     assert ours["relearning_k5_s10"] > clean["relearning_k5_s10"] + 0.1
 
 

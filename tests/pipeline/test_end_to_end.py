@@ -48,7 +48,15 @@ FIELDS = [
     *("split", "protocol", "n", "value", "low", "high", "ideal"),
 ]
 """Of a row, in the order of methods.md, section 1."""
-PICTURES = ["accuracies", "alignment", "alignment_curve", "confusion", "coverage", "learning_curves"]
+SPREADS = ["disagreement", "loss_spread"]
+"""Measures of diversity, the second of every class."""
+TESTS = [f"c2st_{view}" for view in ("outputs", "class_scores", "canonical_weights", "raw_weights")]
+"""Two-sample tests, by a forest and by a logistic regression."""
+RELEARNING = ["relearning_k5_s5", "relearning_k5_s10"]
+PICTURES = [
+    *("accuracies", "alignment", "alignment_curve", "confusion", "coverage", "learning_curves"),
+    *("relearning", "two_sample"),
+]
 Table = list[dict[str, Any]]
 
 
@@ -85,10 +93,10 @@ def test_rows_have_the_fields_of_the_protocol_and_finite_values(rows: Table) -> 
         assert row["dataset"] == "digits4"
         assert row["classifier"] == "64-3-4"
         assert (row["split"], row["protocol"]) == ("test", "strict")
-        assert row["method"] in ("dihyfo2", "retrain")
+        assert row["method"] in ("dihyfo2", "retrain", "clean_reference", "permuted_labels")
         assert row["forget_set"] in [*FORGET_SETS, []]
         assert row["selection"] in ("all", "selected", None)
-        assert row["ideal"] in (0.0, 1.0, "reference")
+        assert row["ideal"] in (0.0, 0.5, 1.0, "reference")
         assert math.isfinite(row["value"])
         assert (row["low"] is None) == (row["high"] is None)
         if row["low"] is not None:
@@ -109,6 +117,16 @@ def test_every_metric_is_there_for_every_forget_set_and_selection(
     assert names(rows, **about) == dict.fromkeys([*ACCURACIES, *AGREEMENT], statistics)
 
 
+@pytest.mark.parametrize("forget", FORGET_SETS, ids=str)
+def test_the_distribution_is_held_against_the_clean_reference(rows: Table, forget: list[int]) -> None:
+    ours, clean = (
+        names(rows, method=method, selection=None, forget_set=forget) for method in ("dihyfo2", "clean_reference")
+    )
+    tests = [*TESTS, *(f"{name}_logistic" for name in TESTS)]
+    assert set(ours) == set(clean) == {*tests, *SPREADS, *(f"{name}_ratio" for name in SPREADS), *RELEARNING}
+    assert names(rows, method="permuted_labels", forget_set=forget) == {name: {"value"} for name in tests}
+
+
 @pytest.mark.parametrize("label", [2, 3])
 def test_alignment_is_there_for_every_forgettable_class(rows: Table, label: int) -> None:
     statistics = {"mean", "median", "q05", "q95"}
@@ -123,8 +141,9 @@ def test_no_row_is_there_twice_or_without_being_expected(rows: Table) -> None:
     classes = 4
     unlearning = 3 * 3 * (len(ACCURACIES) + len(AGREEMENT) + 2 * classes) * 4
     alignment = 2 * (6 + 4 + 1)
+    distribution = 3 * (3 * 2 * len(TESTS) + 2 * 2 * (1 + classes) + 2 * 4 * len(RELEARNING))
     keys = {json.dumps({name: row[name] for name in FIELDS[:10]}) for row in rows}
-    assert len(keys) == len(rows) == unlearning + alignment
+    assert len(keys) == len(rows) == unlearning + alignment + distribution
 
 
 def test_accuracies_fit_together(rows: Table) -> None:
@@ -144,26 +163,40 @@ def test_pictures_report_and_tables_are_there(straight: Path) -> None:
     page = (straight / "report.html").read_text()
     assert page.lstrip().lower().startswith("<!doctype html>")
     assert page.count("<figure") >= len(PICTURES)
-    assert "{2, 3}" in (straight / "results.md").read_text()
+    assert 'id="distribution"' in page
+    tables = (straight / "results.md").read_text()
+    assert "{2, 3}" in tables
+    assert "C2ST canonical weights, forest" in tables
 
 
 def test_artifacts_are_whole_and_tell_how_they_were_made(straight: Path) -> None:
     manifests = sorted(path.parent for path in straight.rglob(artifacts.MANIFEST))
     places = [str(folder.relative_to(straight)) for folder in manifests]
-    requests = [f"requests/forget-{name}" for name in ("2", "2-3", "3")]
+    clean, requests = (
+        [f"{kind}/forget-{name}" for name in ("2", "2-3", "3")] for kind in ("clean_reference", "requests")
+    )
     blocks = ["zoo/block-00000", "zoo/block-00001"]
-    assert places == ["alignment", "hypernetwork", "reference", *requests, *blocks]
+    assert places == ["alignment", *clean, "distribution", "hypernetwork", "reference", *requests, *blocks]
     flat = json.loads((straight / "config.json").read_text())["identity"]
     for folder in manifests:
         made_from = artifacts.verify(folder)["made_from"]
-        decides = workdir.zoo_identity(tiny(straight)) if folder.parent.name == "zoo" else flat
+        of_zoo = folder.parent.name in ("zoo", "clean_reference")
+        decides = workdir.zoo_identity(tiny(straight)) if of_zoo else flat
         assert {name: made_from[name] for name in decides} == decides
     assert list(straight.rglob("*.partial")) == []
 
 
 def test_every_stage_has_its_cost(straight: Path) -> None:
     costs = artifacts.read_rows(straight / "costs.jsonl")
-    stages_run = {"zoo", "hypernetwork", "reference models", "evaluation", "alignment"}
+    stages_run = {
+        "zoo",
+        "hypernetwork",
+        "reference models",
+        "clean reference",
+        "evaluation",
+        "alignment",
+        "distribution",
+    }
     assert {row["stage"] for row in costs} == stages_run | {"forget-2", "forget-3", "forget-2-3"}
     assert all(row["seconds"] > 0 for row in costs)
 
@@ -172,7 +205,17 @@ def test_a_second_run_does_nothing_again(straight: Path) -> None:
     before = (straight / "results.jsonl").read_bytes()
     weights = [(path, path.stat().st_mtime_ns) for path in sorted(straight.rglob("*.np[yz]"))]
     told = run(tiny(straight))
-    for stage in ("zoo", "hypernetwork", "reference models", "forget-2", "forget-3", "forget-2-3", "alignment"):
+    for stage in (
+        "zoo",
+        "hypernetwork",
+        "reference models",
+        "clean reference forget-2",
+        "forget-2",
+        "forget-3",
+        "forget-2-3",
+        "alignment",
+        "distribution",
+    ):
         assert f"{stage}: reused from " in told
     assert (straight / "results.jsonl").read_bytes() == before
     assert [(path, path.stat().st_mtime_ns) for path in sorted(straight.rglob("*.np[yz]"))] == weights
@@ -198,7 +241,7 @@ def test_dihyfo1_answers_the_same_requests_from_the_same_zoo(straight: Path, row
         return [{name: row[name] for name in FIELDS[:11] if name != "method"} for row in table]
 
     assert about(ours) == about(rows)
-    assert {row["method"] for row in ours} == {"dihyfo1", "retrain"}
+    assert {row["method"] for row in ours} == {"dihyfo1", "retrain", "clean_reference", "permuted_labels"}
     told = run(config)
     for stage in ("hypernetwork", "reference models", "forget-2-3"):
         assert f"{stage}: reused from " in told

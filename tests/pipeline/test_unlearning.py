@@ -125,13 +125,14 @@ def test_a_damaged_hypernetwork_is_named(one: Path, tmp_path: Path, name: str) -
 
 
 def test_a_hypernetwork_of_another_format_is_refused_with_what_makes_it_again(one: Path, tmp_path: Path) -> None:
-    with artifacts.new_artifact(tmp_path / "newer", {}) as folder:
-        about = json.loads((one / HYPERNETWORK / "config.json").read_text())
-        (folder / "config.json").write_text(json.dumps({**about, "format": 3}))
-    with artifacts.new_artifact(tmp_path / "older", {}) as folder:
+    about = json.loads((one / HYPERNETWORK / "config.json").read_text())
+    for name, number in (("newer", 4), ("older", 2)):
+        with artifacts.new_artifact(tmp_path / name, {}) as folder:
+            (folder / "config.json").write_text(json.dumps({**about, "format": number}))
+    with artifacts.new_artifact(tmp_path / "oldest", {}) as folder:
         (folder / "params.npz").touch()
-    for name, number in (("newer", 3), ("older", 1)):
-        with pytest.raises(HyperForgetError, match=rf"has format {number}, this version reads 2.*`hyperforget run"):
+    for name, number in (("newer", 4), ("older", 2), ("oldest", 1)):
+        with pytest.raises(HyperForgetError, match=rf"has format {number}, this version reads 3.*`hyperforget run"):
             pretrained.load(tmp_path / name)
     with pytest.raises(HyperForgetError, match="holds no trained hypernetwork"):
         pretrained.load(tmp_path / "none")
