@@ -7,9 +7,6 @@ training images. For an input weight w (bias appended) and its code y = diag(l_K
 
 the squared error of a code IS the mean squared error of the pre-activation it causes, and pixels that
 never vary cost nothing. Decoding: w = U_K diag(l_K)^(-1/2) y.
-
-The directions beyond K move no pre-activation that counts, and still they are there in a trained model: `rest` spans those of the pixels
-that vary. A pixel that is 0 in every image is `still`: training never moves its weights.
 """
 
 from dataclasses import dataclass
@@ -27,12 +24,10 @@ class Basis:
     Attributes:
       encode: [K, D + 1], diag(l_K)^(1/2) U_K^T.
       decode: [D + 1, K], U_K diag(l_K)^(-1/2).
-      rest: [R, D + 1], orthonormal rows: the directions beyond K of the pixels that vary.
     """
 
     encode: Array
     decode: Array
-    rest: Array
 
     @property
     def size(self) -> int:
@@ -48,17 +43,11 @@ def fit(images: Array, size: int) -> Basis:
       size: K; directions whose second moment is below 1e-7 of the largest are never kept.
     """
     extended = np.concatenate([images, np.ones((len(images), 1))], axis=1).astype(np.float64)  # [N, D + 1]
-    varying: np.ndarray[Any, np.dtype[np.bool_]] = np.any(extended != 0, axis=0)  # [D + 1]
-    moving = extended[:, varying]  # [N, D' + 1]
-    eigenvalues, directions = np.linalg.eigh(moving.T @ moving / len(moving))  # ascending
-    order = np.arange(len(eigenvalues))[::-1]
-    kept = order[:size]
+    eigenvalues, directions = np.linalg.eigh(extended.T @ extended / len(extended))  # ascending
+    kept = np.arange(len(eigenvalues))[::-1][:size]
     kept = kept[eigenvalues[kept] > 1e-7 * eigenvalues[-1]]
-    whole = np.zeros((len(varying), len(order)))  # [D + 1, D' + 1]
-    whole[varying] = directions
     roots = np.sqrt(eigenvalues[kept])  # [K]
     return Basis(
-        encode=(whole[:, kept] * roots).T.astype(np.float32),
-        decode=(whole[:, kept] / roots).astype(np.float32),
-        rest=whole[:, order[len(kept) :]].T.astype(np.float32),
+        encode=(directions[:, kept] * roots).T.astype(np.float32),
+        decode=(directions[:, kept] / roots).astype(np.float32),
     )

@@ -234,7 +234,7 @@ def load(folder: Path) -> Codec:
     sizes = tuple(int(size) for size in arrays["sizes"])
     if "chunk_size" in arrays:
         return Raw(sizes, int(arrays["chunk_size"]), arrays["scale"])
-    first = basis.Basis(arrays["encode"], arrays["decode"], arrays["rest"])
+    first = basis.Basis(arrays["encode"], arrays["decode"])
     return Functional(sizes, first, arrays["mean"], arrays["scale"], arrays.get("seen"))
 
 
