@@ -287,7 +287,7 @@ def test_a_codec_is_fitted_on_checkpoints_from_the_whole_training_part(
     zoo = pipeline_zoo.make_zoo(job)
     seen = []
     monkeypatch.setattr(codec, "FITTED_ON", 4)
-    monkeypatch.setattr(codec, "fit", lambda _, sizes, models, images: seen.append(models))
+    monkeypatch.setattr(codec, "fit", lambda _, sizes, models, images, labels: seen.append(models))
     training.fit_codec(job, zoo, job.config.codec)
     count = len(zoo)
     expected = zoo.weights.read(np.array([0, count // 4, count // 2, 3 * count // 4]))
