@@ -1,6 +1,6 @@
 """DiHyFo-2 on digits: classes {0, 1, 2, 3}, a 64-3-4 classifier, pivots {0, 1}.
 
-`hyperforget run --config digits4_dihyfo2` (also `hyperforget quickstart`) takes 3 minutes on two CPU cores and 1.5 GB.
+`hyperforget run --config digits4_dihyfo2` (also `hyperforget quickstart`) takes 6 minutes on two busy CPU cores and 1.5 GB.
 
 Expect of 256 unselected models per forget set: mean forget accuracy at most 0.005, median retain accuracy within 0.02 of the reference
 models'. docs/results.md has the measured numbers with date and machine.
