@@ -18,6 +18,11 @@ def tiny(folder: Path, seed: int = 0) -> Config:
     return replace(smoke_dihyfo2.get_config(), seed=seed, workdir=str(folder))
 
 
+def without_distribution(config: Config) -> Config:
+    """The same without clean runs to compare with, for tests of something else."""
+    return replace(config, evaluation=replace(config.evaluation, distribution_models=0))
+
+
 def on_paper(config: Config) -> Run:
     """A run that prints on paper; its workdir is not claimed."""
     return start(config, Console(file=io.StringIO(), width=200), "python -m experiments.tiny")
