@@ -194,10 +194,12 @@ def fit(config: CodecConfig, sizes: Sequence[int], models: Params, images: Array
         tokens = np.asarray(jax.jit(jax.vmap(plain_raw.encode))(models), np.float64)
         return Raw(sizes, config.chunk_size, _scale(tokens, plain_raw.layout.mask, sources))
     none, one = np.zeros((1, 1), np.float32), np.ones((1, 1), np.float32)
-    seen = None
+    first, seen = basis.fit(images, config.basis_size), None
     if config.kind == "complete":
         seen = np.stack([images[labels == label].any(0) for label in range(sizes[-1])])  # [K, D]
-    plain = Functional(sizes, basis.fit(images, config.basis_size), none, one, seen)
+        lit = np.append(seen.any(0), True)  # [D + 1]; rounding leaves a trace at still pixels
+        first = basis.Basis(first.encode * lit, first.decode * lit[:, None])
+    plain = Functional(sizes, first, none, one, seen)
     tokens = np.asarray(jax.jit(jax.vmap(plain.encode))(models), np.float64)  # [R, T, W]
     kinds = np.array(plain.layout.kinds)
     means = np.stack([tokens[:, kinds == kind].mean((0, 1)) for kind in kinds])  # [T, W]
