@@ -112,8 +112,8 @@ def loss(params: Params, key: jax.Array, batch: Batch, *, task: Task) -> jax.Arr
     tokens, condition = task.prepare(prepare_key, batch)
     chex.assert_shape(tokens, (None, task.layout.num_tokens, task.layout.width))
     diffusion = task.diffusion
-    if max(diffusion.class_dropout, diffusion.kind_dropout, diffusion.full_dropout) > 0.0:
-        rates = diffusion.class_dropout, diffusion.kind_dropout, diffusion.full_dropout
+    rates = diffusion.class_dropout, diffusion.kind_dropout, diffusion.full_dropout
+    if any(rates):
         condition = conditioning.drop(drop_key, condition, Dropout(*rates, task.kinds))
     return denoising_loss(
         params,

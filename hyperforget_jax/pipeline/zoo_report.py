@@ -84,8 +84,9 @@ def clean_runs(run: Run, zoo: Zoo, codes: Sequence[int]) -> pd.DataFrame:
     """Clean runs of the training and of the held-out part, and clean checkpoints, for the forget sets of some codes, one line each."""
     config = run.config.zoo
     clean = exposure.clean_codes(zoo.exposures, zoo.progress, run.forgettable)  # [n]
-    last = clean[zoo.progress == 1.0]  # one a run
-    held_out = storage.is_held_out(zoo.run[zoo.progress == 1.0], config.runs, config.validation_share)
+    ends = exposure.is_last(zoo.progress)  # [n], one a run
+    last = clean[ends]
+    held_out = storage.is_held_out(zoo.run[ends], config.runs, config.validation_share)
     count = 2 ** len(run.forgettable)
     counts = [np.bincount(each[each >= 0], minlength=count) for each in (last[~held_out], last[held_out], clean)]
     labels = [run.dataset.classes[position] for position in run.forgettable]

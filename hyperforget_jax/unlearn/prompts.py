@@ -12,7 +12,7 @@ import numpy as np
 from hyperforget_jax.config import RequestConfig
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.zoo import coverage
-from hyperforget_jax.zoo.exposure import FULL, is_clean
+from hyperforget_jax.zoo.exposure import is_clean, is_last
 from hyperforget_jax.zoo.statistics import ZooStatistics
 from hyperforget_jax.zoo.storage import Zoo
 
@@ -96,7 +96,7 @@ def of_clean_runs(
     Raises:
       HyperForgetError: no such run, and losses are all that can be asked for.
     """
-    rows = is_clean(exposures, progress, forget) & (progress > 1.0 - FULL)
+    rows = is_clean(exposures, progress, forget) & is_last(progress)
     if not with_exposure:
         if not rows.any():
             raise HyperForgetError(

@@ -12,7 +12,7 @@ from hyperforget_jax.config import ReferenceConfig
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.runtime import sharding
 from hyperforget_jax.weights.layout import unflatten, unflatten_many
-from hyperforget_jax.zoo import hyperparameters, selection, train
+from hyperforget_jax.zoo import build, hyperparameters, selection, train
 from hyperforget_jax.zoo.recipe import Recipe
 
 
@@ -80,30 +80,11 @@ def clean_runs(recipe: Recipe, forget: Sequence[int], count: int, on_runs: Calla
     """
     config = recipe.config
     code = sum(1 << recipe.forgettable.index(position) for position in forget)
-    size, number, found = (
-        min(config.runs_per_block, count),
-        0,
-        list[np.ndarray[tuple[int, int], np.dtype[np.float32]]](),
-    )
+    size, number = min(config.runs_per_block, count), 0
+    found = list[np.ndarray[tuple[int, int], np.dtype[np.float32]]]()
     while (missing := count - sum(map(len, found))) > 0:
         runs = number * size + np.arange(size)
-        _, train_keys, _ = recipe.run_keys(runs)
-        order_key, _ = recipe.block_keys(number)
-        steps = train.plan_steps(len(recipe.training.labels), config.batch_size, config.epochs, config.snapshots)
-        ends = train.train_block(
-            train_keys,
-            order_key,
-            recipe.plans(runs, np.array([code])),
-            recipe.training,
-            recipe.validation,
-            devices=sharding.make_local(size),
-            sizes=recipe.sizes,
-            pixels=recipe.pixels,
-            batch_size=config.batch_size,
-            snapshots=1,
-            steps_per_snapshot=steps * config.snapshots,
-            dtype=config.dtype,
-        )
+        ends = build.train_block(recipe, number, runs, recipe.plans(runs, np.array([code])), snapshots=1)
         good = np.asarray(selection.is_good(ends.accuracies[0], recipe.pivots, config))  # [R]
         if not good.any():
             raise HyperForgetError(

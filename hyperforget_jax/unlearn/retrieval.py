@@ -9,6 +9,7 @@ from scipy.spatial.distance import cdist  # type: ignore[import-untyped]
 
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.weights import symmetry
+from hyperforget_jax.weights.canonical import gauge_of_many
 
 Floats = NDArray[np.float32]
 
@@ -58,7 +59,7 @@ def noisy(key: jax.Array, models: Params, share: float) -> Params:
 def averaged(models: Params) -> Params:
     """The average of models, after each is brought as near to the first as its symmetries allow.
 
-    Rescaling and softmax shift are fixed as in `weights.codec.Functional`. Then the hidden units are matched to the first model's,
+    Rescaling and softmax shift are fixed as in `weights.canonical.gauge`. Then the hidden units are matched to the first model's,
     layer after layer, at the least sum of squared distances between what is comparable by then: incoming weights and biases, and in the
     last hidden layer outgoing weights as well. For one hidden layer the matching is optimal.
 
@@ -68,22 +69,10 @@ def averaged(models: Params) -> Params:
     Returns:
       One model.
     """
-    gauged = _gauged(models)
+    gauged = gauge_of_many(models)
     first, *others = (jax.tree.map(lambda leaf, row=row: leaf[row], gauged) for row in range(len(gauged[-1]["b"])))
     aligned = [first, *(_aligned(model, first) for model in others)]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves).mean(0), *aligned)
-
-
-@jax.jit
-@jax.vmap
-def _gauged(model: Params) -> Params:
-    """One model with centred outputs, |incoming| = 1 in earlier layers and |incoming| = |outgoing| in the last hidden one."""
-    model = symmetry.centre(model)
-    last = len(model) - 2
-    for hidden in range(last + 1):
-        norms = jnp.hypot(jnp.linalg.norm(model[hidden]["w"], axis=1), jnp.abs(model[hidden]["b"]))  # [H]
-        model = symmetry.normalise(model, hidden, norms) if hidden < last else symmetry.balance(model, norms)
-    return model
 
 
 def _aligned(model: Params, target: Params) -> Params:

@@ -41,7 +41,7 @@ def canonical_vector(params: Params) -> jax.Array:
 def _incoming_norms(params: Params, hidden: int) -> jax.Array:
     """|incoming weights and bias| [H] of every unit of a hidden layer."""
     layer = params[hidden]
-    return jnp.sqrt(jnp.square(layer["w"]).sum(1) + jnp.square(layer["b"]))
+    return jnp.hypot(jnp.linalg.norm(layer["w"], axis=1), jnp.abs(layer["b"]))
 
 
 gauge_of_many = jax.jit(jax.vmap(gauge))

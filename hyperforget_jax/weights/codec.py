@@ -150,8 +150,7 @@ class Functional:
                 params, like = (symmetry.permute(each, index, order) for each in (params, like))
                 factors, codes = factors[order], self._incoming(params, index)
             else:
-                outgoing = jnp.linalg.norm(params[-1]["w"], axis=0)  # [H]
-                factors = jnp.sqrt(symmetry.safe_ratio(outgoing, norms))  # [H]
+                factors = symmetry.balancing(params, norms)  # [H]
                 params = symmetry.rescale(params, index, factors)
                 codes = jnp.concatenate([self._incoming(params, index), params[-1]["w"].T], axis=1)
             if self.complete:

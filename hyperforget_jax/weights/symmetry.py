@@ -99,14 +99,19 @@ def normalise(params: Params, hidden: int, norms: jax.Array) -> Params:
 
 
 def balance(params: Params, norms: jax.Array) -> Params:
-    """The model whose last hidden units have |incoming| = |outgoing|.
+    """The model whose last hidden units have |incoming| = |outgoing|; `balancing` has the arguments."""
+    return rescale(params, len(params) - 2, balancing(params, norms))
+
+
+def balancing(params: Params, norms: jax.Array) -> jax.Array:
+    """The factors [H] that bring the last hidden units to |incoming| = |outgoing|.
 
     Args:
       params: one model.
       norms: [H], |incoming|, measured however the caller measures it.
     """
     outgoing = jnp.linalg.norm(params[-1]["w"], axis=0)  # [H]
-    return rescale(params, len(params) - 2, jnp.sqrt(safe_ratio(outgoing, norms)))
+    return jnp.sqrt(safe_ratio(outgoing, norms))
 
 
 def shift(params: Params, unit_shift: jax.Array, bias_shift: jax.Array) -> Params:

@@ -68,7 +68,7 @@ def build(
             runs = recipe.drawn_runs(number)
             if not storage.is_stored(folder, number, recipe.made_from):
                 plans = recipe.plans(runs, NO_AIM)
-                snapshots = jax.block_until_ready(_train(recipe, number, runs, plans))
+                snapshots = jax.block_until_ready(train_block(recipe, number, runs, plans, recipe.config.snapshots))
                 if pending is not None:
                     pending.result()
                 pending = writer.submit(_store, folder, recipe, number, runs, plans, snapshots)
@@ -92,11 +92,21 @@ def make_block(recipe: Recipe, number: int, runs: Numbers, aims: Numbers) -> Blo
       aims: combinations that the runs are aimed at in turn; -1 leaves a run as it is drawn.
     """
     plans = recipe.plans(runs, aims)
-    return _select(recipe, number, runs, plans, _train(recipe, number, runs, plans))
+    return _select(recipe, number, runs, plans, train_block(recipe, number, runs, plans, recipe.config.snapshots))
 
 
-def _train(recipe: Recipe, number: int, runs: Numbers, plans: Hyperparameters) -> train.Snapshots:
+def train_block(recipe: Recipe, number: int, runs: Numbers, plans: Hyperparameters, snapshots: int) -> train.Snapshots:
+    """Trains the runs of one block for as many steps as the recipe says, and keeps models at some moments.
+
+    Args:
+      recipe: what to make.
+      number: the block's; it decides the order of the minibatches.
+      runs: [R], numbers of its runs.
+      plans: of these runs: leaves [R, …].
+      snapshots: moments S, at regular distances; `zoo.snapshots`, or 1 for the end alone.
+    """
     config = recipe.config
+    steps = train.plan_steps(len(recipe.training.labels), config.batch_size, config.epochs, config.snapshots)
     _, train_keys, _ = recipe.run_keys(runs)
     order_key, _ = recipe.block_keys(number)
     return train.train_block(
@@ -109,10 +119,8 @@ def _train(recipe: Recipe, number: int, runs: Numbers, plans: Hyperparameters) -
         sizes=recipe.sizes,
         pixels=recipe.pixels,
         batch_size=config.batch_size,
-        snapshots=config.snapshots,
-        steps_per_snapshot=train.plan_steps(
-            len(recipe.training.labels), config.batch_size, config.epochs, config.snapshots
-        ),
+        snapshots=snapshots,
+        steps_per_snapshot=steps * config.snapshots // snapshots,
         dtype=config.dtype,
     )
 
@@ -130,7 +138,7 @@ def _select(recipe: Recipe, number: int, runs: Numbers, plans: Hyperparameters, 
     good, selected = (np.asarray(mask) & shown for mask in masks)  # [S, R]
     if config.min_clean_runs:
         ends = exposure.clean_codes(exposures[-1], progress[-1:], forgettable) >= 0  # [R]
-        always = good & ends & (progress == 1.0)[:, None]  # [S, R]
+        always = good & ends & exposure.is_last(progress)[:, None]  # [S, R]
         selected |= always
     else:
         always = np.zeros_like(good)

@@ -53,6 +53,11 @@ def is_clean(exposures: Floats, progress: Floats, forget: Sequence[int]) -> Mask
     return np.asarray(fine.all(-1))
 
 
+def is_last(progress: Floats) -> Mask:
+    """Which checkpoints [n] are of the end of their runs, where progress [n] is exactly 1."""
+    return progress == 1.0
+
+
 def clean_codes(exposures: Floats, progress: Floats, classes: Sequence[int]) -> Codes:
     """For which set of some classes each checkpoint is clean, as a code like those of `coverage.combination`.
 

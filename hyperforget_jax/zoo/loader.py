@@ -14,7 +14,7 @@ import numpy as np
 from hyperforget_jax.config import LoaderConfig
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.zoo import coverage
-from hyperforget_jax.zoo.exposure import FULL, clean_codes
+from hyperforget_jax.zoo.exposure import clean_codes, is_last
 from hyperforget_jax.zoo.memmap import Rows
 from hyperforget_jax.zoo.storage import Zoo
 
@@ -203,7 +203,7 @@ def _codes(zoo: Zoo, forgettable: Sequence[int], config: LoaderConfig) -> RowNum
 def _last_of_clean_runs(zoo: Zoo, forgettable: Sequence[int]) -> Groups:
     """Last checkpoints of clean runs, by the set of classes that these never saw."""
     codes = clean_codes(zoo.exposures, zoo.progress, forgettable)  # [n]
-    rows = np.flatnonzero((codes >= 0) & (zoo.progress > 1.0 - FULL))
+    rows = np.flatnonzero((codes >= 0) & is_last(zoo.progress))
     if len(rows) == 0:
         raise HyperForgetError(
             "loader.clean_share asks for last checkpoints of clean runs, and the training or the held-out part of the zoo has none: "

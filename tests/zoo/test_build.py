@@ -151,7 +151,7 @@ def test_a_complete_zoo_is_not_trained_again(built: Path, monkeypatch: pytest.Mo
     def refuse(*_arguments: Any) -> None:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(build, "_train", refuse)
+    monkeypatch.setattr(build, "train_block", refuse)
     assert make(built, recipe()) == (True, RUNS_OF_BLOCKS, [])
 
 
