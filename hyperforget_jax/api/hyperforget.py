@@ -17,7 +17,7 @@ from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import pretrained, training
 from hyperforget_jax.pipeline.pretrained import Pretrained
 from hyperforget_jax.pipeline.run import HYPERNETWORK, Run, on_device
-from hyperforget_jax.pipeline.workdir import acquire_workdir, identity, zoo_identity
+from hyperforget_jax.pipeline.workdir import acquire_workdir, current, identity, zoo_identity
 from hyperforget_jax.runtime import artifacts, prng
 from hyperforget_jax.unlearn import prompts, requests, starting_models
 from hyperforget_jax.unlearn.requests import UnlearningRequest, UnlearningResult
@@ -113,7 +113,7 @@ class HyperForget:
         """Models that have forgotten some classes, selected on images that are used for nothing else (paper, section 4).
 
         Args:
-          forget: labels of the classes to forget.
+          forget: labels of the classes to forget; those that were purged are forgotten too.
           data: validation images and labels: they choose the prompt and the selected models.
           num_samples: models to sample.
           num_selected: of these, how many to select.
@@ -126,8 +126,7 @@ class HyperForget:
           HyperForgetError: not fitted; a pivot, an unknown class, an empty or complete forget set.
         """
         model = self._fitted()
-        labels = tuple(sorted(forget))
-        requests.validate_request(labels, model.config.task.pivots, model.data.classes)
+        labels = requests.requested(tuple(forget), model.config.task, model.data.classes)
         request = replace(model.config.request, samples=num_samples, num_selected=num_selected)
         validation.validate_config(replace(model.config, request=request))
         asked = UnlearningRequest(labels, model.data.classes)
@@ -170,7 +169,7 @@ class HyperForget:
         Raises:
           HyperForgetError: no hypernetwork there, a damaged one, or one of an older format; says what makes it again.
         """
-        folder = Path(path).expanduser().resolve()
+        folder = current(Path(path).expanduser().resolve())
         of_run = folder / HYPERNETWORK
         model = pretrained.load(of_run if of_run.is_dir() else folder)
         config = model.config

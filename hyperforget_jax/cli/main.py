@@ -15,7 +15,10 @@ from hyperforget_jax.cli import huge_pages
 from hyperforget_jax.cli.errors import cli_errors
 from hyperforget_jax.errors import HyperForgetError
 
-VERBS = ("quickstart", "run", "zoo", "train", "unlearn", "update", "evaluate", "report", "reproduce", "doctor")
+VERBS = (
+    *("quickstart", "run", "zoo", "train", "unlearn", "purge"),
+    *("update", "evaluate", "report", "reproduce", "doctor"),
+)
 CONFIGURED = ("quickstart", "run", "zoo", "train", "update")
 """Verbs whose other arguments override fields of a config."""
 HELP = ("-h", "--help")

@@ -76,20 +76,27 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def describe(run: Run, result: UnlearningResult) -> dict[str, Any]:
-    """Prompt in use, selected rows, and mean accuracies on validation of all models and of the selected ones."""
+    """Prompt in use, selected rows, and mean accuracies on validation of all models and of the selected ones.
+
+    None is a loss that is left open, or the forget accuracy where all classes to forget are purged and have no validation image.
+    """
     validation = on_device(run.dataset.validation)
     _, accuracies = classifier.class_scores_of_many(result.models, *validation)  # [N, K]
     positions = result.request.positions
+    known = np.nan_to_num(np.asarray(accuracies))  # NaN: a purged class, of which there is no image
     retain, forget = class_weights(run.dataset.validation.labels, positions, run.dataset.num_classes)
-    rows = {"all": np.asarray(accuracies), "selected": np.asarray(accuracies)[result.selected]}
+    rows = {"all": known, "selected": known[result.selected]}
     return {
-        "prompt": {str(label): float(loss) for label, loss in zip(run.dataset.classes, result.prompt, strict=True)},
+        "prompt": {
+            str(label): None if np.isnan(loss) else float(loss)
+            for label, loss in zip(run.dataset.classes, result.prompt, strict=True)
+        },
         "selected": [int(row) for row in result.selected],
         "validation": {
             name: {
                 "models": len(table),
                 "retain_accuracy": float((table @ retain).mean()),
-                "forget_accuracy": float((table @ forget).mean()),
+                "forget_accuracy": float((table @ forget).mean()) if forget.any() else None,
             }
             for name, table in rows.items()
         },
@@ -101,7 +108,8 @@ def show(console: Console, summary: dict[str, Any]) -> None:
     lines = [{"selection": name, **values} for name, values in summary["validation"].items()]
     console.print(f"forget {braces(summary['forget'])}: mean accuracies on validation")
     console.print(listing(lines))
-    prompt = ", ".join(f"{label}: {loss:.3g}" for label, loss in summary["prompt"].items())
+    losses = summary["prompt"].items()
+    prompt = ", ".join(f"{label}: open" if loss is None else f"{label}: {loss:.3g}" for label, loss in losses)
     console.print(f"prompt: class losses {{{prompt}}}", highlight=False)
     origin = "from an earlier request" if summary["cached"] else "new"
     console.print(f"models: {summary['folder']} ({origin})")

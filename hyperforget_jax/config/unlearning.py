@@ -26,6 +26,8 @@ class TaskConfig:
     """Classes that are never forgotten; every stored checkpoint is good on them (section 4)."""
     forget_sets: tuple[ForgetSet, ...] = ((2,), (3,), (2, 3))
     """Requests to answer, each a set of classes to forget."""
+    purged: tuple[int, ...] = ()
+    """Classes whose images have had no influence on anything in the run; a purge sets it. Every request forgets them too."""
 
 
 @dataclass(frozen=True)

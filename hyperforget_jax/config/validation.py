@@ -27,7 +27,7 @@ NON_EMPTY = (
     *("classifier.hidden", "request.retain_quantiles", "zoo.bin_edges"),
     *("evaluation.relearning_shots", "evaluation.relearning_steps"),
 )
-LABELS = ("data.classes", "task.pivots", "task.forget_sets", "zoo.held_out_sets")
+LABELS = ("data.classes", "task.pivots", "task.forget_sets", "task.purged", "zoo.held_out_sets")
 """Fields whose numbers are names of classes."""
 ZERO_OR_MORE = (
     *("seed", "zoo.min_learned", "zoo.min_per_combination", "zoo.max_added_blocks", "zoo.min_clean_runs"),
@@ -41,6 +41,14 @@ MINIMUM = dict.fromkeys(ZERO_OR_MORE, 0) | dict.fromkeys(TWO_OR_MORE, 2)
 """Least value of whole numbers, where it is not 1."""
 ORDERED_PAIRS = ("zoo.learning_rate", "zoo.keep_rate", "zoo.deletion_time", "evaluation.alignment_quantiles")
 """Ranges: the first number is at most the second."""
+INDEPENDENT = {
+    "data.standardise": False,
+    "zoo.min_learned": 0,
+    "zoo.loss_shift_threshold": None,
+    "zoo.max_per_bin": None,
+    "zoo.max_per_combination": None,
+}
+"""Values with which the images of a class have no say in what becomes of runs that never see it."""
 INCREASING = ("zoo.bin_edges", "evaluation.relearning_steps")
 LOG_UNIFORM = ("zoo.learning_rate", "zoo.keep_rate")
 """Ranges from which a value is drawn log-uniformly."""
@@ -125,6 +133,12 @@ def _relations(config: Config, flat: dict[str, Any]) -> Iterator[tuple[bool, str
         config.codec.kind == "raw" and chunk_size >= hidden_size,
         f"codec.chunk_size is {chunk_size}: choose less than hypernetwork.hidden_size, {hidden_size}",
     )
+    for name, independent in INDEPENDENT.items():
+        yield (
+            config.zoo.purgeable and flat[name] != independent,
+            f"{name} is {flat[name]}, which lets the images of a class decide about runs that never see it: "
+            f"set it to {independent}, or zoo.purgeable to False",
+        )
     selected, samples = config.request.num_selected, config.request.samples
     yield (selected > samples, f"request.num_selected is {selected}, request.samples {samples}: select at most as many")
     starts = config.training.untrained_share + config.training.unrelated_share

@@ -82,6 +82,9 @@ class ZooConfig:
     good on the pivots, whatever beta and the caps. 0: none are added, and no checkpoint is kept for that."""
     held_out_sets: tuple[ForgetSet, ...] = ()
     """Sets of classes that no run leaves out together, also not among others: requests for them show whether a hypernetwork composes."""
+    purgeable: bool = False
+    """Whether runs that never see a class owe nothing to its images, not even which pixels take part, so that a purge can keep them: all
+    pixels take part then, also those that never vary, which takes more time."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Type of the stored weights; the losses are those of the rounded models."""
     memory_gib: float = 4.0

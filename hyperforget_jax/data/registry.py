@@ -77,14 +77,20 @@ def resolve(config: DataConfig) -> DataConfig:
     return replace(config, classes=config.classes or describe(config).labels, dir=dir, file=file)
 
 
-def identity(config: DataConfig) -> dict[str, object]:
+def identity(config: DataConfig, purged: tuple[int, ...] = ()) -> dict[str, object]:
     """What decides the three splits, wherever the data are stored: one file or one version is the same everywhere.
+
+    Args:
+      config: the dataset.
+      purged: labels whose images do not count: only those of the others identify your own arrays.
 
     Returns:
       JSON-ready values of the fields of `DataConfig` that matter to the dataset.
     """
     info = describe(config)
     version = {} if info.version is None else {"version": info.version}
+    if purged and config.file is not None:
+        version = {"version": arrays.version_without(Path(config.file).expanduser(), purged)}
     standardised = {"standardise": True} if config.standardise else {}
     return {
         "name": config.name,

@@ -68,6 +68,25 @@ class Dataset:
         """Inputs d of a classifier: pixels of an image."""
         return math.prod(self.input_shape)
 
+    def without(self, labels: Iterable[int]) -> "Dataset":
+        """The same data, from which nothing of some classes' images can be learned.
+
+        Args:
+          labels: original labels.
+
+        Returns:
+          In train their images are 0, at their places, so that minibatches stay as they were; validation has none of them; test, which
+          only reported numbers see, is as it was.
+
+        Raises:
+          HyperForgetError: a label does not take part.
+        """
+        gone = list(self.positions(labels))
+        kept = ~np.isin(self.validation.labels, gone)  # [n]
+        blank = np.where(np.isin(self.train.labels, gone)[:, None], np.float32(0.0), self.train.images)  # [n, d]
+        validation = Split(self.validation.images[kept], self.validation.labels[kept])
+        return replace(self, train=Split(blank, self.train.labels), validation=validation)
+
     def positions(self, labels: Iterable[int]) -> tuple[int, ...]:
         """Finds the classifier's outputs that belong to original labels.
 

@@ -51,11 +51,11 @@ def fit(values: np.ndarray[Any, np.dtype[np.float32]], floor: Doubles | float) -
     """Statistics of the conditions of a zoo.
 
     Args:
-      values: [n, C].
+      values: [n, C]; a column of NaN is that of a purged class, and gets mean 0 and the least std.
       floor: the constant c of every column, or one for all.
     """
     floors = np.broadcast_to(np.asarray(floor, np.float64), values.shape[1:])
-    logs = np.log(values.astype(np.float64) + floors)
+    logs = np.log(np.where(np.isnan(values).all(0), 1.0 - floors, values.astype(np.float64)) + floors)
     return Conditioning(
         mean=jnp.asarray(logs.mean(0), jnp.float32),
         std=jnp.asarray(np.maximum(logs.std(0), 1e-3), jnp.float32),
@@ -64,9 +64,9 @@ def fit(values: np.ndarray[Any, np.dtype[np.float32]], floor: Doubles | float) -
 
 
 def standardise(conditioning: Conditioning, values: jax.Array) -> jax.Array:
-    """Standardised logarithms [B, c] of values [B, c] of the first c columns."""
+    """Standardised logarithms [B, c] of values [B, c] of the first c columns; 0 for NaN, which is not known."""
     mean, std, floor = (part[None, : values.shape[1]] for part in conditioning)
-    return (jnp.log(values + floor) - mean) / std
+    return jnp.where(jnp.isnan(values), 0.0, (jnp.log(values + floor) - mean) / std)
 
 
 def ask(conditioning: Conditioning, values: jax.Array) -> Condition:

@@ -38,10 +38,11 @@ def fit(models: Models, images: Images, labels: Labels) -> Probe:
     Args:
       models: N models of the zoo.
       images: [n, D], training images.
-      labels: [n], 0 to K - 1, none of them missing.
+      labels: [n], of K classes.
     """
-    count = min(IMAGES, int(np.bincount(labels).min()))
-    rows = np.stack([np.flatnonzero(labels == label)[:count] for label in range(labels.max() + 1)])  # [K, n]
+    classes, sizes = np.unique(labels, return_counts=True)
+    count = min(IMAGES, int(sizes.min()))
+    rows = np.stack([np.flatnonzero(labels == label)[:count] for label in classes])  # [K, n]
     chosen = jnp.asarray(images[rows])  # [K, n, D]
     variance = jax.jit(lambda x: jnp.var(_logits(models, x)))(chosen)
     return Probe(chosen, variance)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from rich.console import Console
 
 from hyperforget_jax import data
@@ -52,6 +53,13 @@ class Run:
         """Output positions of the classes that are no pivots."""
         pivots = self.dataset.positions(self.config.task.pivots)
         return tuple(position for position in range(self.dataset.num_classes) if position not in pivots)
+
+    @property
+    def learned_images(self) -> Split:
+        """The training images of the classes that are not purged."""
+        train = self.dataset.train
+        kept = ~np.isin(train.labels, self.dataset.positions(self.config.task.purged))  # [n]
+        return Split(train.images[kept], train.labels[kept])
 
     def reuses(self, stage: str, folder: Path, made_from: Mapping[str, Any] | None = None) -> bool:
         """Whether a finished artifact can be used; if so, verifies it and says so.
@@ -121,17 +129,20 @@ def start(config: Config, console: Console, command: str) -> Run:
     Raises:
       HyperForgetError: images missing or damaged, a minibatch larger than the training split, a block larger than memory.
     """
-    forget_sets = tuple(tuple(sorted(forget)) for forget in config.task.forget_sets)  # one set, one name
+    asked = (requests.with_purged(forget, config.task.purged) for forget in config.task.forget_sets)
+    forget_sets = tuple(dict.fromkeys(asked))  # one set, one name
     config = replace(config, data=data.resolve(config.data), task=replace(config.task, forget_sets=forget_sets))
     return run_on(config, data.load(config.data), console, command)
 
 
 def run_on(config: Config, dataset: Dataset, console: Console, command: str) -> Run:
-    """A run on a dataset in hand; writes nothing.
+    """A run on a dataset in hand; writes nothing. Of classes that are purged the run has no image to learn from.
 
     Raises:
       HyperForgetError: a minibatch larger than the training split, a block larger than memory.
     """
+    if config.task.purged:
+        dataset = dataset.without(config.task.purged)
     num_images = len(dataset.train.labels)
     validate_batch_size("zoo.batch_size", config.zoo.batch_size, num_images)
     validate_batch_size("reference.batch_size", config.reference.batch_size, num_images)
@@ -154,6 +165,7 @@ def open_run(
     Raises:
       HyperForgetError: no run, an unfinished one, one of an older format; its data are missing or others.
     """
+    folder = workdir.current(folder)
     config = change(replace(workdir.read_config(folder), workdir=str(folder)))
     if not artifacts.is_complete(folder / HYPERNETWORK):
         raise HyperForgetError(f"{folder} has no finished hypernetwork: run the command that made it again, to its end")

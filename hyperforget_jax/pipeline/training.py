@@ -39,7 +39,7 @@ Measure = Callable[[Generator], dict[str, float]]
 def fit_codec(run: Run, train_zoo: Zoo, config: CodecConfig) -> Codec:
     """The codec of a zoo's training part, fitted on checkpoints that are spaced evenly over it."""
     models = unflatten_many(np.asarray(train_zoo.spaced(codec.FITTED_ON).weights), run.sizes)
-    return codec.fit(config, run.sizes, models, run.dataset.train.images, run.dataset.train.labels)
+    return codec.fit(config, run.sizes, models, run.learned_images.images, run.learned_images.labels)
 
 
 def training_seed(config: Config) -> int:
@@ -130,7 +130,7 @@ def random_models(run: Run, coder: Codec) -> preprocessing.Untrained:
 def functional_error(run: Run, train_zoo: Zoo, coder: Codec) -> Functional:
     """How differently two models answer on training images, in units of what the zoo's models do."""
     models = unflatten_many(np.asarray(train_zoo.spaced(PROBED).weights), run.sizes)
-    images = functional_loss.fit(models, run.dataset.train.images, run.dataset.train.labels)
+    images = functional_loss.fit(models, run.learned_images.images, run.learned_images.labels)
     return partial(functional_loss.error, images, coder, run.config.diffusion.functional_images)
 
 

@@ -63,7 +63,7 @@ def unlearn(
 
     Args:
       run: a finished one.
-      forget: labels of the classes to forget, in any order.
+      forget: labels of the classes to forget, in any order; those that the run has purged are forgotten too.
       num_samples: models to sample; None: as the run's config says.
       num_selected: of these, how many to select on validation; None: as the run's config says.
       seed: of the samples; None: the run's.
@@ -71,8 +71,7 @@ def unlearn(
     Raises:
       HyperForgetError: a pivot, an unknown class, an empty or complete forget set; a damaged or unfinished run.
     """
-    labels = tuple(sorted(forget))
-    requests.validate_request(labels, run.config.task.pivots, run.dataset.classes)
+    labels = requests.requested(forget, run.config.task, run.dataset.classes)
     task = replace(run.config.task, forget_sets=(labels,))
     default = run.config.request
     request = replace(

@@ -14,6 +14,8 @@ from hyperforget_jax.runtime import artifacts
 from hyperforget_jax.weights.layout import num_weights
 
 CONFIG = "config.json"
+CERTIFICATE = "purge.json"
+"""What a purge writes last: with it a purged system is complete."""
 FORMAT = 2
 FORMAT_1 = {"seed", "data.name", "zoo.runs"}
 """Fields by which a record of format 1 is known: it was the identity alone."""
@@ -31,7 +33,7 @@ def identity(config: Config) -> dict[str, object]:
     """The flat config without the fields that do not decide any content."""
     flat = {name: value for name, value in flatten(config).items() if name not in WHERE_NOT_WHAT}
     others = {name: value for name, value in flat.items() if not name.startswith("data.")}
-    return others | {f"data.{name}": value for name, value in data.identity(config.data).items()}
+    return others | {f"data.{name}": value for name, value in data.identity(config.data, config.task.purged).items()}
 
 
 def zoo_identity(config: Config) -> dict[str, object]:
@@ -41,7 +43,8 @@ def zoo_identity(config: Config) -> dict[str, object]:
     return {
         name: value
         for name, value in identity(config).items()
-        if name in ("seed", "task.pivots") or (name.startswith(("data.", "classifier.", "zoo.")) and name not in others)
+        if name in ("seed", "task.pivots", "task.purged")
+        or (name.startswith(("data.", "classifier.", "zoo.")) and name not in others)
     }
 
 
@@ -63,6 +66,10 @@ def acquire_workdir(config: Config) -> None:
         no permission to write, too little space for what the run will store.
     """
     folder = workdir_path(config)
+    if is_purged(folder):
+        raise HyperForgetError(
+            f"{folder} has been purged, and what saw the classes is not all removed yet: call `hyperforget purge` again, to its end"
+        )
     with artifacts.writing_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):
@@ -85,9 +92,29 @@ def acquire_workdir(config: Config) -> None:
                 f"{disk} has {free / 1e9:.1f} GB free, this zoo may need {needed / 1e9:.1f} GB: "
                 "free some space, choose another workdir or zoo.folder, or lower zoo.runs"
             )
-        flat = {name: value for name, value in flatten(config).items() if name not in OF_THIS_CALL}
-        record = {"format": FORMAT, "identity": identity(config), "config": flat}
-        artifacts.write_text(folder / CONFIG, json.dumps(record, indent=2))
+        record(folder, config)
+
+
+def record(folder: Path, config: Config) -> None:
+    """Writes down what a folder is the run of."""
+    flat = {name: value for name, value in flatten(config).items() if name not in OF_THIS_CALL}
+    told = {"format": FORMAT, "identity": identity(config), "config": flat}
+    artifacts.write_text(folder / CONFIG, json.dumps(told, indent=2))
+
+
+def beside(folder: Path) -> Path:
+    """Where the purged system of a run is built."""
+    return folder.with_name(f"{folder.name}.purge")
+
+
+def is_purged(folder: Path) -> bool:
+    """Whether a purged system is complete and stands beside a run that it takes the place of."""
+    return (beside(folder) / CERTIFICATE).is_file()
+
+
+def current(folder: Path) -> Path:
+    """The run that answers for a folder: its purged system from the moment that this is complete, also before it has its place."""
+    return beside(folder) if is_purged(folder) else folder
 
 
 def read_config(folder: Path) -> Config:

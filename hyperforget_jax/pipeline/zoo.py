@@ -1,5 +1,6 @@
 """The zoo of a run: made, completed or reused, opened, split and counted."""
 
+from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.pipeline.workdir import zoo_identity, zoo_path
 from hyperforget_jax.runtime import prng
@@ -29,7 +30,7 @@ def zoo_recipe(run: Run) -> Recipe:
     return Recipe(
         run.config.zoo,
         prng.stream(run.config.seed, "zoo"),
-        *train.varying(on_device(run.dataset.train)),
+        *(train.all_pixels if run.config.zoo.purgeable else train.varying)(on_device(run.dataset.train)),
         on_device(run.dataset.validation),
         run.sizes,
         run.dataset.positions(run.config.task.pivots),
@@ -39,7 +40,16 @@ def zoo_recipe(run: Run) -> Recipe:
 
 
 def build_zoo(run: Run, shard: tuple[int, int]) -> bool:
-    """Trains the missing blocks of one shard (i, n); returns whether the zoo is complete."""
+    """Trains the missing blocks of one shard (i, n); returns whether the zoo is complete.
+
+    Raises:
+      HyperForgetError: classes are purged, and runs that saw them may not come back.
+    """
+    if run.config.task.purged:
+        raise HyperForgetError(
+            f"{zoo_path(run.config)} holds no complete zoo, and one without the classes {[*run.config.task.purged]} is never trained: "
+            "restore it, or leave task.purged to `hyperforget purge`"
+        )
     recipe = zoo_recipe(run)
     total = sum(len(recipe.drawn_runs(number)) for number in range(recipe.num_blocks)[shard[0] :: shard[1]])
     with run.timed("zoo", resumes=True), track(run.console, "zoo", total, "runs") as advance:

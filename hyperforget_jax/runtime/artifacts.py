@@ -90,6 +90,27 @@ def _alone(path: Path, *, wait: bool) -> Iterator[TextIO]:
                 return
 
 
+@contextlib.contextmanager
+def only_process(folder: Path) -> Iterator[None]:
+    """Lets no other process into the same block for a folder, also under another name that it gets meanwhile.
+
+    Raises:
+      HyperForgetError: another process is in it, or has just renamed the folder.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(folder.stat(), os.fstat(handle)):
+            raise FileNotFoundError
+        yield
+    except (BlockingIOError, FileNotFoundError) as error:
+        raise HyperForgetError(
+            f"another process is at work on {folder}: wait for it, or stop it, and run again"
+        ) from error
+    finally:
+        os.close(handle)
+
+
 def _stands_at(path: Path, file: TextIO) -> bool:
     try:
         return os.path.samestat(path.stat(), os.fstat(file.fileno()))

@@ -59,13 +59,13 @@ def candidates(losses: Floats, accuracies: Floats, forget: Sequence[int], config
     """
     forget = list(forget)
     retain = [position for position in range(losses.shape[1]) if position not in forget]
-    matching = losses[(accuracies[:, forget] <= UNSEEN).all(1)]  # [m, K]
+    matching = losses[~(accuracies[:, forget] > UNSEEN).any(1)]  # [m, K]; NaN, a purged class, matches
     if len(matching) < config.forget_levels:
         raise HyperForgetError(
             f"{len(matching)} checkpoints of the zoo match the request to forget outputs {forget}, "
             f"at least {config.forget_levels} are needed: raise zoo.runs or zoo.never_seen_probability"
         )
-    by_forget_loss = matching[np.argsort(matching[:, forget].mean(1), kind="stable")]
+    by_forget_loss = matching[np.argsort(np.nan_to_num(matching[:, forget]).mean(1), kind="stable")]
     prompts = []
     for level in np.array_split(by_forget_loss, config.forget_levels):
         by_retain_loss = level[np.argsort(level[:, retain].mean(1), kind="stable")]
@@ -113,7 +113,7 @@ def of_clean_runs(
 
 def learned(losses: Floats, share: float) -> Floats:
     """Joint losses [K] of checkpoints that have learned everything: the median of the best `share` by mean loss."""
-    best = np.argsort(losses.mean(1), kind="stable")[: max(1, round(share * len(losses)))]
+    best = np.argsort(np.nan_to_num(losses).mean(1), kind="stable")[: max(1, round(share * len(losses)))]
     median: Floats = np.median(losses[best], axis=0).astype(np.float32)
     return median
 
@@ -138,7 +138,7 @@ def sweep(
       HyperForgetError: no checkpoint has learned every other class.
     """
     others = [position for position in range(losses.shape[1]) if position != swept]
-    within = losses[(accuracies[:, others] > coverage.HIGH).all(1), swept]
+    within = losses[~(accuracies[:, others] <= coverage.HIGH).any(1), swept]  # NaN, a purged class, counts for nothing
     prompts = np.tile(base, (count, 1))
     if len(within) == 0:
         raise HyperForgetError(

@@ -77,6 +77,8 @@ def validate_task(task: TaskConfig, classes: Sequence[int]) -> None:
         a pivot to forget, no request.
     """
     validate_pivots(task.pivots, classes)
+    if task.purged:
+        validate_request(task.purged, task.pivots, classes)
     for forget in task.forget_sets:
         validate_request(forget, task.pivots, classes)
     if len({frozenset(forget) for forget in task.forget_sets}) < len(task.forget_sets):
@@ -117,6 +119,26 @@ def validate_request(forget: Sequence[int], pivots: Sequence[int], classes: Sequ
             f"the forget set {_set(forget)} holds the pivot {held[0]}, and pivots {_set(pivots)} are never "
             "forgotten: take it out of task.pivots or out of the request"
         )
+
+
+def requested(forget: Sequence[int], task: TaskConfig, classes: Sequence[int]) -> tuple[int, ...]:
+    """Labels of all that a request forgets, in rising order; raises as `validate_request`.
+
+    Args:
+      forget: labels, in any order.
+      task: its pivots are refused, its purged classes are forgotten whatever is asked.
+      classes: all labels.
+    """
+    asked = tuple(sorted(forget))
+    validate_request(asked, task.pivots, classes)
+    whole = with_purged(asked, task.purged)
+    validate_request(whole, task.pivots, classes)
+    return whole
+
+
+def with_purged(forget: Sequence[int], purged: Sequence[int]) -> tuple[int, ...]:
+    """Labels of a forget set in rising order, with those that a run has purged: these are forgotten whatever is asked."""
+    return tuple(sorted({*forget, *purged}))
 
 
 def name_of(labels: Sequence[int]) -> str:
@@ -162,7 +184,7 @@ def answer(
     score, forgotten, _ = (x.reshape(-1, each).mean(1) for x in judged)  # [C] each
     too_low = score < score.max() - config.score_tolerance
     remembered = np.where(score.any(), 0.0, forgotten)  # counts only where every score is 0
-    forget_loss = prompts[:, forget].sum(1)
+    forget_loss = np.nan_to_num(prompts[:, forget]).sum(1)
     chosen = int(np.lexsort((-score, -forget_loss, remembered, too_low))[0])
     prompt = jnp.tile(jnp.asarray(prompts[chosen])[None], (config.samples, 1))
     models = generate(jax.random.split(sample_key, config.samples), prompt)

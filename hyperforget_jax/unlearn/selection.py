@@ -42,7 +42,8 @@ def judge(
     models: Params, forget: Sequence[int], validation: tuple[jax.Array, jax.Array], tolerance: float
 ) -> tuple[Floats, Floats, Floats]:
     """Score, forget accuracy and mean loss on the retain set of N models: [N] each, over the images of the sets."""
-    losses, accuracies = (np.asarray(x) for x in classifier.class_scores_of_many(models, *validation))
+    scores = classifier.class_scores_of_many(models, *validation)
+    losses, accuracies = (np.nan_to_num(np.asarray(x)) for x in scores)  # a class without images has no weight
     retain_weights, forget_weights = class_weights(np.asarray(validation[1]), forget, losses.shape[1])
     forgotten = accuracies @ forget_weights
     score = np.where(forgotten <= tolerance, accuracies @ retain_weights, 0.0)

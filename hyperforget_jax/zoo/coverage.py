@@ -27,12 +27,12 @@ def combination(accuracies: Floats, classes: Sequence[int]) -> Codes:
 
     Args:
       accuracies: [..., K].
-      classes: output positions, m of them. A class is high (not learned) at an accuracy of at most 0.5.
+      classes: output positions, m of them. A class is high (not learned) at an accuracy of at most 0.5, and at NaN, which is not known.
 
     Returns:
       [...], from 0 (all low: everything learned) to 2^m - 1.
     """
-    high = (accuracies[..., list(classes)] <= HIGH).astype(np.int64)  # [..., m]
+    high = (~(accuracies[..., list(classes)] > HIGH)).astype(np.int64)  # [..., m]
     return high @ (1 << np.arange(len(classes), dtype=np.int64))
 
 
@@ -81,4 +81,4 @@ def loss_levels(losses: Floats, count: int) -> Codes:
 
 
 def _means(losses: Floats) -> Doubles:
-    return np.maximum(losses.mean(1, dtype=np.float64), TINY)
+    return np.maximum(np.nanmean(losses, 1, dtype=np.float64), TINY)

@@ -17,8 +17,8 @@ class ZooStatistics(NamedTuple):
     """Scores of n checkpoints, class by class, on the labelling split, and where they come from.
 
     Attributes:
-      losses: [n, K], cross-entropy in nats.
-      accuracies: [n, K].
+      losses: [n, K], cross-entropy in nats; NaN of a class that was purged.
+      accuracies: [n, K]; NaN likewise.
       exposures: [n, K], how much of each class the run had used by then, as a share of a full run.
       progress: [n], the share of the run that had passed.
       run: [n], the training run.

@@ -54,8 +54,8 @@ class Zoo:
 
     Attributes:
       weights: n rows of P, flattened as in `weights.layout`; they stay on disk until they are read.
-      losses: [n, K], cross-entropy in nats per class, on the labelling split.
-      accuracies: [n, K].
+      losses: [n, K], cross-entropy in nats per class, on the labelling split; NaN of a class that was purged.
+      accuracies: [n, K]; NaN likewise.
       run: [n], the training run a checkpoint comes from.
       progress: [n], the share of that run that had passed.
       exposures: [n, K], how much of each class the run had used by then, as a share of a full run; exactly 0: it never saw the class.
@@ -229,8 +229,10 @@ def _check_origin(block_path: Path, theirs: Mapping[str, Any], made_from: Mappin
 
 
 def _check_finite(block_path: Path, block: Block, remedy: str) -> None:
-    for name in ("weights", "losses"):
-        values = getattr(block, name)
+    measured = ~np.isnan(block.accuracies).all(
+        0
+    )  # [K]; accuracies of a purged class are NaN, those of spoilt models are not
+    for name, values in (("weights", block.weights), ("losses", block.losses[:, measured])):
         for start in range(0, len(values), 4096):
             fine = np.isfinite(values[start : start + 4096]).all(1)
             if not fine.all():

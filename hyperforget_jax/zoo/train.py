@@ -4,8 +4,9 @@ All runs of a block see the same minibatches. Undersampling and deletion are wei
 [0, 1), fixed by the two of them, is below the keep rate of the image's class. Layer 1 of the whole block is then one product
 [R*H, D] x [D, B], forward and backward.
 
-A pixel that is 0 in every training image never moves its weights, so only the D' others take part in the steps; a snapshot has the
-initial weights in the other places.
+A pixel that is 0 in every training image never moves its weights, so only the D' others need take part in the steps; a snapshot has the
+initial weights in the other places. Which pixels take part decides how sums are rounded: where a run must owe nothing to the images of a
+class that it never uses, all of them do (`all_pixels`).
 """
 
 from collections.abc import Callable
@@ -88,6 +89,11 @@ def varying(training: Images) -> tuple[Images, tuple[int, ...]]:
     """The images [N, D'] of the pixels alone that are not 0 in all of them, and the places of these pixels."""
     pixels = np.flatnonzero(np.asarray(training.images).any(0))
     return Images(training.images[:, pixels], training.labels), tuple(pixels.tolist())
+
+
+def all_pixels(training: Images) -> tuple[Images, tuple[int, ...]]:
+    """The images [N, D] as they are, and the places of all pixels: no image decides which of them take part."""
+    return training, tuple(range(training.images.shape[1]))
 
 
 def narrow(params: Params, pixels: tuple[int, ...]) -> Params:
