@@ -38,7 +38,7 @@ class Conditioning(NamedTuple):
 
     Attributes:
       mean: [C], over the training part of the zoo.
-      std: [C].
+      std: [C]; infinite of a column of which nothing can be asked.
       floor: [C], the constants c, in nats for losses.
     """
 
@@ -51,14 +51,15 @@ def fit(values: np.ndarray[Any, np.dtype[np.float32]], floor: Doubles | float) -
     """Statistics of the conditions of a zoo.
 
     Args:
-      values: [n, C]; a column of NaN is that of a purged class, and gets mean 0 and the least std.
+      values: [n, C]; a column of NaN is of a purged class, and of an infinite std: nothing can be asked of it.
       floor: the constant c of every column, or one for all.
     """
     floors = np.broadcast_to(np.asarray(floor, np.float64), values.shape[1:])
-    logs = np.log(np.where(np.isnan(values).all(0), 1.0 - floors, values.astype(np.float64)) + floors)
+    gone = np.isnan(values).all(0)  # [C]
+    logs = np.log(np.where(gone, 1.0, values.astype(np.float64)) + floors)
     return Conditioning(
-        mean=jnp.asarray(logs.mean(0), jnp.float32),
-        std=jnp.asarray(np.maximum(logs.std(0), 1e-3), jnp.float32),
+        mean=jnp.asarray(np.where(gone, 0.0, logs.mean(0)), jnp.float32),
+        std=jnp.asarray(np.where(gone, np.inf, np.maximum(logs.std(0), 1e-3)), jnp.float32),
         floor=jnp.asarray(floors, jnp.float32),
     )
 
@@ -70,10 +71,13 @@ def standardise(conditioning: Conditioning, values: jax.Array) -> jax.Array:
 
 
 def ask(conditioning: Conditioning, values: jax.Array) -> Condition:
-    """The condition that asks for values [B, c] of the first c columns; NaN, or a column beyond, is one of which any value will do."""
+    """The condition that asks for values [B, c] of the first c columns; NaN, or a column beyond, is one of which any value will do.
+
+    So is one of a purged class, whatever is asked.
+    """
     lacking = conditioning.mean.size - values.shape[1]
     values = jnp.pad(values, ((0, 0), (0, lacking)), constant_values=jnp.nan)
-    asked = ~jnp.isnan(values)
+    asked = ~jnp.isnan(values) & jnp.isfinite(conditioning.std)[None]
     target = standardise(conditioning, jnp.where(asked, values, 1.0))
     return Condition(jnp.where(asked, target, 0.0), asked.astype(jnp.float32))
 

@@ -114,7 +114,9 @@ def describe(run: Run, hypernetwork: Hypernetwork, train_zoo: Zoo) -> Pretrained
 def fit_condition(run: Run, targeted: Zoo) -> Conditioning:
     """How conditions are standardised: over the zoo's training part, its losses being what is asked for."""
     kinds = targets.kinds(run.config.hypernetwork, run.sizes[-1])
-    values = np.concatenate([targeted.losses, targeted.exposures, targeted.progress[:, None]], axis=1)  # [n, M + K + 1]
+    exposures = targeted.exposures.copy()  # [n, K]
+    exposures[:, list(run.dataset.positions(run.config.task.purged))] = np.nan
+    values = np.concatenate([targeted.losses, exposures, targeted.progress[:, None]], axis=1)  # [n, M + K + 1]
     floors = run.config.hypernetwork.loss_floor, conditioning.EXPOSURE_FLOOR, conditioning.AGE_FLOOR
     return conditioning.fit(values[:, : sum(kinds)], np.repeat(floors[: len(kinds)], kinds))
 

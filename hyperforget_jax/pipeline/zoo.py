@@ -3,6 +3,7 @@
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.pipeline.workdir import zoo_identity, zoo_path
+from hyperforget_jax.report.tables import braces
 from hyperforget_jax.runtime import prng
 from hyperforget_jax.runtime.progress import track
 from hyperforget_jax.zoo import build, coverage, storage, train
@@ -47,7 +48,7 @@ def build_zoo(run: Run, shard: tuple[int, int]) -> bool:
     """
     if run.config.task.purged:
         raise HyperForgetError(
-            f"{zoo_path(run.config)} holds no complete zoo, and one without the classes {[*run.config.task.purged]} is never trained: "
+            f"{zoo_path(run.config)} holds no complete zoo, and one without the classes {braces(run.config.task.purged)} is never trained: "
             "restore it, or leave task.purged to `hyperforget purge`"
         )
     recipe = zoo_recipe(run)
