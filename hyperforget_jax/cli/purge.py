@@ -1,4 +1,4 @@
-"""A finished run without a trace of some classes: kept are runs that never saw them, the rest is made anew or removed.
+"""A finished run purged of some classes: nothing owes anything to their images.
 
 usage: hyperforget purge RUN --forget CLASS[,CLASS...] [--json] [--FIELD VALUE ...]
 

@@ -170,15 +170,15 @@ def relearning_rows(run: Run, about: Context, models: Params) -> list[Row]:
     """Accuracy on the forgotten test images after each number of steps, for each number of images a class, in a fixed gauge.
 
     Args:
-      run: its training images are fine-tuned on.
+      run: its training images are fine-tuned on, but for those of purged classes.
       about: what is measured.
       models: N of them, as they are.
     """
-    config, train, test = run.config.evaluation, on_device(run.dataset.train), on_device(run.dataset.test)
+    config, train, test = run.config.evaluation, on_device(run.learned_images), on_device(run.dataset.test)
     member = np.isin(run.dataset.test.labels, run.dataset.positions(about.forget_set))
     fixed, settings, rows = gauge_of_many(models), resampling(run), list[Row]()
     for shots in config.relearning_shots:
-        shown = few_images(run.dataset.train.labels, shots)
+        shown = few_images(run.learned_images.labels, shots)
         few = (train.images[shown], train.labels[shown])
         curves = relearning_curves(fixed, few, test, member, config.relearning_steps)  # [N, S]
         for steps, accuracies in zip(config.relearning_steps, curves.T, strict=True):

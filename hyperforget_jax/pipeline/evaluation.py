@@ -23,7 +23,7 @@ def evaluate(run: Run, results: Sequence[UnlearningResult], reference: Params) -
     """Accuracies, overlap, unlearning scores and membership inference of every request's models, on test.
 
     Args:
-      run: its test images are measured on, its training images are the members of membership inference.
+      run: its test images are measured on, its training images are the members of membership inference, but for those of purged classes.
       results: one per forget set.
       reference: reference models, leaves [F, M, …].
     """
@@ -31,8 +31,9 @@ def evaluate(run: Run, results: Sequence[UnlearningResult], reference: Params) -
     with run.timed("evaluation", resumes=False), track(run.console, "evaluation", len(results), "requests") as advance:
         for index, result in enumerate(results):
             models = jax.tree.map(lambda leaf, index=index: leaf[index], reference)
-            test, train = run.dataset.test, run.dataset.train
-            forget = result.request.positions
+            test, forget = run.dataset.test, result.request.positions
+            left = np.isin(run.learned_images.labels, forget).any()  # not where every class to forget is purged
+            train = run.learned_images if left else None
             comparisons.append(comparison.measure(result.models, result.selected, models, test, forget, train))
             advance(1)
     return comparisons

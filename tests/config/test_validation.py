@@ -8,6 +8,7 @@ from hyperforget_jax.config import (
     ClassifierConfig,
     CodecConfig,
     Config,
+    DataConfig,
     DiffusionConfig,
     EvaluationConfig,
     HypernetworkConfig,
@@ -73,6 +74,15 @@ REFUSED = {
     "diffusion.min_snr_ceiling is 0.0": Config(diffusion=DiffusionConfig(min_snr_ceiling=0.0)),
     "codec.chunk_size is 256": Config(codec=CodecConfig(kind="raw", chunk_size=256)),
     "request.num_selected is 9, request.samples 8": Config(request=RequestConfig(num_selected=9, samples=8)),
+    "data.standardise is True, which lets the images of a class decide about runs that never see it": Config(
+        data=DataConfig(standardise=True), zoo=ZooConfig(purgeable=True)
+    ),
+    "zoo.max_per_bin is 9, which lets the images of a class decide about runs that never see it": Config(
+        zoo=ZooConfig(purgeable=True, max_per_bin=9)
+    ),
+    "zoo.min_learned is 1, which lets the images of a class decide about runs that never see it": Config(
+        zoo=ZooConfig(purgeable=True, min_learned=1)
+    ),
     "evaluation.alignment_quantiles is 1.5": Config(evaluation=EvaluationConfig(alignment_quantiles=(0.0, 1.5))),
 }
 

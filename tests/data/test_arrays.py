@@ -236,6 +236,23 @@ def test_a_file_is_told_by_its_checksum_and_not_by_its_place(tmp_path: Path):
     assert registry.describe(config(path)).input_size == 25
 
 
+def test_without_a_purged_class_a_file_is_told_by_the_other_classes_and_all_labels(tmp_path: Path):
+    path = save_npz(tmp_path / "mine.npz", arrays := content())
+    whole, ours = registry.identity(config(path)), registry.identity(config(path), (7,))
+    assert ours != whole
+    assert {**ours, "version": None} == {**whole, "version": None}
+    for label, same in ((7, True), (40, False)):
+        changed = {name: value.copy() for name, value in arrays.items()}
+        for part in ("train", "test"):
+            changed[f"x_{part}"][changed[f"y_{part}"] == label] += 1
+        save_npz(path, changed)
+        assert (registry.identity(config(path), (7,)) == ours) is same
+    relabelled = {**arrays, "y_train": np.where(arrays["y_train"] == 40, 7, arrays["y_train"])}
+    relabelled["y_train"][0] = 40
+    save_npz(path, relabelled)
+    assert registry.identity(config(path), (7,)) != ours
+
+
 # --- the official files; skipped where HYPERFORGET_DATA is unset ---
 
 

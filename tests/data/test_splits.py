@@ -71,6 +71,21 @@ def test_positions_are_those_of_the_classifiers_outputs():
         dataset.positions((2, 3))
 
 
+def test_without_a_class_its_training_images_are_blank_in_their_places_and_validation_has_none():
+    dataset = load(dataclasses.replace(DIGITS, classes=(7, 2, 5)))
+    without = dataset.without((2,))
+    gone = dataset.train.labels == 1
+    np.testing.assert_array_equal(without.train.labels, dataset.train.labels)
+    np.testing.assert_array_equal(without.train.images[~gone], dataset.train.images[~gone])
+    assert (without.train.images[gone] == 0).all()
+    assert without.train.images.dtype == np.float32
+    assert {*without.validation.labels.tolist()} == {0, 2}
+    np.testing.assert_array_equal(without.validation.images, dataset.validation.images[dataset.validation.labels != 1])
+    assert without.test is dataset.test
+    with pytest.raises(HyperForgetError, match="class 3 does not take part"):
+        dataset.without((3,))
+
+
 @pytest.mark.parametrize(("size", "part"), [(2, "validation"), (1346, "training")])
 def test_a_class_without_an_image_is_refused(size: int, part: str):
     with pytest.raises(HyperForgetError, match=f"validation_size {size} leaves no {part} image of class"):

@@ -32,6 +32,20 @@ def test_a_condition_by_hand() -> None:
     assert float(condition) == pytest.approx((math.log(2.0) - middle) / half, rel=1e-5)
 
 
+def test_nothing_can_be_asked_of_a_purged_class() -> None:
+    purged = LOSSES.copy()
+    purged[:, 1] = np.nan
+    ours, whole = conditioning.fit(purged, 1e-3), conditioning.fit(LOSSES, 1e-3)
+    others = [0, 2, 3]
+    for name in ("mean", "std"):
+        np.testing.assert_array_equal(getattr(ours, name)[jnp.array(others)], getattr(whole, name)[jnp.array(others)])
+    for value in (np.nan, 0.0, 7.0):
+        condition = conditioning.ask(ours, jnp.array([[0.1, value, 0.2, 0.3]]))
+        assert condition.asked.tolist() == [[1.0, 0.0, 1.0, 1.0]]
+        assert condition.target[0, 1] == 0.0
+        assert conditioning.standardise(ours, jnp.array([[0.1, value]]))[0, 1] == 0.0
+
+
 def test_losses_that_never_vary_and_vanish_give_finite_conditions() -> None:
     fitted = conditioning.fit(np.zeros((10, 2), np.float32), 1e-3)
     conditions = conditioning.standardise(fitted, jnp.array([[0.0, 5.0]]))

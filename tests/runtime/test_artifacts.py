@@ -155,6 +155,22 @@ def test_the_lock_of_a_killed_process_ends_with_it(
     assert [path.name for path in tmp_path.iterdir()] == ["zoo"]
 
 
+def test_one_process_alone_works_on_a_folder_also_when_it_is_renamed(
+    tmp_path: Path, writing: Callable[..., subprocess.Popen[str]]
+) -> None:
+    (tmp_path / "run").mkdir()
+    process = writing("only_process", tmp_path / "run")
+    for name in ("run", "other"):
+        with pytest.raises(HyperForgetError, match=f"another process is at work on .*{name}: wait for it"):
+            artifacts.only_process(tmp_path / name).__enter__()
+        if name == "run":
+            (tmp_path / "run").rename(tmp_path / "other")
+    process.kill()
+    process.wait()
+    with artifacts.only_process(tmp_path / "other"):
+        pass
+
+
 def test_a_file_that_somebody_is_writing_is_waited_for(
     tmp_path: Path, writing: Callable[..., subprocess.Popen[str]]
 ) -> None:

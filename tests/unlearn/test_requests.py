@@ -68,6 +68,29 @@ def test_a_request_that_no_checkpoint_matches_is_refused_with_the_remedy() -> No
         prompts.candidates(losses, accuracies, (0,), RequestConfig(forget_levels=3))
 
 
+def test_a_purged_class_matches_every_request_and_is_left_open() -> None:
+    losses = np.array([[0.1, np.nan, 5.0], [0.2, np.nan, 6.0], [0.3, np.nan, 0.1]], np.float32)
+    accuracies = np.array([[1.0, np.nan, 0.0], [1.0, np.nan, 0.0], [1.0, np.nan, 1.0]], np.float32)
+    config = RequestConfig(forget_levels=2, retain_quantiles=(1.0,), retain_factors=(1.0,))
+    asked = prompts.candidates(losses, accuracies, (1, 2), config)
+    np.testing.assert_array_equal(asked, losses[:2])
+    np.testing.assert_array_equal(prompts.candidates(losses, accuracies, (1,), config)[:, 1], [np.nan, np.nan])
+    np.testing.assert_array_equal(prompts.learned(losses, 0.01), losses[2])
+    grid = prompts.sweep(losses, accuracies, 2, losses[2], 2, (0.0, 1.0))
+    np.testing.assert_allclose(grid, [[0.3, np.nan, 0.1], [0.3, np.nan, 6.0]], rtol=1e-6)
+
+
+def test_whatever_is_asked_purged_classes_are_forgotten_too() -> None:
+    task = TaskConfig(pivots=(0,), purged=(5, 2))
+    assert requests.requested((3,), task, (0, 2, 3, 4, 5)) == (2, 3, 5)
+    assert requests.requested((2,), task, (0, 2, 3, 4, 5)) == (2, 5)
+    for forget, message in (((), "is empty"), ((0,), "holds the pivot 0"), ((7,), "names class 7")):
+        with pytest.raises(HyperForgetError, match=message):
+            requests.requested(forget, task, (0, 2, 3, 4, 5))
+    with pytest.raises(HyperForgetError, match="is every class"):
+        requests.requested((3, 4), TaskConfig(pivots=(), purged=(0, 2, 5)), (0, 2, 3, 4, 5))
+
+
 def test_learned_is_the_median_of_the_best_by_hand() -> None:
     losses = np.array([[0.4, 0.2], [9.0, 9.0], [0.1, 0.2], [0.2, 0.6], [8.0, 8.0]], np.float32)
     np.testing.assert_allclose(prompts.learned(losses, 0.6), [0.2, 0.2])

@@ -12,6 +12,15 @@ ACCURACIES = np.array(
 )
 
 
+def test_a_class_of_which_nothing_is_known_counts_as_high_and_its_loss_for_nothing() -> None:
+    purged = ACCURACIES.copy()
+    purged[:, 2] = np.nan
+    assert (coverage.combination(purged, (2, 3)) & 1 == 1).all()
+    assert coverage.combination(purged, (3,)).tolist() == coverage.combination(ACCURACIES, (3,)).tolist()
+    losses = np.array([[1.0, np.nan, 3.0], [0.1, np.nan, 0.3]], np.float32)
+    assert coverage.loss_levels(losses, 2).tolist() == coverage.loss_levels(losses[:, [0, 2]], 2).tolist() == [1, 0]
+
+
 def test_combination_codes_by_hand() -> None:
     assert coverage.combination(ACCURACIES, (2, 3)).tolist() == [0, 1, 2, 3]
     assert coverage.combination(ACCURACIES, (3, 2)).tolist() == [0, 2, 1, 3]
