@@ -137,14 +137,14 @@ def test_with_noise_for_the_class_every_byte_of_the_purged_system_is_the_same(pl
 def test_so_it_is_in_programs_that_are_compiled_as_for_users(tmp_path: Path) -> None:
     """Their sums are in another order, and rounding is at stake."""
     name = "jax_disable_most_optimizations"
-    jax.clear_caches()  # type: ignore[no-untyped-call]
+    jax.clear_caches()
     jax.config.update(name, False)  # type: ignore[no-untyped-call]
     try:
         make_runs(tmp_path)
         assert differing(*(purged_content(tmp_path, noise) for noise in (False, True))) == set()
     finally:
         jax.config.update(name, True)  # type: ignore[no-untyped-call]
-        jax.clear_caches()  # type: ignore[no-untyped-call]
+        jax.clear_caches()
 
 
 def test_without_a_purge_bytes_differ(place: Path) -> None:

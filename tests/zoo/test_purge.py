@@ -1,6 +1,7 @@
 """Which runs a purge keeps, and what is left of them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,10 +15,10 @@ from tests.small_zoo import MADE_FROM, SIZES, contents
 OURS = {"seed": 8, "task.purged": [2]}
 
 
-def block(run: list[int], exposures: list[list[float]]) -> Block:
+def block(run: list[int], exposures: list[Any]) -> Block:
     """Checkpoints of some runs with these exposures."""
     count = len(run)
-    values = np.arange(count * 4, dtype=np.float32).reshape(count, 4) / (4 * count)
+    values = np.linspace(0.0, 0.9, count * 4, dtype=np.float32).reshape(count, 4)
     return Block(
         weights=np.arange(count * num_weights(SIZES), dtype=np.float32).reshape(count, -1),
         losses=values,
