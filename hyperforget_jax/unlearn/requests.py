@@ -1,4 +1,4 @@
-"""A request names the classes to forget; the answer is models that never learned them."""
+"""A request names the classes to forget; the answer is models generated, or updated, as if trained without them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -43,7 +43,8 @@ class UnlearningResult:
 
     Attributes:
       request: the classes to forget.
-      candidate_prompts: [C, K], class losses in nats, all that were judged; prompts that were drawn: [N, c], that of every model.
+      candidate_prompts: [C, c], all that were judged; of prompts that were drawn [N, c], that of every model. The first K columns are
+        class losses in nats, further ones exposures and age.
       candidate_scores: [C], mean score of each one's samples on validation (see `answer`).
       chosen: row of the prompt in use; of those that were drawn, that of the best model.
       models: N stacked models, all samples of that prompt, or each of its own.
@@ -144,7 +145,7 @@ def answer(
 
     Args:
       generate: the hypernetwork.
-      prompts: [C, K], class losses in nats; to draw from: [C, c], as `prompts.of_clean_runs` gives them.
+      prompts: [C, c], candidates or those to draw from, as `prompts.of_request` gives them.
       request: the classes to forget.
       validation: images [n, D] and labels [n].
       key: a typed key.
@@ -152,7 +153,7 @@ def answer(
     """
     if config.prompts == "drawn":
         return _answer_drawn(generate, prompts, request, validation, key, config)
-    chex.assert_shape(prompts, (None, len(request.classes)))
+    chex.assert_axis_dimension_gteq(prompts, 1, len(request.classes))
     candidate_key, sample_key = jax.random.split(key)
     each, forget = config.samples_per_candidate, list(request.positions)
     candidates = generate(
