@@ -67,7 +67,7 @@ class ReferenceConfig:
     seeds: int = 32
     """Models per forget set (M)."""
     clean_runs: int = 256
-    """Clean runs per forget set, by the zoo's recipe and seen by no hypernetwork: the clean reference."""
+    """Clean runs per forget set, by the zoo's recipe, which no hypernetwork is trained on: the clean reference."""
     epochs: float = 25.0
     """Passes over the retained images."""
     batch_size: int = 64

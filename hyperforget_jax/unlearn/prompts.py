@@ -17,7 +17,8 @@ from hyperforget_jax.zoo.statistics import ZooStatistics
 from hyperforget_jax.zoo.storage import Zoo
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
-UNSEEN = 0.005
+UNLEARNED = 0.005
+"""Accuracy up to which a checkpoint counts as not knowing a class; whether it ever saw the class is told by its exposure alone."""
 
 
 def of_request(zoo: Zoo | ZooStatistics, forget: Sequence[int], config: RequestConfig, with_exposure: bool) -> Floats:
@@ -87,7 +88,7 @@ def candidates(losses: Floats, accuracies: Floats, forget: Sequence[int], config
 
 def _matching(accuracies: Floats, forget: Sequence[int]) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """The checkpoints [n] that match a request, by their accuracies [n, K]."""
-    return np.asarray((accuracies[:, list(forget)] <= UNSEEN).all(1))
+    return np.asarray((accuracies[:, list(forget)] <= UNLEARNED).all(1))
 
 
 def of_clean_runs(

@@ -136,8 +136,8 @@ def answer(
     """Judges the candidate prompts on validation, samples N models with the best, and selects a few.
 
     Score of a model: its retain accuracy if its forget accuracy is at most `forget_tolerance`, otherwise 0. Of the prompts whose samples
-    have the highest mean score, within `score_tolerance`, the one that asks for the highest forget loss is used: models that never
-    saw a class are surer to be wrong about it than those that lost it. The models with the highest score are selected; at a tie
+    have the highest mean score, within `score_tolerance`, the one that asks for the highest forget loss is used: clean runs
+    are surer to be wrong about a class that they never saw than runs that lost it. The models with the highest score are selected; at a tie
     those with the lower forget accuracy, then those with the lower retain loss.
 
     With `prompts` "drawn" no prompt is judged: every model gets one of its own, row i of the result's prompts, and its score is that
