@@ -27,8 +27,8 @@ Ideal = float | Literal["reference"] | None
 REFERENCE = "retrain"
 """The method of the reference models."""
 CLEAN = "clean_reference"
-"""The method of clean runs by the zoo's own recipe that no hypernetwork was trained on. In comparisons with them it is the control: one half
-of them against the other."""
+"""The method of clean runs by the zoo's own recipe that no hypernetwork was trained on. In comparisons with them it is the control: one
+half of them against the other."""
 PERMUTED = "permuted_labels"
 """The method of the rows that say what a two-sample test gives if nothing tells its groups apart."""
 COLUMNS = (
