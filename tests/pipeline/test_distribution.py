@@ -16,7 +16,7 @@ from hyperforget_jax.metrics.results import COLUMNS
 from hyperforget_jax.pipeline import distribution
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.unlearn.reference import retrain
-from tests.small_run import on_paper, tiny
+from tests.small_run import on_paper, tiny, with_distribution
 
 pytestmark = pytest.mark.usefixtures("programs")
 
@@ -28,7 +28,7 @@ Table = list[dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    config = tiny(tmp_path_factory.mktemp("distribution"))
+    config = with_distribution(tiny(tmp_path_factory.mktemp("distribution")))
     evaluation = replace(config.evaluation, c2st_trees=50, c2st_permutations=5)
     return on_paper(replace(config, task=replace(config.task, forget_sets=(FORGET,)), evaluation=evaluation))
 
