@@ -4,7 +4,8 @@ Kept in `rivals/` of the run's workdir.
 
 Rivals: the checkpoints of the zoo nearest to a prompt (`retrieval`), the same with noise (`noise`), and averages of neighbours
 (`average`). Novelty: the distance of every model from the nearest of the training checkpoints closest to the prompt in losses, and the
-mistakes it shares with them, beside those of checkpoints of held-out runs.
+mistakes it shares with them, beside those of checkpoints of held-out runs and of the clean reference: a control, since no hypernetwork was
+trained on either.
 """
 
 from collections.abc import Mapping
@@ -20,11 +21,11 @@ from hyperforget_jax.classifier import Params
 from hyperforget_jax.diffusion import conditioning
 from hyperforget_jax.diffusion.hypernetwork import Hypernetwork
 from hyperforget_jax.metrics import comparison, novelty
-from hyperforget_jax.metrics.results import REFERENCE, Row, rows_of
+from hyperforget_jax.metrics.results import CLEAN, REFERENCE, Row, rows_of
 from hyperforget_jax.pipeline import alignment, cache, evaluation, training, unlearning
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.alignment import Grid, Sweep
-from hyperforget_jax.pipeline.reference import reference_models
+from hyperforget_jax.pipeline.reference import clean_reference, reference_models
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.pipeline.run_folder import RunFolder
 from hyperforget_jax.report.result import METHODS, Result, alignment_means, number_table
@@ -39,6 +40,8 @@ from hyperforget_jax.zoo.storage import Zoo
 
 FOLDER = "rivals"
 RIVALS = ("retrieval", "noise", "average")
+CONTROLS = ("held_out", CLEAN)
+"""Of novelty: checkpoints of held-out runs, and the ends of clean runs."""
 COMPARED = (
     *("retain_accuracy", "forget_accuracy", "failed_models", "overlap_retain", "phi_jsd", "mia"),
     *("novelty_distance", "novelty_shared_mistakes"),
@@ -59,7 +62,7 @@ def against_rivals(setting: str, method: str, runs: RunFolder) -> Result:
     """The generator beside retrieval, noise and averages at the same prompts; alignment and novelty."""
     finished = runs.open(setting, method)
     measured = [*finished.rows, *rows(finished.run)]
-    by_method = {name: select(measured, (name,), "all") for name in (method, *RIVALS, "held_out")}
+    by_method = {name: select(measured, (name,), "all") for name in (method, *RIVALS, *CONTROLS)}
     by_method[REFERENCE] = select(measured, (REFERENCE,), None)
     lines: list[dict[str, Any]] = [
         {
@@ -97,7 +100,9 @@ def against_rivals(setting: str, method: str, runs: RunFolder) -> Result:
         f"Retrieval: the checkpoints of the zoo nearest to the prompt in standardised log losses; noise: these with Gaussian noise of "
         f"{NOISE:g} times each tensor's root mean square; average: {NEIGHBOURS} neighbours, aligned. "
         f"Distance: from the nearest of the {CHECKPOINTS:,} training checkpoints closest to the prompt in losses, free of symmetries; "
-        "held out: checkpoints of runs it never saw. Shared mistakes: of the retained test images that a model or a checkpoint gets "
+        "held out: checkpoints of runs it was not trained on; clean reference: clean runs by the zoo's recipe, which never saw the "
+        "forget set. Their distance is the control: a smaller one comes closer to the zoo than a new run does. "
+        "Shared mistakes: of the retained test images that a model or a checkpoint gets "
         f"wrong, the greatest share that both do, with any of the {MODELS * NEIGHBOURS} checkpoints nearest to the prompt. "
         "Alignment: the families of retrieval are the nearest checkpoint of every prompt, the second nearest, and so on; nearest: the "
         "first alone.\n"
@@ -114,6 +119,7 @@ def rows(run: Run) -> list[dict[str, Any]]:
         "neighbours": NEIGHBOURS,
         "failed": FAILED,
         "checkpoints": CHECKPOINTS,
+        "controls": CONTROLS,
         "forget_sets": run.config.task.forget_sets,
     }
     return cache.rows(run, FOLDER, lambda: _measured(run), **settings)
@@ -124,7 +130,7 @@ def _measured(run: Run) -> list[Row]:
     hypernetwork = training.train_hypernetwork(run, train_zoo, val_zoo)
     generate = training.generator_of(run, hypernetwork)
     unlearning_results = unlearning.unlearn_all(run, unlearning.candidate_prompts(run, train_zoo), generate)
-    reference = reference_models(run)
+    reference, clean = reference_models(run), clean_reference(run)
     measured = list[Row]()
     with track(run.console, "rivals", len(unlearning_results), "requests") as advance:
         for index, result in enumerate(unlearning_results):
@@ -149,7 +155,8 @@ def _measured(run: Run) -> list[Row]:
                 measured += evaluation.metric_rows(
                     run, about, comparison.metrics(each, seen_reference, run.dataset.test, forget, run.dataset.train)
                 )
-            measured += _novelty(run, hypernetwork, train_zoo, val_zoo, labels, prompt, result)
+            of_set = jax.tree.map(lambda leaf, i=index: leaf[i][:MODELS], clean)
+            measured += _novelty(run, hypernetwork, train_zoo, val_zoo, of_set, result)
             advance(1)
     for label, sweep in _sweeps(run, hypernetwork, train_zoo, alignment.grids(run, train_zoo)).items():
         first = replace(sweep, observed=sweep.observed[:1])
@@ -203,15 +210,10 @@ def models_of(run: Run, zoo: Zoo, chosen: Any) -> Params:
 
 
 def _novelty(
-    run: Run,
-    hypernetwork: Hypernetwork,
-    train_zoo: Zoo,
-    val_zoo: Zoo,
-    labels: tuple[int, ...],
-    prompt: Floats,
-    result: UnlearningResult,
+    run: Run, hypernetwork: Hypernetwork, train_zoo: Zoo, val_zoo: Zoo, clean: Params, result: UnlearningResult
 ) -> list[Row]:
-    """Distances and shared mistakes of samples and of held-out checkpoints, from and with the `CHECKPOINTS` closest to the prompt."""
+    """Distances and shared mistakes of samples and of the `CONTROLS`, from and with the `CHECKPOINTS` closest to the prompt."""
+    labels, prompt = result.request.labels, result.prompt
     encode = hypernetwork.codec.first.encode if isinstance(hypernetwork.codec, Functional) else None
     near, unseen = (
         models_of(run, zoo, closest(hypernetwork, zoo, prompt[None], count)[0])
@@ -222,7 +224,7 @@ def _novelty(
     retained = ~np.isin(test.labels, run.dataset.positions(labels))
     nearest = evaluation.predictions(run, jax.tree.map(lambda leaf: leaf[: MODELS * NEIGHBOURS], near))
     sampled = jax.tree.map(lambda leaf: leaf[:MODELS], result.models)
-    for name, models in ((run.config.hypernetwork.kind, sampled), ("held_out", unseen)):
+    for name, models in zip((run.method, *CONTROLS), (sampled, unseen, clean), strict=True):
         shared = novelty.shared_mistakes(evaluation.predictions(run, models), nearest, test.labels, retained)
         values = {
             "novelty_distance": novelty.nearest_distance(novelty.canonical(models, encode), learned),

@@ -34,7 +34,7 @@ FILLS = {"dihyfo1": "none", "dihyfo2": OURS}
 PROTOCOL = (
     "On test images. Strict: validation images label the zoo and choose prompts and models; test images only report. Best: the mean of "
     "{best} models selected from {samples}. The paper’s protocol selects on test images. Retrained: {seeds} models for each forget "
-    "set. Neither higher nor lower is better: the aim is the reference models of retrained models.\n"
+    "set, by a recipe tuned for accuracy. Neither higher nor lower is better: the aim is to lie inside their 5–95%.\n"
 )
 AGREEMENT = "Overlap and φ of a model: the median of its agreements with every retrained one; of a retrained one, with the others.\n"
 TABLES = {

@@ -14,13 +14,14 @@ from hyperforget_jax.pipeline.run import Run, start
 
 
 def tiny(folder: Path, seed: int = 0) -> Config:
-    """The whole path in seconds."""
-    return replace(smoke_dihyfo2.get_config(), seed=seed, workdir=str(folder))
-
-
-def without_distribution(config: Config) -> Config:
-    """The same without clean runs to compare with, for tests of something else."""
+    """The whole path in seconds, but no comparison with clean runs: `with_distribution` adds it."""
+    config = replace(smoke_dihyfo2.get_config(), seed=seed, workdir=str(folder))
     return replace(config, evaluation=replace(config.evaluation, distribution_models=0))
+
+
+def with_distribution(config: Config) -> Config:
+    """The same with the smoke run's comparison with clean runs."""
+    return replace(config, evaluation=smoke_dihyfo2.get_config().evaluation)
 
 
 def on_paper(config: Config) -> Run:

@@ -24,7 +24,9 @@ ROOT = Path(__file__).parents[1]
 
 
 def config_of(method: str, folder: Path) -> Config:
+    """Of one request, without a comparison with clean runs."""
     config = CONFIGS[method].get_config()
+    config = replace(config, evaluation=replace(config.evaluation, distribution_models=0))
     training = replace(config.training, alignment_every=0)
     return replace(config, workdir=str(folder), training=training, task=replace(config.task, forget_sets=((2,),)))
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from hyperforget_jax.api.settings import run_of
 from hyperforget_jax.api.zoo import Zoo
-from hyperforget_jax.config import Config, validation
+from hyperforget_jax.config import Config, Prompts, validation
 from hyperforget_jax.data import Dataset, Split
 from hyperforget_jax.diffusion.hypernetwork import Generator, generator
 from hyperforget_jax.errors import HyperForgetError
@@ -19,7 +19,8 @@ from hyperforget_jax.pipeline.pretrained import Pretrained
 from hyperforget_jax.pipeline.run import HYPERNETWORK, Run, on_device
 from hyperforget_jax.pipeline.workdir import acquire_workdir, current, identity, zoo_identity
 from hyperforget_jax.runtime import artifacts, prng
-from hyperforget_jax.unlearn import prompts, requests, starting_models
+from hyperforget_jax.unlearn import requests, starting_models
+from hyperforget_jax.unlearn.prompts import of_request
 from hyperforget_jax.unlearn.requests import UnlearningRequest, UnlearningResult
 
 
@@ -108,9 +109,15 @@ class HyperForget:
         return self
 
     def unlearn(
-        self, forget: Iterable[int], data: Split, num_samples: int = 64, num_selected: int = 5, seed: int = 0
+        self,
+        forget: Iterable[int],
+        data: Split,
+        num_samples: int = 64,
+        num_selected: int = 5,
+        seed: int = 0,
+        prompts: Prompts | None = None,
     ) -> UnlearningResult:
-        """Models that have forgotten some classes, selected on images that are used for nothing else (paper, section 4).
+        """Models as if trained without some classes, selected on images that are used for nothing else (paper, section 4).
 
         Args:
           forget: labels of the classes to forget; those that were purged are forgotten too.
@@ -118,6 +125,8 @@ class HyperForget:
           num_samples: models to sample.
           num_selected: of these, how many to select.
           seed: of the samples.
+          prompts: "best", one for all models, chosen on `data` (the paper's); "drawn", one for each from clean runs (sample at
+            `sampling.temperature` 1 with it); None: as the config says.
 
         Returns:
           All models and the rows of the selected ones; `best` is the first of these.
@@ -127,11 +136,12 @@ class HyperForget:
         """
         model = self._fitted()
         labels = requests.requested(tuple(forget), model.config.task, model.data.classes)
-        request = replace(model.config.request, samples=num_samples, num_selected=num_selected)
+        usual = model.config.request
+        request = replace(usual, samples=num_samples, num_selected=num_selected, prompts=prompts or usual.prompts)
         validation.validate_config(replace(model.config, request=request))
         asked = UnlearningRequest(labels, model.data.classes)
         exposure = model.config.hypernetwork.exposure
-        candidates = prompts.of_request(model.statistics, asked.positions, request, exposure)
+        candidates = of_request(model.statistics, asked.positions, request, exposure)
         split = on_device(data)
         start = starting_models.with_random_start(self._generator, model.sizes, model.config.hypernetwork, split)
         return requests.answer(

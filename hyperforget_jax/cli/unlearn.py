@@ -1,9 +1,11 @@
 """Unlearned models for any forget set, from a finished run.
 
-usage: hyperforget unlearn RUN --forget CLASS[,CLASS...] [--samples N] [--best N] [--seed N] [--json] [--FIELD VALUE ...]
+usage: hyperforget unlearn RUN --forget CLASS[,CLASS...] [--prompts best|drawn] [--samples N] [--best N] [--seed N] [--json]
+         [--FIELD VALUE ...]
 
   RUN                        the workdir of a finished run
   --forget CLASS[,CLASS...]  classes to forget, whether or not the run's config names the set
+  --prompts best|drawn       one prompt for all models, chosen on validation; or a draw for each (default: request.prompts of the run)
   --samples N                models to sample (default: request.samples of the run)
   --best N                   how many of them to select on validation (default: request.num_selected of the run)
   --seed N                   of the samples (default: that of the run)
@@ -16,6 +18,7 @@ examples:
   hyperforget unlearn runs/digits4_dihyfo2 --forget 2,3
   hyperforget unlearn runs/digits4_dihyfo2 --forget 2 --samples 64 --best 5 --seed 1
   hyperforget unlearn runs/digits4_dihyfo2 --forget 3 --json
+  hyperforget unlearn runs/digits4_dihyfo2 --forget 3 --prompts drawn
 """
 
 import json
@@ -29,7 +32,7 @@ from rich.console import Console
 from hyperforget_jax import classifier
 from hyperforget_jax.cli.errors import cli_errors
 from hyperforget_jax.cli.job import RunOptions, open_finished
-from hyperforget_jax.config import ForgetSet
+from hyperforget_jax.config import ForgetSet, Prompts
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import unlearning
 from hyperforget_jax.pipeline.run import Run, on_device
@@ -45,6 +48,8 @@ class Options(RunOptions):
 
     forget: ForgetSet
     """classes to forget"""
+    prompts: Prompts | None = None
+    """one prompt for all models, or a draw for each; None: as the run's config says"""
     samples: int | None = None
     """models to sample; None: as the run's config says"""
     best: int | None = None
@@ -59,10 +64,11 @@ def main(arguments: Sequence[str]) -> int:
     options, run = open_finished(Options, "unlearn", arguments)
     if options.seed is not None and options.seed < 0:
         raise HyperForgetError(f"--seed is {options.seed}: choose a whole number of at least 0")
-    answer = unlearning.unlearn(run, options.forget, options.samples, options.best, options.seed)
+    answer = unlearning.unlearn(run, options.forget, options.samples, options.best, options.seed, options.prompts)
     summary = {
         "run": str(run.folder),
         "forget": list(answer.result.request.labels),
+        "prompts": options.prompts or run.config.request.prompts,
         "seed": run.config.seed if options.seed is None else options.seed,
         "folder": str(answer.folder),
         "cached": answer.cached,
@@ -76,9 +82,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def describe(run: Run, result: UnlearningResult) -> dict[str, Any]:
-    """Prompt in use, selected rows, and mean accuracies on validation of all models and of the selected ones.
+    """Class losses asked for, selected rows, and mean accuracies on validation of all models and of the selected ones.
 
-    None is a loss that is left open, or the forget accuracy where all classes to forget are purged and have no validation image.
+    None is a loss of which any will do, or the forget accuracy where all classes to forget are purged and have no validation image.
     """
     validation = on_device(run.dataset.validation)
     _, accuracies = classifier.class_scores_of_many(result.models, *validation)  # [N, K]
@@ -108,8 +114,10 @@ def show(console: Console, summary: dict[str, Any]) -> None:
     lines = [{"selection": name, **values} for name, values in summary["validation"].items()]
     console.print(f"forget {braces(summary['forget'])}: mean accuracies on validation")
     console.print(listing(lines))
-    losses = summary["prompt"].items()
-    prompt = ", ".join(f"{label}: open" if loss is None else f"{label}: {loss:.3g}" for label, loss in losses)
-    console.print(f"prompt: class losses {{{prompt}}}", highlight=False)
+    prompt = ", ".join(
+        f"{label}: {'any' if loss is None else f'{loss:.3g}'}" for label, loss in summary["prompt"].items()
+    )
+    whose = "prompt" if summary["prompts"] == "best" else "prompts: drawn; of the best model"
+    console.print(f"{whose}: class losses {{{prompt}}}", highlight=False)
     origin = "from an earlier request" if summary["cached"] else "new"
     console.print(f"models: {summary['folder']} ({origin})")

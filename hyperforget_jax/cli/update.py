@@ -6,7 +6,8 @@ usage: hyperforget update --config NAME [--model FILE.npz] [--FIELD VALUE ...]
   --model FILE.npz    float32 arrays w0 [out, in], b0 [out], w1, b1, …; without it a model is trained on all classes
   --FIELD VALUE       override a field of the config
 
-Uses the workdir's zoo and hypernetwork, made if they are missing. Leaves update.jsonl (results, with a direction and a round), update.md,
+Uses the workdir's zoo and hypernetwork, made if they are missing. The models that were updated to forget are held against clean runs
+(evaluation.distribution_models 0: they are not). Leaves update.jsonl (results, with a direction and a round), update.md,
 figures/update.*, and in update/ the model and the model that each call gave.
 
 examples:

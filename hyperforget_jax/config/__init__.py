@@ -10,7 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hyperforget_jax.config.hypernetwork import DiffusionConfig, HypernetworkConfig, SamplingConfig, TrainingConfig
-from hyperforget_jax.config.unlearning import EvaluationConfig, ForgetSet, ReferenceConfig, RequestConfig, TaskConfig
+from hyperforget_jax.config.unlearning import (
+    EvaluationConfig,
+    ForgetSet,
+    Prompts,
+    ReferenceConfig,
+    RequestConfig,
+    TaskConfig,
+)
 from hyperforget_jax.config.zoo import ClassifierConfig, CodecConfig, DataConfig, LoaderConfig, ZooConfig
 from hyperforget_jax.errors import HyperForgetError
 
@@ -24,6 +31,7 @@ __all__ = [
     "ForgetSet",
     "HypernetworkConfig",
     "LoaderConfig",
+    "Prompts",
     "ReferenceConfig",
     "RequestConfig",
     "SamplingConfig",

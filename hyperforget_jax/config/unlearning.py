@@ -18,6 +18,10 @@ ForgetSet = Annotated[
 """Classes to forget together; on the command line `2,3` is one set and `2 3` are two."""
 
 
+Prompts = Literal["best", "drawn"]
+"""How models are prompted: all by one prompt, or each by a draw of its own."""
+
+
 @dataclass(frozen=True)
 class TaskConfig:
     """What may be forgotten and what is asked."""
@@ -34,9 +38,10 @@ class TaskConfig:
 class RequestConfig:
     """How a request becomes prompts, and prompts become one answer."""
 
-    prompts: Literal["best", "drawn"] = "best"
+    prompts: Prompts = "best"
     """best: one prompt, chosen on validation (the paper's). drawn: every model has its own, the losses of a clean run (ours); set
-    sampling.temperature to 1 with it, since models shall vary as retrained ones do."""
+    sampling.temperature to 1 with it, since models shall vary as retrained ones do. A run with drawn prompts answers by the best one
+    as well, with the same sampling settings, under a name of its own."""
     samples: int = 256
     """Models sampled per request (N)."""
     forget_levels: int = 3
@@ -64,7 +69,7 @@ class ReferenceConfig:
     seeds: int = 32
     """Models per forget set (M)."""
     clean_runs: int = 256
-    """Clean runs per forget set, by the zoo's recipe and seen by no hypernetwork: the clean reference."""
+    """Clean runs per forget set, by the zoo's recipe, which no hypernetwork is trained on: the clean reference."""
     epochs: float = 25.0
     """Passes over the retained images."""
     batch_size: int = 64

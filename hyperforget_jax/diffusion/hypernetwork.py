@@ -147,7 +147,7 @@ def generator_of_params(hypernetwork: Hypernetwork, config: SamplingConfig) -> C
 
 
 def exposed(hypernetwork: Hypernetwork, prompts: jax.Array) -> jax.Array:
-    """The classes [N, K] that models with these prompts [N, C] have seen: all but those of which an exposure of 0 is asked."""
+    """The classes [N, K] that models with these prompts [N, C] are to have used: all but those of which an exposure of 0 is asked."""
     num_classes = hypernetwork.codec.sizes[-1]
     first = prompts.shape[1] - num_classes - 1
     if first < 1:  # losses alone

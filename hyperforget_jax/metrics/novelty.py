@@ -1,7 +1,7 @@
 """Novelty: how far a model is from the nearest one of the zoo, whatever its symmetries, and which mistakes two models share.
 
 A generator that recites its zoo has samples at distance 0 and with the mistakes of a checkpoint. The measure to hold both against is that
-of runs which the generator never saw.
+of runs which the generator was not trained on, held-out ones or clean ones.
 """
 
 from typing import NamedTuple

@@ -27,8 +27,8 @@ Ideal = float | Literal["reference"] | None
 REFERENCE = "retrain"
 """The method of the reference models."""
 CLEAN = "clean_reference"
-"""The method of clean runs by the zoo's own recipe that the hypernetwork never saw. In comparisons with them it is the control: one half of
-them against the other."""
+"""The method of clean runs by the zoo's own recipe that no hypernetwork was trained on. In comparisons with them it is the control: one
+half of them against the other."""
 PERMUTED = "permuted_labels"
 """The method of the rows that say what a two-sample test gives if nothing tells its groups apart."""
 COLUMNS = (
@@ -48,7 +48,7 @@ class Context:
     classifier: str
     """Widths, such as "784-2-4"."""
     method: str
-    """Such as "dihyfo1", "dihyfo2", "retrain", "scrub"."""
+    """Such as "dihyfo1", "dihyfo2", "dihyfo2_best" (its best prompt, in a run that draws prompts), "retrain", "scrub"."""
     forget_set: tuple[int, ...]
     """Forgotten classes, by their labels in the dataset."""
     selection: Selection

@@ -34,61 +34,65 @@ CLASSIFIERS: Mapping[str, Classifier] = {"": "forest", "_logistic": "logistic"}
 """Ending of a metric's name to what tells the models apart."""
 
 
-def distribution_rows(run: Run, results: Sequence[UnlearningResult], clean: Params) -> list[Row]:
+def distribution_rows(run: Run, results: Mapping[str, Sequence[UnlearningResult]], clean: Params) -> list[Row]:
     """Rows of every request; an artifact.
 
     Args:
       run: its test images are measured on.
-      results: one per forget set; all samples count, selected or not.
+      results: of each method, by its name in results, one per forget set; all samples count, selected or not.
       clean: the clean reference, leaves [F, M, …].
 
     Raises:
       HyperForgetError: too few samples or clean runs for a test.
     """
     folder, forget_sets = run.folder / FOLDER, run.config.task.forget_sets
-    made_from = identity(run.config) | {"task.forget_sets": forget_sets}
+    made_from = identity(run.config) | {"task.forget_sets": forget_sets, "methods": [*results]}
     if not run.reuses("distribution", folder, made_from):
         rows = list[Row]()
         with (
             run.timed("distribution", resumes=False),
-            track(run.console, "distribution", len(results), "requests") as on,
+            track(run.console, "distribution", len(forget_sets), "requests") as on,
         ):
-            for index, result in enumerate(results):
+            for index, forget_set in enumerate(forget_sets):
                 of_set = jax.tree.map(lambda leaf, index=index: leaf[index], clean)
-                rows += request_rows(run, result.request.labels, result.models, of_set)
+                models = {method: of_method[index].models for method, of_method in results.items()}
+                rows += request_rows(run, forget_set, models, of_set)
                 on(1)
         with artifacts.new_artifact(folder, made_from) as partial_folder:
             artifacts.write_rows(partial_folder / "results.jsonl", rows)
     return artifacts.read_rows(folder / "results.jsonl")
 
 
-def request_rows(run: Run, forget_set: tuple[int, ...], models: Params, clean: Params) -> list[Row]:
+def request_rows(run: Run, forget_set: tuple[int, ...], models: Mapping[str, Params], clean: Params) -> list[Row]:
     """Rows of one request.
 
     Args:
       run: its config says how.
       forget_set: labels.
-      models: N unlearned models.
+      models: N unlearned models of each method, by its name in results. The null interval of a two-sample test is that of the first.
       clean: M clean runs.
+
+    Raises:
+      HyperForgetError: too few models of a method, or too few clean runs.
     """
-    samples, runs = len(models[-1]["b"]), len(clean[-1]["b"])
+    samples, runs = min(len(each[-1]["b"]) for each in models.values()), len(clean[-1]["b"])
     count = min(run.config.evaluation.distribution_models, samples, runs // 2)
     if count < FOLDS:
         raise HyperForgetError(
             f"a two-sample test got {samples} samples and {runs} clean runs, expected at least {FOLDS} and {2 * FOLDS}: "
             "raise request.samples and reference.clean_runs, or set evaluation.distribution_models to 0"
         )
-    groups = [
-        jax.tree.map(lambda leaf, rows=rows: leaf[rows][:count], group)
-        for group, rows in ((models, slice(None)), (clean, slice(0, None, 2)), (clean, slice(1, None, 2)))
+    parts = [(each, slice(None)) for each in models.values()] + [(clean, slice(first, None, 2)) for first in (0, 1)]
+    groups = [jax.tree.map(lambda leaf, rows=rows: leaf[rows][:count], group) for group, rows in parts]
+    both = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *groups[-2:])
+    abouts = [context(run, method, forget_set) for method in (*models, CLEAN)]
+    rows = two_sample_rows(run, abouts, [views(run, group) for group in groups])
+    rows += diversity_rows(abouts, count, [spreads(run, group) for group in groups])
+    return rows + [
+        row
+        for about, group in zip(abouts, (*groups[:-2], both), strict=True)
+        for row in relearning_rows(run, about, group)
     ]
-    _, reference, control = groups
-    about = context(run, run.config.hypernetwork.kind, forget_set)
-    rows = two_sample_rows(run, about, *(views(run, group) for group in groups))
-    rows += diversity_rows(about, count, *(spreads(run, group) for group in groups))
-    rows += relearning_rows(run, about, groups[0])
-    both = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), reference, control)
-    return rows + relearning_rows(run, replace(about, method=CLEAN), both)
 
 
 def views(run: Run, models: Params) -> dict[str, Floats]:
@@ -105,30 +109,28 @@ def views(run: Run, models: Params) -> dict[str, Floats]:
     }
 
 
-def two_sample_rows(
-    run: Run, about: Context, ours: Mapping[str, Floats], reference: Mapping[str, Floats], control: Mapping[str, Floats]
-) -> list[Row]:
-    """AUC of either classifier on every view: of ours and of the control against the reference, and the null interval of ours.
+def two_sample_rows(run: Run, abouts: Sequence[Context], groups: Sequence[Mapping[str, Floats]]) -> list[Row]:
+    """AUC of either classifier on every view: of ours and of the control against the reference, and the null interval of our first.
 
     Args:
       run: its config says how.
-      about: what is measured, of ours.
-      ours: features by view.
-      reference: those of one half of the clean reference.
-      control: those of the other.
+      abouts: what is measured, of each of our methods and of the control.
+      groups: features by view, of each of our methods, of one half of the clean reference, and of the other, the control.
     """
-    config = run.config.evaluation
+    config, (*ours, reference, control) = run.config.evaluation, groups
     settings: dict[str, Any] = {"trees": config.c2st_trees, "seed": run.config.seed}
     rows = list[Row]()
-    for (view, features), (ending, kind) in product(ours.items(), CLASSIFIERS.items()):
-        tested = two_sample_test(features, reference[view], kind, permutations=config.c2st_permutations, **settings)
-        passed = two_sample_test(control[view], reference[view], kind, permutations=0, **settings)
-        values = {about.method: tested.auc, CLEAN: passed.auc, PERMUTED: 0.5}
-        *measured, null = (
-            _row(replace(about, method=method), f"c2st_{view}{ending}", auc, len(features), 0.5)
-            for method, auc in values.items()
-        )
-        rows += [*measured, null | {"low": tested.low, "high": tested.high}]
+    for view, (ending, kind) in product(reference, CLASSIFIERS.items()):
+        metric, count = f"c2st_{view}{ending}", len(reference[view])
+        tests = [
+            two_sample_test(
+                group[view], reference[view], kind, permutations=0 if number else config.c2st_permutations, **settings
+            )
+            for number, group in enumerate((*ours, control))
+        ]
+        rows += [_row(about, metric, test.auc, count, 0.5) for about, test in zip(abouts, tests, strict=True)]
+        null = _row(replace(abouts[0], method=PERMUTED), metric, 0.5, count, 0.5)
+        rows.append(null | {"low": tests[0].low, "high": tests[0].high})
     return rows
 
 
@@ -141,28 +143,28 @@ def spreads(run: Run, models: Params) -> dict[tuple[str, int | None], float]:
 
 
 def diversity_rows(
-    about: Context,
-    count: int,
-    ours: Mapping[tuple[str, int | None], float],
-    reference: Mapping[tuple[str, int | None], float],
-    control: Mapping[tuple[str, int | None], float],
+    abouts: Sequence[Context], count: int, groups: Sequence[Mapping[tuple[str, int | None], float]]
 ) -> list[Row]:
     """Spreads of ours and of the reference; and the ratios to it of ours and of the control, where it is not 0.
 
     Args:
-      about: what is measured, of ours.
+      abouts: what is measured, of each of our methods and of the clean reference.
       count: models a side.
-      ours: `spreads` of unlearned models.
-      reference: those of one half of the clean reference.
-      control: those of the other.
+      groups: `spreads` of each of our methods, of one half of the clean reference, and of the other, the control.
     """
-    clean, rows = replace(about, method=CLEAN), list[Row]()
+    *ours, reference, control = groups
+    rows = list[Row]()
     for (name, label), base in reference.items():
-        values = {about: ours[name, label], clean: base}
-        rows += [_row(each, name, value, count, "reference", label) for each, value in values.items()]
+        values = [each[name, label] for each in ours]
+        rows += [
+            _row(about, name, value, count, "reference", label)
+            for about, value in zip(abouts, [*values, base], strict=True)
+        ]
         if base > 0.0:
-            ratios = {about: ours[name, label] / base, clean: control[name, label] / base}
-            rows += [_row(each, f"{name}_ratio", value, count, 1.0, label) for each, value in ratios.items()]
+            rows += [
+                _row(about, f"{name}_ratio", value / base, count, 1.0, label)
+                for about, value in zip(abouts, [*values, control[name, label]], strict=True)
+            ]
     return rows
 
 

@@ -9,6 +9,7 @@ from hyperforget_jax.diffusion.hypernetwork import Generator
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.metrics import results
 from hyperforget_jax.metrics.comparison import Comparison
+from hyperforget_jax.metrics.results import Row
 from hyperforget_jax.pipeline import alignment, distribution, evaluation, pretrained, report, training, unlearning
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.alignment import Grid, Sweep
@@ -18,8 +19,9 @@ from hyperforget_jax.pipeline.workdir import zoo_identity, zoo_path
 from hyperforget_jax.report import console, tables
 from hyperforget_jax.report import distribution as distribution_lines
 from hyperforget_jax.runtime import artifacts
-from hyperforget_jax.unlearn.requests import Floats
+from hyperforget_jax.unlearn.requests import Floats, UnlearningResult
 from hyperforget_jax.zoo import storage
+from hyperforget_jax.zoo.statistics import ZooStatistics
 from hyperforget_jax.zoo.storage import Zoo
 
 RESULTS = "results.jsonl"
@@ -30,12 +32,12 @@ class Measurements:
     """What is known of a run's models.
 
     Attributes:
-      comparisons: with the reference models, one per forget set.
+      comparisons: with the reference models, of each method by its name in results, one per forget set.
       sweeps: prompt alignment, by label.
       frame: statistics of both, as in `results.jsonl`.
     """
 
-    comparisons: list[Comparison]
+    comparisons: dict[str, list[Comparison]]
     sweeps: dict[int, Sweep]
     frame: pd.DataFrame
 
@@ -48,7 +50,7 @@ def run(job: Run) -> None:
     """
     zoo = pipeline_zoo.make_zoo(job)
     train_zoo, val_zoo = zoo.split(job.config.zoo.runs, job.config.zoo.validation_share)
-    candidates, grids = unlearning.candidate_prompts(job, train_zoo), alignment.grids(job, train_zoo)
+    candidates, grids = _candidates(job, train_zoo), alignment.grids(job, train_zoo)
     hypernetwork = training.train_hypernetwork(job, train_zoo, val_zoo, alignment.watch(job, grids))
     generate = training.generator_of(job, hypernetwork)
     write_report(job, zoo, measure(job, candidates, grids, generate))
@@ -57,7 +59,7 @@ def run(job: Run) -> None:
 def evaluate_again(job: Run) -> Measurements:
     """Measures a finished run again; the zoo is not needed."""
     model = pretrained.load(job.folder / HYPERNETWORK)
-    candidates = unlearning.candidate_prompts(job, model.statistics)
+    candidates = _candidates(job, model.statistics)
     grids, generate = alignment.grids(job, model.statistics), training.generator_of(job, model.hypernetwork)
     return measure(job, candidates, grids, generate)
 
@@ -76,20 +78,27 @@ def report_again(job: Run) -> None:
     write_report(job, storage.read(folder, zoo_identity(job.config)), evaluate_again(job))
 
 
-def measure(job: Run, candidates: list[Floats], grids: Mapping[int, Grid], generate: Generator) -> Measurements:
+def _candidates(job: Run, zoo: Zoo | ZooStatistics) -> list[list[Floats]]:
+    return [unlearning.candidate_prompts(mode, zoo) for mode in job.modes]
+
+
+def measure(job: Run, candidates: list[list[Floats]], grids: Mapping[int, Grid], generate: Generator) -> Measurements:
     """Answers the run's forget sets, compares the models with reference models and clean runs, and prints and writes the results.
 
     Args:
       job: the run.
-      candidates: prompts [C, K] of every forget set.
+      candidates: of each of its modes, prompts [C, c] of every forget set.
       grids: prompts that sweep each forgettable class.
       generate: the hypernetwork.
     """
     reference = reference_models(job)
-    answers = unlearning.unlearn_all(job, candidates, generate)
-    comparisons = evaluation.evaluate(job, answers, reference)
+    answers, comparisons, rows = dict[str, list[UnlearningResult]](), dict[str, list[Comparison]](), list[Row]()
+    for mode, of_mode in zip(job.modes, candidates, strict=True):
+        answers[mode.method] = unlearning.unlearn_all(mode, of_mode, generate)
+        comparisons[mode.method] = evaluation.evaluate(mode, answers[mode.method], reference)
+        rows += evaluation.rows(mode, comparisons[mode.method])
     sweeps = alignment.sweeps(job, grids, generate)
-    rows = evaluation.rows(job, comparisons) + alignment.alignment_rows(job, sweeps)
+    rows += alignment.alignment_rows(job, sweeps)
     if job.config.evaluation.distribution_models > 0:
         rows += distribution.distribution_rows(job, answers, clean_reference(job))
     frame = results.frame_of(rows)

@@ -28,7 +28,8 @@ def evaluate(run: Run, results: Sequence[UnlearningResult], reference: Params) -
       reference: reference models, leaves [F, M, …].
     """
     comparisons: list[Comparison] = []
-    with run.timed("evaluation", resumes=False), track(run.console, "evaluation", len(results), "requests") as advance:
+    stage = f"evaluation{run.variant}"
+    with run.timed(stage, resumes=False), track(run.console, stage, len(results), "requests") as advance:
         for index, result in enumerate(results):
             models = jax.tree.map(lambda leaf, index=index: leaf[index], reference)
             test, forget = run.dataset.test, result.request.positions
@@ -40,13 +41,14 @@ def evaluate(run: Run, results: Sequence[UnlearningResult], reference: Params) -
 
 
 def rows(run: Run, comparisons: Sequence[Comparison]) -> list[Row]:
-    """Rows of every request: all samples, the selected ones, the reference models."""
+    """Rows of every request: all samples, the selected ones; and, of the run as its config prompts it, the reference models."""
     return [
         row
         for forget_set, compared in zip(run.config.task.forget_sets, comparisons, strict=True)
         for row in comparison.summarise(
-            compared, context(run, run.config.hypernetwork.kind, forget_set), run.dataset.classes, **resampling(run)
+            compared, context(run, run.method, forget_set), run.dataset.classes, **resampling(run)
         )
+        if not run.variant or row["method"] == run.method
     ]
 
 

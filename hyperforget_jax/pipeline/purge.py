@@ -146,9 +146,10 @@ def _build(run: Run, clean: Run) -> Pretrained:
         f"zoo: {len(checkpoints)} checkpoints of runs that never saw {braces(clean.config.task.purged)}"
     )
     parts = checkpoints.split(clean.config.zoo.runs, clean.config.zoo.validation_share)
-    candidates = unlearning.candidate_prompts(clean, parts[0])
-    hypernetwork = training.train_hypernetwork(clean, *parts)
-    unlearning.unlearn_all(clean, candidates, training.generator_of(clean, hypernetwork))
+    candidates = [unlearning.candidate_prompts(mode, parts[0]) for mode in clean.modes]
+    generate = training.generator_of(clean, training.train_hypernetwork(clean, *parts))
+    for mode, of_mode in zip(clean.modes, candidates, strict=True):
+        unlearning.unlearn_all(mode, of_mode, generate)
     shutil.rmtree(clean.folder / "training" / "states", ignore_errors=True)  # resumes nothing any more
     return pretrained.load(clean.folder / HYPERNETWORK)
 

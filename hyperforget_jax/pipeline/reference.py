@@ -39,7 +39,7 @@ def reference_models(run: Run) -> Params:
 
 
 def clean_reference(run: Run) -> Params:
-    """M clean runs for each of the run's F forget sets, by the zoo's recipe and never seen by a hypernetwork: leaves [F, M, …].
+    """M clean runs for each of the run's F forget sets, by the zoo's recipe, which no hypernetwork is trained on: leaves [F, M, …].
 
     Each set has an artifact and random numbers of its own, so its models do not depend on which other sets are asked for.
     """

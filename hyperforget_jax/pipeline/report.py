@@ -1,5 +1,7 @@
 """The pictures and the page of a run, from what was measured."""
 
+from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from hyperforget_jax.config import flatten
 from hyperforget_jax.metrics.comparison import Comparison
 from hyperforget_jax.pipeline.alignment import Sweep
 from hyperforget_jax.pipeline.run import Run
-from hyperforget_jax.report import distribution, distribution_figures, figures, html, strip_plots
+from hyperforget_jax.report import distribution, distribution_figures, figures, html, strip_plots, tables
 from hyperforget_jax.report.html import Content
 from hyperforget_jax.runtime import artifacts
 
@@ -22,22 +24,36 @@ def draw(
     counts: dict[str, int],
     curve: list[dict[str, Any]],
     evolution: list[dict[str, Any]],
-    evaluated: list[Comparison],
+    evaluated: Mapping[str, Sequence[Comparison]],
     sweeps: dict[int, Sweep],
     results: pd.DataFrame,
 ) -> dict[str, Figure]:
-    """Draws every figure and saves it as PNG and SVG in `figures/`; alignment during training and distribution only if measured."""
+    """Draws every figure and saves it as PNG and SVG in `figures/`; alignment during training and distribution only if measured.
+
+    Args:
+      run: its test labels and forget sets.
+      counts: checkpoints of every high/low combination.
+      curve: of the training.
+      evolution: of the alignment during training; may be empty.
+      evaluated: of each method, one comparison per forget set.
+      sweeps: by label.
+      results: in long form.
+    """
     classes, labels = run.dataset.classes, run.dataset.test.labels
     requests, matrices = list[strip_plots.Request](), list[figures.Matrices]()
-    for forget_set, one in zip(run.config.task.forget_sets, evaluated, strict=True):
+    named = {method: tables.mode_of(method) if len(evaluated) > 1 else "" for method in evaluated}
+    for (index, forget_set), (method, mode) in product(enumerate(run.config.task.forget_sets), named.items()):
+        one = evaluated[method][index]
         of_models = one.metrics, one.reference_metrics
         ours, reference = ([each[f"{images}_accuracy"] for images in ("retain", "forget")] for each in of_models)
-        requests.append(strip_plots.Request(forget_set, ours[0], ours[1], one.selected, *reference))
-        confusion = (
+        requests.append(
+            strip_plots.Request(forget_set, ours[0], ours[1], one.selected, reference[0], reference[1], mode)
+        )
+        generated, retrained = (
             confusion_matrix(np.tile(labels, len(each)), each.ravel(), labels=range(len(classes)))
             for each in (one.predictions[one.selected], one.reference_predictions)
         )
-        matrices.append(figures.Matrices(forget_set, classes, *confusion))
+        matrices.append(figures.Matrices(forget_set, classes, generated, retrained, mode))
     of_sweeps = (
         {label: getattr(sweep, name) for label, sweep in sweeps.items()} for name in ("targets", "observed", "learned")
     )

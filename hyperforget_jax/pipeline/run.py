@@ -12,7 +12,7 @@ import numpy as np
 from rich.console import Console
 
 from hyperforget_jax import data
-from hyperforget_jax.config import Config, validation
+from hyperforget_jax.config import Config, Prompts, validation
 from hyperforget_jax.data import Dataset, Split
 from hyperforget_jax.diffusion import samplers
 from hyperforget_jax.errors import HyperForgetError
@@ -30,13 +30,40 @@ HYPERNETWORK = "hypernetwork"
 
 @dataclass(frozen=True)
 class Run:
-    """One run of an experiment: its resolved config and what follows from it."""
+    """One run of an experiment: its resolved config and what follows from it.
+
+    Attributes:
+      config: resolved.
+      dataset: images and labels.
+      folder: its workdir.
+      console: where to report.
+      command: what started it.
+      variant: ending of the names of its answers, such as "-best", where `prompted` has changed its prompts; else empty.
+    """
 
     config: Config
     dataset: Dataset
     folder: Path
     console: Console
     command: str
+    variant: str = ""
+
+    @property
+    def method(self) -> str:
+        """The name of its models in results, such as "dihyfo2", or "dihyfo2_best"."""
+        return self.config.hypernetwork.kind + self.variant.replace("-", "_")
+
+    @property
+    def modes(self) -> tuple["Run", ...]:
+        """The run as its config prompts it; and, if it draws prompts, with the best one, as in the paper."""
+        return (self,) if self.config.request.prompts == "best" else (self, self.prompted("best"))
+
+    def prompted(self, prompts: Prompts) -> "Run":
+        """The same run with other prompts, whose answers have names of their own; itself if these are its prompts."""
+        if prompts == self.config.request.prompts:
+            return self
+        request = replace(self.config.request, prompts=prompts)
+        return replace(self, config=replace(self.config, request=request), variant=f"-{prompts}")
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hyperforget_jax.config import validation
+from hyperforget_jax.config import Prompts, validation
 from hyperforget_jax.diffusion.hypernetwork import Generator
 from hyperforget_jax.pipeline import pretrained, training
 from hyperforget_jax.pipeline.run import HYPERNETWORK, Run, on_device
@@ -56,6 +56,7 @@ def unlearn(
     num_samples: int | None = None,
     num_selected: int | None = None,
     seed: int | None = None,
+    prompts: Prompts | None = None,
 ) -> StoredResult:
     """Answers one request from a finished run, whether or not its config names the forget set; the zoo is not needed.
 
@@ -67,11 +68,14 @@ def unlearn(
       num_samples: models to sample; None: as the run's config says.
       num_selected: of these, how many to select on validation; None: as the run's config says.
       seed: of the samples; None: the run's.
+      prompts: one for all models, or a draw for each; None: as the run's config says.
 
     Raises:
       HyperForgetError: a pivot, an unknown class, an empty or complete forget set; a damaged or unfinished run.
     """
     labels = requests.requested(forget, run.config.task, run.dataset.classes)
+    run = run if prompts is None else run.prompted(prompts)
+    name = name_of(run, labels)
     task = replace(run.config.task, forget_sets=(labels,))
     default = run.config.request
     request = replace(
@@ -84,9 +88,9 @@ def unlearn(
     seed = run.config.seed if seed is None else seed
     usual = request == default and seed == run.config.seed
     variant = "" if usual else f"_samples-{request.samples}_selected-{request.num_selected}_seed-{seed}"
-    folder = run.folder / FOLDER / f"{requests.name_of(labels)}{variant}"
+    folder = run.folder / FOLDER / f"{name}{variant}"
     made_from = _made_from(asking, labels, seed)
-    cached = run.reuses(requests.name_of(labels), folder, made_from)
+    cached = run.reuses(name, folder, made_from)
     if not cached:
         model = pretrained.load(run.folder / HYPERNETWORK)
         (candidates,) = candidate_prompts(asking, model.statistics)
@@ -99,7 +103,7 @@ def unlearn_all(run: Run, candidates: list[Floats], generate: Generator) -> list
     """Answers every forget set of the run's config, from its candidate prompts."""
     results = []
     for labels, prompts_of_set in zip(run.config.task.forget_sets, candidates, strict=True):
-        name, made_from = requests.name_of(labels), _made_from(run, labels, run.config.seed)
+        name, made_from = name_of(run, labels), _made_from(run, labels, run.config.seed)
         folder = run.folder / FOLDER / name
         if not run.reuses(name, folder, made_from):
             _answer(run, labels, prompts_of_set, generate, folder, made_from, run.config.seed)
@@ -109,7 +113,12 @@ def unlearn_all(run: Run, candidates: list[Floats], generate: Generator) -> list
 
 def stored(run: Run, labels: tuple[int, ...]) -> UnlearningResult:
     """What a finished run answered to one of its forget sets."""
-    return read(run.folder / FOLDER / requests.name_of(labels), run.sizes)
+    return read(run.folder / FOLDER / name_of(run, labels), run.sizes)
+
+
+def name_of(run: Run, labels: Sequence[int]) -> str:
+    """Name of a request and of its folder: forget-2-3, or forget-2-3-best where prompts are not those of the run's config."""
+    return f"{requests.name_of(labels)}{run.variant}"
 
 
 def _made_from(run: Run, labels: tuple[int, ...], seed: int) -> dict[str, object]:
@@ -126,7 +135,7 @@ def _answer(
     seed: int,
 ) -> None:
     """Samples, selects and stores."""
-    name, config = requests.name_of(labels), run.config.request
+    name, config = name_of(run, labels), run.config.request
     with run.timed(name, resumes=False):
         trial = 0 if config.prompts == "drawn" else len(candidates) * config.samples_per_candidate
         with track(run.console, name, trial + config.samples, "models") as advance:
@@ -135,7 +144,7 @@ def _answer(
                 candidates,
                 UnlearningRequest(labels, run.dataset.classes),
                 on_device(run.dataset.validation),
-                prng.stream(seed, name),
+                prng.stream(seed, requests.name_of(labels)),
                 config,
             )
     with artifacts.new_artifact(folder, made_from) as partial_folder:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
+from rich.console import Group
 from rich.table import Table
 
 from hyperforget_jax.report import distribution as distribution_lines
@@ -35,24 +36,33 @@ def table(texts: pd.DataFrame, left: Sequence[str] = (), **options: Any) -> Tabl
     return result
 
 
-def comparison(results: pd.DataFrame) -> Table:
-    """Our models beside the reference models, within 80 columns; each forget set is a section."""
+def comparison(results: pd.DataFrame) -> Group:
+    """Our models beside the reference models, within 80 columns: a table for each mode, where each forget set is a section."""
     texts = tables.comparison_texts(tables.comparison(results))
-    texts = texts.rename(columns=lambda name: name.replace("Reference", "Ref.").replace(" the reference", "\nref."))
-    caption = "ref.: the reference models; the aim is to lie inside their 5–95%, neither higher nor lower is better"
-    return _by_forget_set(texts, title="ours beside the reference models", caption=caption)
+    texts = texts.rename(columns=lambda name: name.replace("Retrained", "Retr.").replace(" retrained", "\nretr."))
+    return _by_mode(texts, title="beside the reference models", caption=tables.CAPTION)
 
 
-def distribution(lines: pd.DataFrame) -> Table:
-    """The lines of `distribution.distribution`, within 80 columns; each forget set is a section."""
+def distribution(lines: pd.DataFrame) -> Group:
+    """The lines of `distribution.distribution`, within 80 columns: a table for each mode, where each forget set is a section."""
     texts = distribution_lines.texts(lines)
     texts = texts.rename(columns={"Clean reference": "Clean\nref.", "Against clean runs": "Against\nclean runs"})
-    return _by_forget_set(texts, title="ours beside the clean reference", caption=distribution_lines.CAPTION)
+    return _by_mode(texts, title="beside the clean reference", caption=distribution_lines.CAPTION)
+
+
+def _by_mode(texts: pd.DataFrame, *, title: str, caption: str) -> Group:
+    """A table for each kind of models, or one if there is only one; their caption below the last."""
+    parts = {"ours": texts}
+    if "Models" in texts:
+        parts = {f"ours, {mode},": part.drop(columns="Models") for mode, part in texts.groupby("Models", sort=False)}
+    last = [*parts][-1]
+    shown = ((name, part, caption if name == last else None) for name, part in parts.items())
+    return Group(*(_by_forget_set(part, title=f"{name} {title}", caption=below) for name, part, below in shown))
 
 
 def _by_forget_set(texts: pd.DataFrame, **options: Any) -> Table:
     """A table whose first column is the forget set, told once a section, and whose last is a verdict, coloured."""
-    texts["Forget"] = texts["Forget"].mask(texts["Forget"].duplicated(), "")
+    texts = texts.assign(Forget=texts["Forget"].mask(texts["Forget"].duplicated(), ""))
     first, second, *_, last = map(str, texts)
     texts[last] = texts[last].map(lambda text: f"[{COLOURS[text.split()[0]]}]{text}[/]")
     result = table(texts, [first, second, last], padding=0, pad_edge=False, show_edge=False, **options)

@@ -1,13 +1,18 @@
 """Figures of the distribution: relearning curves, and AUCs of two-sample tests with control and null interval."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from hyperforget_jax.report.distribution import TESTS, relearning
-from hyperforget_jax.report.style import CLEAN, FAINT, INK, OURS, WIDTH, styled
+from hyperforget_jax.report.style import BEST, CLEAN, FAINT, INK, OURS, WIDTH, styled
 from hyperforget_jax.report.tables import braces
+
+LOOKS = ((OURS, 6.5), (BEST, 4.0))
+"""Colours and sizes of marks of our models by their mode, the run's own first."""
 
 
 @styled
@@ -29,21 +34,28 @@ def relearning_curves(frame: pd.DataFrame) -> Figure:
         panel.set_title(f"{count} image{'s' if count > 1 else ''} a class")
     figure.supxlabel("steps of Adam", fontsize=9.5)
     figure.supylabel("accuracy on $D_f$", fontsize=9.5)
-    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=4)
+    named = grid[0, 0].get_legend_handles_labels()
+    figure.legend(*named, loc="outside upper left", ncols=4 if len(named[0]) == 4 else 3)
     return figure
 
 
 def _curve(panel: Axes, points: pd.DataFrame) -> None:
-    steps = points["steps"]
-    for who, colour, name in (("clean", CLEAN, "clean reference"), ("ours", OURS, "ours")):
-        low, high = points[f"{who}_q05"], points[f"{who}_q95"]
-        if who == "clean":
-            panel.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0, label=f"{name}, 5–95%")
-        else:
-            panel.vlines(steps, low, high, color=colour, alpha=0.4, linewidth=1.2, label=f"{name}, 5–95%")
-        panel.plot(steps, points[f"{who}_mean"], ".-", color=colour, linewidth=1.8, markersize=5, label=f"{name}, mean")
+    by_mode = _by_mode(points)
+    clean, look = next(iter(by_mode.values())), dict[str, Any](linewidth=1.8, markersize=5)
+    low, high, name = clean["clean_q05"], clean["clean_q95"], "clean reference"
+    panel.fill_between(clean["steps"], low, high, color=CLEAN, alpha=0.2, linewidth=0, label=f"{name}, 5–95%")
+    panel.plot(clean["steps"], clean["clean_mean"], ".-", color=CLEAN, label=f"{name}, mean", **look)
+    for (colour, _), (name, ours) in zip(LOOKS, by_mode.items(), strict=False):
+        steps, low, high = ours["steps"], ours["ours_q05"], ours["ours_q95"]
+        panel.vlines(steps, low, high, color=colour, alpha=0.4, linewidth=1.2, label=f"{name}, 5–95%")
+        panel.plot(steps, ours["ours_mean"], ".-", color=colour, label=f"{name}, mean", **look)
     panel.set_xlim(left=0)
     panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+
+
+def _by_mode(lines: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The lines of each mode, by its name."""
+    return {str(mode or "ours"): of_mode for mode, of_mode in lines.groupby("mode", sort=False)}
 
 
 @styled
@@ -59,15 +71,15 @@ def two_sample_aucs(lines: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(WIDTH, 0.9 + 2.3 * -(-len(sets) // columns)), layout="constrained")
     grid = figure.subplots(-(-len(sets) // columns), columns, squeeze=False, sharex=True, sharey=True)
     for panel, (_, of_set) in zip(grid.ravel(), sets, strict=False):
-        shown = of_set.set_index("measure").loc[tests]
-        heights = range(len(shown))
+        by_mode = {name: of_mode.set_index("measure").loc[tests] for name, of_mode in _by_mode(of_set).items()}
+        shown, heights = next(iter(by_mode.values())), range(len(tests))
         panel.hlines(heights, shown["low"], shown["high"], color=FAINT, alpha=0.4, linewidth=7, label="equal, 95%")
         panel.plot(
             shown["clean"], heights, "D", color=CLEAN, markersize=5, label="control: clean runs, half against half"
         )
-        panel.plot(
-            shown["ours"], heights, "o", color=OURS, markersize=6.5, label="ours against clean runs", clip_on=False
-        )
+        for (colour, size), (name, ours) in zip(LOOKS, by_mode.items(), strict=False):
+            label = f"{name} against clean runs"
+            panel.plot(ours["ours"], heights, "o", color=colour, markersize=size, label=label, clip_on=False)
         panel.axvline(0.5, color=INK, linewidth=1.0, linestyle=(0, (5, 3)))
         panel.set_yticks(heights, [name.removeprefix("C2ST ") for name in tests])
         panel.set_title(f"forget {braces(of_set['forget_set'].iloc[0])}")
@@ -76,5 +88,6 @@ def two_sample_aucs(lines: pd.DataFrame) -> Figure:
         panel.remove()
     grid[0, 0].invert_yaxis()
     figure.supxlabel("AUC (0.5: not told apart, 1: told apart always)", fontsize=9.5)
-    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
+    named = grid[0, 0].get_legend_handles_labels()
+    figure.legend(*named, loc="outside upper left", ncols=3 if len(named[0]) == 3 else 2)
     return figure

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sklearn.preprocessing import normalize
 
 from hyperforget_jax.report.style import FAINT, INK, LEVEL, OURS, RC, REFERENCE, WIDTH, styled
-from hyperforget_jax.report.tables import braces
+from hyperforget_jax.report.tables import braces, request_name
 from hyperforget_jax.runtime.artifacts import writing_errors
 
 Array = NDArray[np.number]
@@ -37,12 +37,14 @@ class Matrices:
       generated: [K, K], images of a true class (row) with a predicted class (column), counts or shares; of the generated models
         selected on validation.
       retrained: [K, K], the same of the reference models.
+      mode: how the models were prompted, in a run that has both modes.
     """
 
     forget_set: tuple[int, ...]
     classes: tuple[int, ...]
     generated: Array
     retrained: Array
+    mode: str = ""
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:
@@ -185,7 +187,7 @@ def learning_panel(panel: Axes, curve_rows: Sequence[Mapping[str, Any]]) -> None
 
 @styled
 def confusion(panels: Sequence[Matrices]) -> Figure:
-    """Confusion matrices, one row per forget set: selected generated models beside reference models.
+    """Confusion matrices, one row per forget set and mode: selected generated models beside reference models.
 
     Args:
       panels: one per forget set; each row of a matrix is shown as shares of its true class, in percent.
@@ -196,10 +198,11 @@ def confusion(panels: Sequence[Matrices]) -> Figure:
     figure = Figure(figsize=(WIDTH, 0.3 + 3.2 * len(panels)), layout="constrained")
     grid = figure.subplots(len(panels), 2, squeeze=False)
     for row, panel in zip(grid, panels, strict=True):
-        matrices = {"selected": panel.generated, "reference": panel.retrained}
+        ours = request_name(panel.forget_set, panel.mode) + (":\n" if panel.mode else ": ")
+        matrices = {f"{ours}selected": panel.generated, f"{braces(panel.forget_set)}: reference": panel.retrained}
         for axes, (models, matrix) in zip(row, matrices.items(), strict=True):
             _matrix(axes, matrix, panel)
-            axes.set_title(f"forget {braces(panel.forget_set)}: {models} models")
+            axes.set_title(f"forget {models} models")
         row[0].set_ylabel("true class (each row is 100%)")
     for axes in grid[-1]:
         axes.set_xlabel("predicted class")

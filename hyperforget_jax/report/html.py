@@ -63,13 +63,14 @@ def page(content: Content) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"typeset": typeset, "braces": tables.braces}
+    environment.filters |= {"typeset": typeset, "braces": tables.braces, "request_name": tables.request_name}
     source = importlib.resources.files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
     return environment.from_string(source).render(
         content=content,
         about=content.results.iloc[0],
         verdicts=verdicts(content.results),
-        tables=[comparison_table(group) for _, group in lines.groupby("forget_set", sort=False)],
+        tables=[comparison_table(group) for _, group in lines.groupby(["forget_set", "mode"], sort=False)],
+        both_modes=lines["mode"].any(),
         metrics=[metric for name, metric in tables.METRICS.items() if name in set(lines["metric"])],
         alignment=alignment_table(content.results),
         distribution=distribution_tables(content.results),
@@ -91,23 +92,31 @@ def table(texts: pd.DataFrame, caption: str) -> Markup:
 
 
 def comparison_table(lines: pd.DataFrame) -> Markup:
-    """The lines of one forget set, with a strip that shows each to scale and a badge that says where it lies."""
-    texts = tables.comparison_texts(lines)
-    *columns, last = texts.drop(columns="Forget")
+    """The lines of one forget set and mode, with a strip that shows each to scale and a badge that says where it lies."""
+    texts, request = tables.comparison_texts(lines), tables.request_name(*lines[["forget_set", "mode"]].iloc[0])
+    *columns, last = texts.drop(columns=["Forget", "Models"], errors="ignore")
     marked = {"To scale": [strip(line) for _, line in lines.iterrows()], str(last): badges(texts[last])}
     cells = texts[columns].assign(**{name: pd.Series(each, texts.index, object) for name, each in marked.items()})
-    return table(cells, f"Forget {texts['Forget'].iloc[0]}")
+    return table(cells, f"Forget {request}, beside retrained models")
 
 
 def distribution_tables(results: pd.DataFrame) -> list[Markup]:
-    """The lines of every forget set beside the clean reference; none if they were not measured."""
-    texts = distribution.texts(distribution.distribution(results))
-    last = texts.columns[-1]
-    texts[last] = pd.Series(badges(texts[last]), texts.index, object)
+    """The lines of every forget set and mode beside the clean reference; none if they were not measured."""
     return [
-        table(lines.drop(columns="Forget"), f"Forget {name}, beside the clean reference")
-        for name, lines in texts.groupby("Forget", sort=False)
+        distribution_table(lines)
+        for _, lines in distribution.distribution(results).groupby(["forget_set", "mode"], sort=False)
     ]
+
+
+def distribution_table(lines: pd.DataFrame) -> Markup:
+    """The lines of one forget set and mode, with a badge that says where each lies."""
+    request = tables.request_name(*lines[["forget_set", "mode"]].iloc[0])
+    texts = distribution.texts(lines).drop(columns=["Forget", "Models"], errors="ignore")
+    last = texts.columns[-1]
+    return table(
+        texts.assign(**{last: pd.Series(badges(texts[last]), texts.index, object)}),
+        f"Forget {request}, beside the clean reference",
+    )
 
 
 def badges(verdicts: Iterable[str]) -> list[Markup]:

@@ -12,7 +12,14 @@ from hyperforget_jax.report import figures
 from hyperforget_jax.report.tables import braces, markdown, number
 from hyperforget_jax.runtime import artifacts
 
-METHODS = {"dihyfo1": "DiHyFo-1", "dihyfo2": "DiHyFo-2", "retrain": "retrained"}
+METHODS = {
+    "dihyfo1": "DiHyFo-1",
+    "dihyfo1_best": "DiHyFo-1, best prompt",
+    "dihyfo2": "DiHyFo-2",
+    "dihyfo2_best": "DiHyFo-2, best prompt",
+    "retrain": "retrained",
+    "clean_reference": "clean reference",
+}
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from numpy.typing import NDArray
 
 from hyperforget_jax.report.style import INK, OURS, REFERENCE, WIDTH, styled
-from hyperforget_jax.report.tables import braces
+from hyperforget_jax.report.tables import request_name
 
 Array = NDArray[np.floating]
 
@@ -33,6 +33,7 @@ class Request:
       selected: [n], indices of the models selected on validation; may be empty.
       reference_retain: [M], of the retrained models on the retained test images.
       reference_forget: [M], of the retrained models on the forgotten test images.
+      mode: how the models were prompted, in a run that has both modes.
     """
 
     forget_set: tuple[int, ...]
@@ -41,11 +42,12 @@ class Request:
     selected: NDArray[np.integer]
     reference_retain: Array
     reference_forget: Array
+    mode: str = ""
 
 
 @styled
 def accuracies(requests: Sequence[Request]) -> Figure:
-    """Every model's accuracy on what is retained and on what is forgotten, one row per forget set.
+    """Every model's accuracy on what is retained and on what is forgotten, one row per forget set and mode.
 
     The retain axis is logarithmic in the error, so that 0.99 and 0.995 stay apart beside a sample at 0.5; the forget axis is a
     square root, so that one forgotten image is seen beside zero. Marks pile up at a perfect retain accuracy and at a forget accuracy
@@ -65,7 +67,7 @@ def accuracies(requests: Sequence[Request]) -> Figure:
         counts = (len(request.retain), len(request.selected), len(request.reference_retain))
         left.set_yticks(HEIGHTS, [f"{who} ({n})" for who, n in zip(NAMES, counts, strict=True)])
         right.set_yticks(())
-        left.set_title(f"forget {braces(request.forget_set)}")
+        left.set_title(f"forget {request_name(request.forget_set, request.mode)}")
     retain = np.concatenate([values for each in requests for values in (each.retain, each.reference_retain)])
     forget = np.concatenate([values for each in requests for values in (each.forget, each.reference_forget)])
     for left, right in grid:

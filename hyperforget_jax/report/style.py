@@ -12,6 +12,8 @@ Parameters = ParamSpec("Parameters")
 
 OURS = "#0072B2"
 """Generated models (Okabe-Ito blue: told from the others with any colour vision, and in grey)."""
+BEST = "#56B4E9"
+"""Generated models of the best prompt, beside those of drawn prompts (Okabe-Ito sky blue)."""
 REFERENCE = "#D55E00"
 """Reference models (Okabe-Ito vermilion)."""
 CLEAN = "#CC79A7"

@@ -14,19 +14,21 @@ class Verdict:
 
     Attributes:
       forget_set: original labels of the forgotten classes.
+      mode: how the models were prompted, see `tables.by_mode`.
       headline: where both accuracies stand.
       like_retrained: whether both accuracies lie inside the reference models' range.
       sentences: the numbers behind the headline.
     """
 
     forget_set: tuple[int, ...]
+    mode: str
     headline: str
     like_retrained: bool
     sentences: tuple[str, ...]
 
 
 def verdicts(frame: pd.DataFrame) -> list[Verdict]:
-    """One verdict per forget set, in the rows' order.
+    """One verdict per forget set and mode, in the rows' order.
 
     Args:
       frame: results in long form; a forget set without retain and forget accuracy has no verdict.
@@ -34,11 +36,11 @@ def verdicts(frame: pd.DataFrame) -> list[Verdict]:
     Raises:
       HyperForgetError: a metric was measured on our models and not on the reference models.
     """
-    groups = comparison(frame).groupby("forget_set", sort=False)
-    each = [(forget_set, lines.set_index("metric")) for forget_set, lines in groups]
+    groups = comparison(frame).groupby(["forget_set", "mode"], sort=False)
+    each = [(request, lines.set_index("metric")) for request, lines in groups]
     return [
-        _verdict(forget_set, lines)
-        for forget_set, lines in each
+        _verdict(lines, *request)
+        for request, lines in each
         if {"retain_accuracy", "forget_accuracy"} <= set(lines.index)
     ]
 
@@ -52,7 +54,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}%"
 
 
-def _verdict(forget_set: Any, lines: pd.DataFrame) -> Verdict:
+def _verdict(lines: pd.DataFrame, *request: Any) -> Verdict:
     retain, forget = (dict(lines.loc[f"{images}_accuracy"]) for images in ("retain", "forget"))
     sentences = [
         f"{forget['all_n']} unselected models got {percent(forget['all_mean'])} of the forgotten images right on "
@@ -66,7 +68,7 @@ def _verdict(forget_set: Any, lines: pd.DataFrame) -> Verdict:
             f"{percent(forget['selected_mean'])} on the forgotten images."
         )
     sides = (retain["against_reference"], forget["against_reference"])
-    return Verdict(forget_set, _headline(*sides), set(sides) == {"inside"}, (*sentences, _outside(lines)))
+    return Verdict(*request, _headline(*sides), set(sides) == {"inside"}, (*sentences, _outside(lines)))
 
 
 def _outside(lines: pd.DataFrame) -> str:

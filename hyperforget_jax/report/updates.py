@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from hyperforget_jax.metrics.comparison import DECIMALS
-from hyperforget_jax.report import tables
+from hyperforget_jax.report import distribution, tables
 from hyperforget_jax.report.strip_plots import spread
 from hyperforget_jax.report.style import FAINT, INK, LEVEL, OURS, REFERENCE, WIDTH, styled
 
@@ -74,6 +74,11 @@ def page(frame: pd.DataFrame, model: str) -> str:
     lines = summary(frame).rename(columns=lambda name: name.replace("_", ", ").capitalize())
     lines = lines.map(lambda cell: cell if isinstance(cell, str) else tables.number(cell))
     sweeps = frame[frame["direction"] == "sweep"].groupby("round", sort=False)
+    compared = distribution.distribution(frame)
+    beside = (
+        "\nModels updated to forget by one call, all from the one model, are held against clean runs, which never saw the forget set.\n"
+        f"{distribution.markdown(compared)}"
+    )
     aligned = pd.concat(
         {str(number): tables.alignment_texts(tables.alignment(rows)) for number, rows in sweeps}, names=["Round"]
     ).reset_index("Round")
@@ -84,7 +89,7 @@ def page(frame: pd.DataFrame, model: str) -> str:
         "starts from the model selected in round 1 of forgetting.\n\n"
         f"{tables.to_markdown(lines, ('Forget', 'After'))}\n"
         "Prompt alignment of the same model: one class's loss is swept, the targets of the others are those of learned classes.\n\n"
-        f"{tables.to_markdown(aligned)}"
+        f"{tables.to_markdown(aligned)}{beside if len(compared) else ''}"
     )
 
 

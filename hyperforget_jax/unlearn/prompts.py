@@ -17,7 +17,8 @@ from hyperforget_jax.zoo.statistics import ZooStatistics
 from hyperforget_jax.zoo.storage import Zoo
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
-UNSEEN = 0.005
+UNLEARNED = 0.005
+"""Accuracy up to which a checkpoint counts as not knowing a class; whether it ever saw the class is told by its exposure alone."""
 
 
 def of_request(zoo: Zoo | ZooStatistics, forget: Sequence[int], config: RequestConfig, with_exposure: bool) -> Floats:
@@ -27,14 +28,22 @@ def of_request(zoo: Zoo | ZooStatistics, forget: Sequence[int], config: RequestC
       zoo: checkpoints, or their statistics.
       forget: output positions of the classes to forget.
       config: which of the two.
-      with_exposure: whether exposures and age can be asked for.
+      with_exposure: whether exposures and age can be asked for; the losses of candidates are then left open (NaN) where too few
+        checkpoints match.
+
+    Returns:
+      [C, K], or [C, 2 K + 1] with exposure.
 
     Raises:
       HyperForgetError: the zoo cannot serve the request; names it.
     """
     if config.prompts == "drawn":
         return of_clean_runs(zoo.losses, zoo.exposures, zoo.progress, forget, with_exposure)
-    return candidates(zoo.losses, zoo.accuracies, forget, config)
+    if not with_exposure:
+        return candidates(zoo.losses, zoo.accuracies, forget, config)
+    served = _matching(zoo.accuracies, forget).sum() >= config.forget_levels
+    open_losses = np.full((1, zoo.losses.shape[1]), np.nan, np.float32)
+    return asking_to_forget(candidates(zoo.losses, zoo.accuracies, forget, config) if served else open_losses, forget)
 
 
 def candidates(losses: Floats, accuracies: Floats, forget: Sequence[int], config: RequestConfig) -> Floats:
@@ -59,7 +68,7 @@ def candidates(losses: Floats, accuracies: Floats, forget: Sequence[int], config
     """
     forget = list(forget)
     retain = [position for position in range(losses.shape[1]) if position not in forget]
-    matching = losses[~(accuracies[:, forget] > UNSEEN).any(1)]  # [m, K]; NaN, a purged class, matches
+    matching = losses[_matching(accuracies, forget)]  # [m, K]
     if len(matching) < config.forget_levels:
         raise HyperForgetError(
             f"{len(matching)} checkpoints of the zoo match the request to forget outputs {forget}, "
@@ -75,6 +84,11 @@ def candidates(losses: Floats, accuracies: Floats, forget: Sequence[int], config
     factors[..., retain] = np.array(config.retain_factors)[:, None, None]
     asked = factors * np.stack(prompts)  # [factors, prompts, K]
     return asked.reshape(-1, losses.shape[1]).astype(np.float32)
+
+
+def _matching(accuracies: Floats, forget: Sequence[int]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """The checkpoints [n] that match a request, by their accuracies [n, K]; NaN, a purged class, matches."""
+    return ~np.asarray((accuracies[:, list(forget)] > UNLEARNED).any(1))
 
 
 def of_clean_runs(
@@ -104,11 +118,14 @@ def of_clean_runs(
                 "raise zoo.min_clean_runs, or choose request.prompts best"
             )
         return losses[rows]
-    num_classes = losses.shape[1]
-    asked = losses[rows] if rows.any() else np.full((1, num_classes), np.nan, np.float32)
-    never = np.isin(np.arange(num_classes), list(forget))  # [K]
+    return asking_to_forget(losses[rows] if rows.any() else np.full((1, losses.shape[1]), np.nan, np.float32), forget)
+
+
+def asking_to_forget(losses: Floats, forget: Sequence[int]) -> Floats:
+    """Prompts [C, 2 K + 1] that ask for losses [C, K] and for exposure 0 to the forget set, 1 to every other class, and age 1."""
+    never = np.isin(np.arange(losses.shape[1]), list(forget))  # [K]
     provenance = np.append(np.where(never, 0.0, 1.0), 1.0).astype(np.float32)  # [K + 1]
-    return np.concatenate([asked, np.tile(provenance, (len(asked), 1))], axis=1)
+    return np.concatenate([losses, np.tile(provenance, (len(losses), 1))], axis=1)
 
 
 def learned(losses: Floats, share: float) -> Floats:

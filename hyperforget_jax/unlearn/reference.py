@@ -67,7 +67,7 @@ def clean_runs(recipe: Recipe, forget: Sequence[int], count: int, on_runs: Calla
     minibatch orders of their own, and of the models at the end those that are good enough on the pivots.
 
     Args:
-      recipe: the zoo's, with a key of its own, so that no hypernetwork has seen these runs.
+      recipe: the zoo's, with a key of its own, so that no hypernetwork is trained on these runs.
       forget: output positions, none of a pivot.
       count: models M.
       on_runs: called with the number of models that each block of runs has added.

@@ -1,4 +1,4 @@
-"""A request names the classes to forget; the answer is models that never learned them."""
+"""A request names the classes to forget; the answer is models generated, or updated, as if trained without them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -43,7 +43,8 @@ class UnlearningResult:
 
     Attributes:
       request: the classes to forget.
-      candidate_prompts: [C, K], class losses in nats, all that were judged; prompts that were drawn: [N, c], that of every model.
+      candidate_prompts: [C, c], all that were judged; of prompts that were drawn [N, c], that of every model. The first K columns are
+        class losses in nats, further ones exposures and age.
       candidate_scores: [C], mean score of each one's samples on validation (see `answer`).
       chosen: row of the prompt in use; of those that were drawn, that of the best model.
       models: N stacked models, all samples of that prompt, or each of its own.
@@ -157,8 +158,8 @@ def answer(
     """Judges the candidate prompts on validation, samples N models with the best, and selects a few.
 
     Score of a model: its retain accuracy if its forget accuracy is at most `forget_tolerance`, otherwise 0. Of the prompts whose samples
-    have the highest mean score, within `score_tolerance`, the one that asks for the highest forget loss is used: models that never
-    saw a class are surer to be wrong about it than those that lost it. The models with the highest score are selected; at a tie
+    have the highest mean score, within `score_tolerance`, the one that asks for the highest forget loss is used: clean runs
+    are surer to be wrong about a class that they never saw than runs that lost it. The models with the highest score are selected; at a tie
     those with the lower forget accuracy, then those with the lower retain loss.
 
     With `prompts` "drawn" no prompt is judged: every model gets one of its own, row i of the result's prompts, and its score is that
@@ -166,7 +167,7 @@ def answer(
 
     Args:
       generate: the hypernetwork.
-      prompts: [C, K], class losses in nats; to draw from: [C, c], as `prompts.of_clean_runs` gives them.
+      prompts: [C, c], candidates or those to draw from, as `prompts.of_request` gives them.
       request: the classes to forget.
       validation: images [n, D] and labels [n].
       key: a typed key.
@@ -174,7 +175,7 @@ def answer(
     """
     if config.prompts == "drawn":
         return _answer_drawn(generate, prompts, request, validation, key, config)
-    chex.assert_shape(prompts, (None, len(request.classes)))
+    chex.assert_axis_dimension_gteq(prompts, 1, len(request.classes))
     candidate_key, sample_key = jax.random.split(key)
     each, forget = config.samples_per_candidate, list(request.positions)
     candidates = generate(

@@ -72,6 +72,19 @@ def test_numbers_and_seed_of_a_request_are_kept_apart(finished: Path, capsys: py
     assert answer(capsys, finished, "--forget", "2") == usual
 
 
+def test_prompts_of_the_other_kind_are_kept_apart(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    usual = answer(capsys, finished, "--forget", "2")
+    assert (usual["prompts"], answer(capsys, finished, "--forget", "2", "--prompts", "best")) == ("best", usual)
+    drawn = answer(capsys, finished, "--forget", "2", "--prompts", "drawn")
+    assert (drawn["prompts"], drawn["cached"]) == ("drawn", False)
+    assert drawn["folder"] == str(finished / "requests" / "forget-2-drawn")
+    assert (
+        len(np.load(Path(drawn["folder"]) / "answer.npz")["candidate_prompts"]) == drawn["validation"]["all"]["models"]
+    )
+    assert unlearn.main([str(finished), "--forget", "2", "--prompts", "drawn"]) == 0
+    assert "prompts: drawn; of the best model: class losses {0: " in capsys.readouterr().out
+
+
 def test_people_get_a_table_the_prompt_and_the_place(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert unlearn.main([str(finished), "--forget", "2"]) == 0
     out = capsys.readouterr().out
@@ -96,6 +109,7 @@ def test_people_get_a_table_the_prompt_and_the_place(finished: Path, capsys: pyt
         ("--forget 2 --samples 0", "request.samples is 0: choose a whole number of at least 1"),
         ("--forget 2 --samples 2 --best 3", "request.num_selected is 3, request.samples 2"),
         ("--forget 2 --samples many", "--samples"),
+        ("--forget 2 --prompts mine", "--prompts"),
         ("--forget 2 --seed -1", "--seed is -1: choose a whole number of at least 0"),
         ("--forget 2 --zoo.runs 3", "was made by another config (zoo.runs: 32 there, 3 here)"),
         ("--forget 2 --data.dir x", "data.dir"),

@@ -16,7 +16,7 @@ from hyperforget_jax.metrics.results import COLUMNS
 from hyperforget_jax.pipeline import distribution
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.unlearn.reference import retrain
-from tests.small_run import on_paper, tiny
+from tests.small_run import on_paper, tiny, with_distribution
 
 pytestmark = pytest.mark.usefixtures("programs")
 
@@ -28,7 +28,7 @@ Table = list[dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    config = tiny(tmp_path_factory.mktemp("distribution"))
+    config = with_distribution(tiny(tmp_path_factory.mktemp("distribution")))
     evaluation = replace(config.evaluation, c2st_trees=50, c2st_permutations=5)
     return on_paper(replace(config, task=replace(config.task, forget_sets=(FORGET,)), evaluation=evaluation))
 
@@ -48,7 +48,7 @@ def part(models: Params, start: int, stop: int) -> Params:
 @pytest.fixture(scope="module")
 def measured(run: Run, clean: Params) -> Callable[[Params], Table]:
     """Rows of some models against the first two thirds of the clean runs."""
-    return lambda models: distribution.request_rows(run, FORGET, models, part(clean, 0, 2 * COUNT))
+    return lambda models: distribution.request_rows(run, FORGET, {"dihyfo2": models}, part(clean, 0, 2 * COUNT))
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,8 @@ def test_both_halves_of_the_clean_reference_have_models_of_every_block(run: Run,
     other = jax.tree.map(lambda leaf: 1.5 * leaf, second)
     blocks = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), first, other)
     control = values(
-        distribution.request_rows(run, FORGET, part(clean, 2 * COUNT, 3 * COUNT), blocks), "clean_reference"
+        distribution.request_rows(run, FORGET, {"dihyfo2": part(clean, 2 * COUNT, 3 * COUNT)}, blocks),
+        "clean_reference",
     )
     for name in (f"c2st_{view}{ending}" for view in VIEWS for ending in ("", "_logistic")):
         assert 0.2 < control[name] < 0.8
@@ -117,6 +118,18 @@ def test_near_clones_are_caught(measured: Callable[[Params], Table], clean: Para
     assert min(found[f"c2st_{view}"] for view in VIEWS) > 0.9
     assert found["disagreement_ratio"] < 0.3
     assert max(found[f"loss_spread_ratio_{label}"] for label in range(4)) < 0.5
+
+
+def test_a_second_method_is_caught_beside_one_that_passes(run: Run, alike: Table, clean: Params) -> None:
+    """Copies of one model beside clean runs: the rows of these, of the control and the null interval stay as they were."""
+    copies = jax.tree.map(lambda leaf: jnp.repeat(leaf[:1], COUNT, axis=0), clean)
+    models = {"dihyfo2": part(clean, 2 * COUNT, 3 * COUNT), "dihyfo2_best": copies}
+    rows = distribution.request_rows(run, FORGET, models, part(clean, 0, 2 * COUNT))
+    assert [row for row in rows if row["method"] != "dihyfo2_best"] == alike
+    found = values(rows, "dihyfo2_best")
+    assert found.keys() == values(alike, "dihyfo2").keys()
+    assert min(found[f"c2st_{view}"] for view in VIEWS) > 0.9
+    assert found["disagreement"] == 0.0
 
 
 def test_a_hidden_class_is_caught(run: Run, measured: Callable[[Params], Table]) -> None:

@@ -30,7 +30,7 @@ from hyperforget_jax.runtime import artifacts
 from hyperforget_jax.weights import codec
 from hyperforget_jax.weights.layout import flatten
 from hyperforget_jax.zoo.memmap import Rows
-from tests.small_run import on_paper, printed, tiny
+from tests.small_run import on_paper, printed, tiny, with_distribution
 
 pytestmark = pytest.mark.usefixtures("programs")
 
@@ -60,6 +60,11 @@ PICTURES = [
 Table = list[dict[str, Any]]
 
 
+def whole(folder: Path, seed: int = 0) -> Config:
+    """A tiny run with every stage."""
+    return with_distribution(tiny(folder, seed))
+
+
 def run(config: Config) -> str:
     """Runs the path and returns what it printed."""
     return printed(config, end_to_end.run)
@@ -69,7 +74,7 @@ def run(config: Config) -> str:
 def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The workdir of a tiny run; tests leave its results as they are."""
     folder = tmp_path_factory.mktemp("straight") / "run"
-    run(tiny(folder))
+    run(whole(folder))
     return folder
 
 
@@ -181,7 +186,7 @@ def test_artifacts_are_whole_and_tell_how_they_were_made(straight: Path) -> None
     for folder in manifests:
         made_from = artifacts.verify(folder)["made_from"]
         of_zoo = folder.parent.name in ("zoo", "clean_reference")
-        decides = workdir.zoo_identity(tiny(straight)) if of_zoo else flat
+        decides = workdir.zoo_identity(whole(straight)) if of_zoo else flat
         assert {name: made_from[name] for name in decides} == decides
     assert list(straight.rglob("*.partial")) == []
 
@@ -204,7 +209,7 @@ def test_every_stage_has_its_cost(straight: Path) -> None:
 def test_a_second_run_does_nothing_again(straight: Path) -> None:
     before = (straight / "results.jsonl").read_bytes()
     weights = [(path, path.stat().st_mtime_ns) for path in sorted(straight.rglob("*.np[yz]"))]
-    told = run(tiny(straight))
+    told = run(whole(straight))
     for stage in (
         "zoo",
         "hypernetwork",
@@ -223,7 +228,7 @@ def test_a_second_run_does_nothing_again(straight: Path) -> None:
 
 def test_dihyfo1_answers_the_same_requests_from_the_same_zoo(straight: Path, rows: Table, tmp_path: Path) -> None:
     """With the paper's codec and conditioning, dropped classes and guidance."""
-    base = tiny(tmp_path)
+    base = whole(tmp_path)
     config = replace(
         base,
         zoo=replace(base.zoo, folder=str(straight / "zoo")),
@@ -249,7 +254,7 @@ def test_dihyfo1_answers_the_same_requests_from_the_same_zoo(straight: Path, row
 
 
 def test_another_seed_gives_other_models(straight: Path, tmp_path: Path) -> None:
-    config = tiny(tmp_path, seed=1)
+    config = whole(tmp_path, seed=1)
     zoo = pipeline_zoo.make_zoo(on_paper(config))
     block = np.load(straight / "zoo" / "block-00000" / "weights.npy", allow_pickle=False)
     assert not np.isin(np.asarray(zoo.weights)[:, 0], block[:, 0]).any()
@@ -260,7 +265,7 @@ def test_a_zoo_larger_than_memory_gives_the_same_hypernetwork(
 ) -> None:
     """And never more than a batch of it is read once the codec and the probe are fitted."""
     shutil.copytree(straight / "zoo", tmp_path / "zoo")
-    config = replace(tiny(tmp_path), loader=LoaderConfig(memory_gib=0.0))
+    config = replace(whole(tmp_path), loader=LoaderConfig(memory_gib=0.0))
     job = on_paper(config)
     known, held_out = pipeline_zoo.make_zoo(job).split(config.zoo.runs, config.zoo.validation_share)
     reads, read = [], Rows.read
@@ -283,7 +288,7 @@ def test_a_zoo_larger_than_memory_gives_the_same_hypernetwork(
 def test_a_codec_is_fitted_on_checkpoints_from_the_whole_training_part(
     straight: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = on_paper(tiny(straight))
+    job = on_paper(whole(straight))
     zoo = pipeline_zoo.make_zoo(job)
     seen = []
     monkeypatch.setattr(codec, "FITTED_ON", 4)
@@ -299,7 +304,7 @@ def test_the_round_trip_experiment_leaves_its_table(
 ) -> None:
     shutil.copytree(straight / "zoo", tmp_path / "zoo")
     monkeypatch.setattr(codec_roundtrip, "BASIS_SIZES", (2, 65))
-    codec_roundtrip.run(on_paper(tiny(tmp_path)))
+    codec_roundtrip.run(on_paper(whole(tmp_path)))
     coarse, fine = artifacts.read_rows(tmp_path / "roundtrip.jsonl")
     assert (coarse["basis_size"], fine["basis_size"]) == (2, 65)
     assert fine["log_loss_change_q95"] < 0.01 < coarse["log_loss_change_q95"]
@@ -311,7 +316,7 @@ def test_a_damaged_artifact_is_named(straight: Path, tmp_path: Path, capsys: pyt
     shutil.copytree(straight, folder)
     path = folder / "reference" / "weights.npy"
     path.write_bytes(path.read_bytes()[:-1] + b"\x7f")
-    assert run_job("hyperforget tiny", tiny(folder), end_to_end.run, []) == 2
+    assert run_job("hyperforget tiny", whole(folder), end_to_end.run, []) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert f"{path} does not match the checksum" in line
 
@@ -354,7 +359,7 @@ def test_a_run_that_full_disks_stop_again_and_again_ends_like_any_other(
     ]
     for owner, name, when, error, absent in faults:
         breaks(monkeypatch, owner, name, when, error)
-        assert run_job("hyperforget tiny", tiny(folder), end_to_end.run, []) == 2
+        assert run_job("hyperforget tiny", whole(folder), end_to_end.run, []) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("error: cannot write ")
         assert "the disk is full" in line
@@ -362,7 +367,7 @@ def test_a_run_that_full_disks_stop_again_and_again_ends_like_any_other(
         for manifest in folder.rglob(artifacts.MANIFEST):
             if manifest.parent.suffix != ".partial":
                 artifacts.verify(manifest.parent)
-    assert run_job("hyperforget tiny", tiny(folder), end_to_end.run, []) == 0
+    assert run_job("hyperforget tiny", whole(folder), end_to_end.run, []) == 0
     assert (folder / "results.jsonl").read_bytes() == (straight / "results.jsonl").read_bytes()
     assert (folder / "report.html").exists()
 

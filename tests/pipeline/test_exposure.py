@@ -10,14 +10,14 @@ from hyperforget_jax.config import Config
 from hyperforget_jax.pipeline import end_to_end, unlearning
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.pipeline.workdir import acquire_workdir
-from tests.small_run import on_paper, tiny, without_distribution
+from tests.small_run import on_paper, tiny
 
 pytestmark = pytest.mark.usefixtures("fast_compile")
 
 
 def with_exposure(folder: Path) -> Config:
     """The whole path in seconds, with everything that exposure brings."""
-    config = without_distribution(tiny(folder))
+    config = tiny(folder)
     return replace(
         config,
         loader=replace(config.loader, clean_share=0.25),

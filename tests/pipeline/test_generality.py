@@ -21,7 +21,7 @@ from hyperforget_jax.data import idx
 from hyperforget_jax.data.source import hold_out
 from hyperforget_jax.pipeline import end_to_end
 from hyperforget_jax.runtime import artifacts
-from tests.small_run import printed, tiny, without_distribution
+from tests.small_run import printed, tiny
 
 pytestmark = pytest.mark.usefixtures("programs")
 
@@ -60,7 +60,7 @@ def whole_path(
         np.savez(folder / "mine.npz", **data)
         file = str(folder / "mine.npz")
         data = replace(DataConfig("arrays", None, file, (), VALIDATION), **changes)
-    config = without_distribution(tiny(folder / "run"))
+    config = tiny(folder / "run")
     config = replace(
         config,
         data=data,

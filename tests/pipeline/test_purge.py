@@ -138,12 +138,12 @@ def test_so_it_is_in_programs_that_are_compiled_as_for_users(tmp_path: Path) -> 
     """Their sums are in another order, and rounding is at stake."""
     name = "jax_disable_most_optimizations"
     jax.clear_caches()
-    jax.config.update(name, False)  # type: ignore[no-untyped-call]
+    jax.config.update(name, False)
     try:
         make_runs(tmp_path)
         assert differing(*(purged_content(tmp_path, noise) for noise in (False, True))) == set()
     finally:
-        jax.config.update(name, True)  # type: ignore[no-untyped-call]
+        jax.config.update(name, True)
         jax.clear_caches()
 
 

@@ -22,6 +22,7 @@ from hyperforget_jax.diffusion.hypernetwork import Hypernetwork, Start, generato
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.metrics.results import frame_of
 from hyperforget_jax.pipeline import recursive_prompting, update
+from hyperforget_jax.pipeline.reference import clean_reference
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.report import updates
 from hyperforget_jax.runtime import artifacts
@@ -295,6 +296,7 @@ def setting(folder: Path) -> Config:
         hypernetwork=replace(base.hypernetwork, kind="dihyfo1"),
         training=replace(base.training, untrained=16),
         request=replace(base.request, rounds=2),
+        evaluation=replace(base.evaluation, distribution_models=5),
     )
 
 
@@ -321,10 +323,40 @@ def test_everything_is_there_for_every_forget_set_direction_and_round(finished: 
     keys = [tuple(str(row[name]) for name in row if name not in ("value", "low", "high")) for row in rows]
     assert len(set(keys)) == len(keys)
     page = (finished / "update.md").read_text()
-    assert page.count("\n| {2, 3}") == 5
+    accuracies, beside_clean_runs = page.split("Models updated to forget by one call")
+    assert accuracies.count("\n| {2, 3}") == 5
+    assert beside_clean_runs.count("\n| {2, 3}") == 8 + 2 + 1
     assert "Model: trained on all classes." in page
     assert (finished / "figures" / "update.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (finished / "figures" / "update.svg").read_text()[:1000]
+
+
+def test_models_that_were_updated_to_forget_stand_beside_clean_runs(finished: Path) -> None:
+    rows = [row for row in artifacts.read_rows(finished / "update.jsonl") if row["metric"] == "c2st_outputs"]
+    told = [(tuple(row["forget_set"]), row["method"], row["direction"], row["round"], row["n"]) for row in rows]
+    assert told == [
+        (forget, method, "forget", 1, 5)
+        for forget in ((2,), (3,), (2, 3))
+        for method in ("dihyfo1", "clean_reference", "permuted_labels")
+    ]
+
+
+def test_updates_of_one_model_are_told_from_clean_runs_by_their_likeness_and_clean_runs_are_not(
+    job: Run, model: Params
+) -> None:
+    one = replace(job, config=replace(job.config, task=replace(job.config.task, forget_sets=((2,),))))
+    one = replace(one, config=replace(one.config, evaluation=replace(one.config.evaluation, distribution_models=5)))
+    hidden = (*model[:-1], {"w": model[-1]["w"], "b": model[-1]["b"].at[2].add(-50.0)})
+    clean = jax.tree.map(lambda leaf: leaf[0], clean_reference(one))
+    ratios = {}
+    for name, models in {"updated": recursive.repeated(hidden, 6), "clean": clean}.items():
+        rows = update.distribution_rows(one, [recursive_prompting.scored(one, models, 0)])
+        (ratios[name],) = (
+            row["value"] for row in rows if (row["method"], row["metric"]) == ("dihyfo1", "disagreement_ratio")
+        )
+        assert {(row["direction"], row["round"]) for row in rows} == {("forget", 1)}
+    assert ratios["updated"] == 0.0
+    assert ratios["clean"] > 0.3
 
 
 def test_the_models_of_the_calls_are_the_rows_and_can_be_given_back(finished: Path, tmp_path: Path) -> None:

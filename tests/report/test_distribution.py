@@ -10,7 +10,7 @@ from rich.console import Console
 
 from hyperforget_jax.metrics.results import frame_of
 from hyperforget_jax.report import console, distribution, distribution_figures, html
-from hyperforget_jax.report.style import CLEAN, OURS
+from hyperforget_jax.report.style import BEST, CLEAN, OURS
 
 STEPS = (5, 20)
 
@@ -67,6 +67,48 @@ def test_a_curve_that_leaves_the_range_at_one_point_says_so(frame: pd.DataFrame)
     early = (frame["metric"] == "relearning_k20_s5") & (frame["method"] == "dihyfo2") & (frame["statistic"] == "mean")
     lines = distribution.distribution(frame.assign(value=frame["value"].mask(early, 0.9))).set_index("measure")
     assert lines.loc["Relearning, 20 images a class", "verdict"].tolist() == ["above at 1 of 2", "above"]
+
+
+def with_best(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same with models of the best prompt: AUC 0.97, disagreement 0.01, relearning 0.35."""
+    best = frame_of(
+        [
+            row | {"method": "dihyfo2_best"}
+            for forget_set in ((2,), (2, 3))
+            for row in rows_of(forget_set, 0.97, 0.01, 0.35)
+            if row["method"] == "dihyfo2"
+        ]
+    )
+    return pd.concat([frame, best], ignore_index=True)
+
+
+def test_each_mode_is_held_against_the_same_clean_runs(frame: pd.DataFrame) -> None:
+    lines = distribution.distribution(with_best(frame))
+    order = lines[["forget_set", "mode"]].drop_duplicates().to_numpy().tolist()
+    assert order == [[forget, mode] for forget in ((2,), (2, 3)) for mode in ("drawn prompts", "best prompt")]
+    drawn, best = (lines[lines["mode"] == mode].drop(columns="mode") for mode in ("drawn prompts", "best prompt"))
+    alone = distribution.distribution(frame).drop(columns="mode")
+    pd.testing.assert_frame_equal(drawn.reset_index(drop=True), alone)
+    assert best["verdict"].isin(["above", "below"]).all()
+    np.testing.assert_array_equal(best[["clean", "low", "high"]], drawn[["clean", "low", "high"]])
+    assert "| {2, 3} | best prompt" in distribution.markdown(lines).replace("  ", "")
+
+
+def test_figures_show_both_modes(frame: pd.DataFrame) -> None:
+    both = with_best(frame)
+    panel = distribution_figures.two_sample_aucs(distribution.distribution(both)).axes[0]
+    clean, drawn, best = panel.lines[:3]
+    assert [set(line.get_xdata()) for line in (clean, drawn, best)] == [{0.48}, {0.59}, {0.97}]
+    named = {line.get_label(): line.get_color() for line in panel.lines}
+    assert named["drawn prompts against clean runs"] == OURS
+    assert named["best prompt against clean runs"] == BEST
+    curves = distribution_figures.relearning_curves(both)
+    for panel, mean in zip(curves.axes, (0.25, 0.25, 0.35, 0.35), strict=True):
+        drawn_of = {line.get_color(): line.get_ydata() for line in panel.lines}
+        assert [set(drawn_of[colour]) for colour in (OURS, BEST, CLEAN)] == [{mean}, {0.35}, {0.2}]
+    for figure in (curves, distribution_figures.two_sample_aucs(distribution.distribution(both))):
+        (legend,) = figure.legends
+        assert legend.get_window_extent().x1 <= figure.bbox.x1
 
 
 def test_without_a_clean_reference_there_is_nothing(frame: pd.DataFrame) -> None:

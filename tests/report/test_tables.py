@@ -67,6 +67,39 @@ def test_comparison_passes_over_validation_rows_classes_other_methods_and_unknow
     pd.testing.assert_frame_equal(comparison(strays + rows + strays), comparison(rows))
 
 
+def of_both_modes() -> list[dict[str, Any]]:
+    """Drawn prompts above the reference models, the best prompt inside; for two forget sets."""
+    rows = measured("mia", 0.9, 0.9, 0.5, 0.6)
+    rows += [row | {"method": "dihyfo2_best", "value": 0.55} for row in rows if row["method"] == "dihyfo2"]
+    return [row | {"forget_set": forget} for forget in ([3], [2]) for row in rows]
+
+
+def test_each_mode_has_lines_of_its_own_beside_the_same_reference() -> None:
+    lines = comparison(of_both_modes())
+    told = lines[["forget_set", "mode", "all_median", "reference_q05", "reference_n", "against_reference"]]
+    assert told.to_numpy().tolist() == [
+        [forget, mode, value, 0.5, 32, side]
+        for forget in ((3,), (2,))
+        for mode, value, side in (("drawn prompts", 0.9, "above"), ("best prompt", 0.55, "inside"))
+    ]
+    assert set(comparison(measured("mia", 0.9, 0.9, 0.5, 0.6))["mode"]) == {""}
+
+
+def test_texts_terminal_and_verdicts_name_the_modes_where_there_are_both() -> None:
+    texts = tables.comparison_texts(comparison(of_both_modes()))
+    assert texts["Models"].tolist() == ["drawn prompts", "best prompt"] * 2
+    assert "Models" not in tables.comparison_texts(comparison(measured("mia", 0.9, 0.9, 0.5, 0.6)))
+    paper = io.StringIO()
+    Console(file=paper, width=80).print(terminal.comparison(frame_of(of_both_modes())))
+    first, second = paper.getvalue().split("ours, best prompt, beside the reference models")
+    assert "ours, drawn prompts, beside the reference models" in first
+    assert (first.count("above"), second.count("above"), second.count("inside")) == (2, 0, 2 + 1)
+    accuracies = [row | {"metric": f"{images}_accuracy"} for images in ("retain", "forget") for row in of_both_modes()]
+    assert [
+        (verdict.forget_set, verdict.mode, verdict.like_retrained) for verdict in verdicts(frame_of(accuracies))
+    ] == [(forget, mode, mode == "best prompt") for forget in ((3,), (2,)) for mode in ("drawn prompts", "best prompt")]
+
+
 def test_comparison_keeps_the_order_of_metrics() -> None:
     rows = measured("mia", 0.5, None, 0.4, 0.6) + measured("retain_accuracy", 0.9, None, 0.8, 1.0)
     assert comparison(rows)["metric"].tolist() == ["retain_accuracy", "mia"]
@@ -118,8 +151,8 @@ def test_markdown_has_four_decimals_and_no_negative_zero() -> None:
     texts = tables.comparison_texts(comparison(rows))
     heads, rule, *body = markdown_cells(tables.to_markdown(texts, ["Forget", "Measure"]))
     assert heads == [
-        *("Forget", "Measure", "All, median", "Selected, mean", "Reference, median", "Reference, mean"),
-        *("Reference, 5–95%", "Against the reference"),
+        *("Forget", "Measure", "All, median", "Selected, mean", "Retrained, median", "Retrained, mean"),
+        *("Retrained, 5–95%", "Against retrained"),
     ]
     assert [(cell[0], cell[-1]) for cell in rule] == [(":", "-")] * 2 + [("-", ":")] * 6
     assert body == [

@@ -81,21 +81,28 @@ def test_the_rivals_stand_beside_the_hypernetwork_the_reference_and_unseen_check
     finished: Finished, finished_runs: dict[str, FinishedRun]
 ) -> None:
     found = lines_of(finished, "rivals-mnist4-dihyfo1")
-    names = ["dihyfo1", "retrieval", "noise", "average", "held_out", "retrain"]
+    names = ["dihyfo1", "retrieval", "noise", "average", "held_out", "clean_reference", "retrain"]
     assert [(line["forget_set"], line["method"]) for line in found] == [
         (forget, name) for forget in ("2", "2-3") for name in names
     ]
     rows = finished_runs["dihyfo1"].rows
     about: dict[str, Any] = {"forget_set": [2, 3], "metric": "retain_accuracy", "statistic": "median"}
     ours = value_of(rows, **about, method="dihyfo1", selection="all")
-    assert float(found[6]["retain_accuracy"]) == ours
-    assert float(found[11]["retain_accuracy"]) == value_of(rows, **about, method="retrain")
+    assert float(found[7]["retain_accuracy"]) == ours
+    assert float(found[13]["retain_accuracy"]) == value_of(rows, **about, method="retrain")
     measured = {line["method"]: line["novelty_distance"] != "" for line in found}
-    assert [name for name in names if measured[name]] == ["dihyfo1", "held_out"]
-    shared = [line["novelty_shared_mistakes"] for line in found if line["method"] in ("dihyfo1", "held_out")]
+    novel = ["dihyfo1", "held_out", "clean_reference"]
+    assert [name for name in names if measured[name]] == novel
+    assert all(float(line["novelty_distance"]) > 0.0 for line in found if line["method"] in novel)  # none is in the zoo
+    shared = [line["novelty_shared_mistakes"] for line in found if line["method"] in novel]
     assert all(0.0 <= float(share) <= 1.0 for share in shared)
     page = (finished.folder / "paper" / "rivals-mnist4-dihyfo1.md").read_text(encoding="utf-8")
-    for name in ("| {2, 3} | DiHyFo-1 |", "| {2, 3} | held out |", "| {2, 3} | retrained |"):
+    for name in (
+        "| {2, 3} | DiHyFo-1 |",
+        "| {2, 3} | held out |",
+        "| {2, 3} | clean reference |",
+        "| {2, 3} | retrained |",
+    ):
         assert page.count(name) == 1
     assert "| 2 | DiHyFo-1 |" in page
     assert "| 3 | retrieval |" in page
