@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     """Runs the verb; exit status 0, 2 or 130."""
     parsed, _ = parse_known_options(Options, arguments)
     folder, console = parsed.run.expanduser().resolve(), Console(soft_wrap=True, stderr=parsed.json)
-    finished = purge.finish(folder, console)
+    finished = purge.finish(folder, console.print)
     options, run = open_finished(Options, "purge", arguments)
     if finished and {*options.forget} <= {*run.config.task.purged}:
         certificate: dict[str, Any] = json.loads((folder / CERTIFICATE).read_text(encoding="utf-8"))

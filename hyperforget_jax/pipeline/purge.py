@@ -10,12 +10,10 @@ import datetime
 import errno
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
 
 from hyperforget_jax.config import Config
 from hyperforget_jax.errors import HyperForgetError
@@ -61,13 +59,13 @@ def purge(run: Run, labels: Sequence[int]) -> dict[str, Any]:
     return certificate
 
 
-def finish(folder: Path, console: Console) -> bool:
+def finish(folder: Path, say: Callable[[str], None]) -> bool:
     """Removes what is left of a run whose purged system was complete when its purge was stopped; returns whether there was one."""
     if not workdir.is_purged(folder):
         return False
     with artifacts.only_process(beside(folder)):
         _swap(folder, beside(folder))
-    console.print(f"{folder}: an earlier purge was complete, and what it had not removed yet is removed now")
+    say(f"{folder}: an earlier purge was complete, and what it had not removed yet is removed now")
     return True
 
 

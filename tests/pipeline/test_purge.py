@@ -271,7 +271,7 @@ def test_until_its_certificate_is_written_a_stopped_purge_leaves_the_run_as_it_w
             purge.purge(run, (PURGED,))
     assert differing(before, content(place / "run")) == set()
     assert opened(place).config.task.purged == ()
-    assert not purge.finish(place / "run", run.console)
+    assert not purge.finish(place / "run", run.console.print)
     with pytest.raises(HyperForgetError, match=r"holds a purge of \{2\} that was stopped, asked for is \{3\}"):
         purge.purge(opened(place), (3,))
     purge.purge(opened(place), (PURGED,))
@@ -300,10 +300,10 @@ def test_from_then_on_the_purged_system_answers_and_the_removal_is_finished(
     assert unlearning.unlearn(answering, (3,)).result.request.labels == (2, 3)
     with pytest.raises(HyperForgetError, match="has been purged, and what saw the classes is not all removed yet"):
         acquire_workdir(run.config)
-    assert purge.finish(place / "run", run.console)
+    assert purge.finish(place / "run", run.console.print)
     assert not (place / "run.purge").exists()
     assert differing(purged, content(place / "run")) == set()
-    assert not purge.finish(place / "run", run.console)
+    assert not purge.finish(place / "run", run.console.print)
 
 
 # Refusals, before anything is written.
