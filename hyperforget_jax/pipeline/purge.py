@@ -168,14 +168,18 @@ def _certify(run: Run, clean: Run, kept: Kept, audited: dict[str, Any], labels: 
     folder, before = clean.folder, run.folder / CERTIFICATE
     earlier = json.loads(before.read_text(encoding="utf-8")) if before.exists() else None
     files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    purged = [str(label) for label in clean.config.task.purged]
+    zoo, purged = storage.read(folder / ZOO, zoo_identity(clean.config)), clean.config.task.purged
+    columns = zoo.exposures[:, list(clean.dataset.positions(purged))]  # [n, purged classes]
+    highest = {run: columns[zoo.run == run].max(0).tolist() for run in kept.numbers.tolist()}
     certificate = {
         "format": FORMAT,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "classes": sorted(labels),
-        "purged": list(clean.config.task.purged),
+        "purged": list(purged),
         **artifacts.provenance(),
-        "runs_kept": [each | {"exposures": dict.fromkeys(purged, 0.0)} for each in kept.runs],
+        "runs_kept": [
+            each | {"exposures": dict(zip(map(str, purged), highest[each["run"]], strict=True))} for each in kept.runs
+        ],
         "runs_removed": kept.removed,
         "removed": sorted(path.name for path in run.folder.iterdir()),
         "audit": audited,
