@@ -9,7 +9,7 @@ from hyperforget_jax.errors import HyperForgetError
 UNIT_INTERVAL = (
     *("zoo.undersample_probability", "zoo.never_seen_probability", "zoo.keep_rate", "zoo.deletion_probability"),
     *("zoo.deletion_time", "zoo.selection_probability", "zoo.pivot_accuracy", "zoo.validation_share"),
-    *("loader.reverse_probability", "loader.clean_share"),
+    *("loader.reverse_probability", "loader.clean_share", "codec.whitening"),
     *("diffusion.class_dropout", "diffusion.kind_dropout", "diffusion.full_dropout"),
     *("training.beta2", "training.ema_decay", "training.untrained_share", "training.unrelated_share", "sampling.eta"),
     *("request.retain_quantiles", "request.forget_tolerance", "request.score_tolerance"),

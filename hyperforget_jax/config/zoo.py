@@ -123,6 +123,8 @@ class CodecConfig:
     """complete: neuron tokens from which a model comes back as training left it (ours). functional: the same without what no training image
     shows, symmetries removed. raw: chunks of each tensor (the paper's)."""
     basis_size: int = 48
-    """Directions K of the images' second moment that count in full; functional drops the rest of an input weight."""
+    """Directions K of the images' second moment that count in full; functional drops the rest of an input weight, complete draws it."""
+    whitening: float = 0.75
+    """complete: scale of each coordinate of a token between that of all (0) and its own deviation (1), so that weak ones count too."""
     chunk_size: int = 128
     """Raw: most weights in a token; below the hypernetwork's width."""

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from hyperforget_jax import classifier
+from hyperforget_jax.classifier import Params
 from hyperforget_jax.config import CodecConfig, Config
 from hyperforget_jax.diffusion import conditioning, dit, functional_loss, preprocessing, targets, trainer
 from hyperforget_jax.diffusion.conditioning import Conditioning
@@ -23,23 +24,48 @@ from hyperforget_jax.pipeline.workdir import identity
 from hyperforget_jax.runtime import artifacts, prng
 from hyperforget_jax.runtime.progress import track
 from hyperforget_jax.unlearn import starting_models
-from hyperforget_jax.weights import codec
+from hyperforget_jax.weights import codec, tail
 from hyperforget_jax.weights.codec import Codec
 from hyperforget_jax.weights.layout import unflatten_many
 from hyperforget_jax.zoo import loader, statistics
+from hyperforget_jax.zoo.exposure import clean_codes
 from hyperforget_jax.zoo.storage import Zoo
 
 ALIGNMENT_CURVE = "alignment_curve"
 PROBED = 1024
 """Models of the zoo that tell how much a logit varies."""
+LATE = 0.8
+"""Share of a run from which its models tell what the codec drops."""
+TAIL_FITTED_ON = 4096
+"""Most models of a set of seen classes for that."""
 Measure = Callable[[Generator], dict[str, float]]
 """Numbers about a hypernetwork that is still in training."""
 
 
 def fit_codec(run: Run, train_zoo: Zoo, config: CodecConfig) -> Codec:
     """The codec of a zoo's training part, fitted on checkpoints that are spaced evenly over it."""
-    models = unflatten_many(np.asarray(train_zoo.spaced(codec.FITTED_ON).weights), run.sizes)
-    return codec.fit(config, run.sizes, models, run.learned_images.images, run.learned_images.labels)
+    models = _models_of(run, train_zoo.spaced(codec.FITTED_ON))
+    made = codec.fit(config, run.sizes, models, run.learned_images.images, run.learned_images.labels)
+    if not isinstance(made, codec.Functional) or made.seen is None:
+        return made
+    lit = np.append(made.seen.any(0), True)  # [D + 1], the bias too
+    return replace(made, tail=tail.fit(made.first, lit, late_clean_models(run, train_zoo)))
+
+
+def late_clean_models(run: Run, train_zoo: Zoo) -> list[tail.Group]:
+    """Models near the end of clean runs, by what these have seen; of a zoo without any, models of all runs, as if they had seen all."""
+    codes = clean_codes(train_zoo.exposures, train_zoo.progress, run.forgettable)  # [n]
+    codes = np.where(train_zoo.progress >= LATE, codes, -1)
+    groups = list[tail.Group]()
+    for code in np.unique(codes[codes >= 0]):
+        never = [position for bit, position in enumerate(run.forgettable) if code >> bit & 1]
+        part = train_zoo.take(np.flatnonzero(codes == code)).spaced(TAIL_FITTED_ON)
+        groups.append((~np.isin(np.arange(run.sizes[-1]), never), _models_of(run, part)))
+    return groups or [(np.ones(run.sizes[-1], bool), _models_of(run, train_zoo.spaced(TAIL_FITTED_ON)))]
+
+
+def _models_of(run: Run, zoo: Zoo) -> Params:
+    return unflatten_many(np.asarray(zoo.weights), run.sizes)
 
 
 def training_seed(config: Config) -> int:

@@ -15,6 +15,9 @@ from hyperforget_jax.weights.layout import unflatten, unflatten_many
 from hyperforget_jax.zoo import build, hyperparameters, selection, train
 from hyperforget_jax.zoo.recipe import Recipe
 
+ORDERS = 4
+"""Fewest minibatch orders among the clean runs of a forget set."""
+
 
 def retrain(
     key: jax.Array,
@@ -63,8 +66,9 @@ def retrain(
 def clean_runs(recipe: Recipe, forget: Sequence[int], count: int, on_runs: Callable[[int], None]) -> Params:
     """Trains clean runs for a forget set by the zoo's recipe, and returns the models at their end.
 
-    They are distributed as the last checkpoints of the zoo's clean runs: the same steps, learning rates and rounding, blocks with
-    minibatch orders of their own, and of the models at the end those that are good enough on the pivots.
+    They are distributed as the last checkpoints of the zoo's clean runs: the same steps, learning rates and rounding, and of the models
+    at the end those that are good enough on the pivots. Blocks have minibatch orders of their own, at least ORDERS of them: models of one
+    order have its noise in common.
 
     Args:
       recipe: the zoo's, with a key of its own, so that no hypernetwork is trained on these runs.
@@ -80,7 +84,7 @@ def clean_runs(recipe: Recipe, forget: Sequence[int], count: int, on_runs: Calla
     """
     config = recipe.config
     code = sum(1 << recipe.forgettable.index(position) for position in forget)
-    size, number = min(config.runs_per_block, count), 0
+    size, number = min(config.runs_per_block, -(-count // ORDERS)), 0
     found = list[np.ndarray[tuple[int, int], np.dtype[np.float32]]]()
     while (missing := count - sum(map(len, found))) > 0:
         runs = number * size + np.arange(size)

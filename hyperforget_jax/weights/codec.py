@@ -20,11 +20,14 @@ from hyperforget_jax.runtime import artifacts
 from hyperforget_jax.weights import basis, symmetry
 from hyperforget_jax.weights.layout import TokenLayout, pad, shapes
 from hyperforget_jax.weights.raw import Raw
+from hyperforget_jax.weights.tail import Tail
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 Labels = np.ndarray[Any, np.dtype[np.int32]]
 
+TAIL = "tail_"
+"""How the names of the tail's arrays start in a file."""
 FITTED_ON = 16_384
 """Most models that a codec is fitted on: means and mean squares over them are known to about 1%, and for 784-7-10 they take 3 GiB."""
 
@@ -40,7 +43,8 @@ class Functional:
     treats them as a set.
 
     A complete codec drops no symmetry: outputs are not centred, and the token of a unit has one further part, the logarithm of the factor
-    that brought it into the gauge.
+    that brought it into the gauge. What input weights have along directions that the code drops is drawn when a model is made, given
+    the unit and what was seen (see `tail`).
 
     Attributes:
       sizes: width of every layer.
@@ -48,6 +52,7 @@ class Functional:
       mean: [T, W], subtracted; the same for all units of a layer.
       scale: [T, 1], divided by, or [T, W] in a complete codec; the same for all units of a layer.
       seen: [K, D], the pixels that are not 0 in every image of a class; None: what is dropped stays dropped.
+      tail: what input weights have along the directions that `first` drops; None: nothing.
     """
 
     sizes: tuple[int, ...]
@@ -55,6 +60,7 @@ class Functional:
     mean: Array
     scale: Array
     seen: Flags | None = None
+    tail: Tail | None = None
 
     @property
     def complete(self) -> bool:
@@ -111,7 +117,7 @@ class Functional:
         return params
 
     def fill(self, key: jax.Array, params: Params, exposed: jax.Array) -> Params:
-        """A decoded model with weights as training finds them where it leaves them alone: at still pixels.
+        """A decoded model with what its tokens do not tell: its tail, and weights as training finds them at still pixels.
 
         Args:
           key: a typed key.
@@ -121,6 +127,10 @@ class Functional:
         if self.seen is None:
             return params
         order_key, init_key = jax.random.split(key)
+        if self.tail is not None:
+            further = self.tail.draw(jax.random.fold_in(key, 2), params, self.first, exposed)  # [H, D + 1]
+            first, *others = params
+            params = ({"w": first["w"] + further[:, :-1], "b": first["b"] + further[:, -1]}, *others)
         still = ~(jnp.asarray(self.seen) & exposed[:, None]).any(0)  # [D]
         first, *others = params
         initial = classifier.initial_weights(init_key, *first["w"].shape)  # [H, D]
@@ -181,8 +191,9 @@ def fit(config: CodecConfig, sizes: Sequence[int], models: Params, images: Array
       labels: [N], output positions of their classes (complete only).
 
     Returns:
-      The codec, standardised so that the tokens of `models` have unit mean square per kind of token (raw: per tensor; complete: the
-      logarithms of factors by themselves).
+      The codec, standardised so that the tokens of `models` have unit mean square per kind of token (raw: per tensor; complete:
+      nearer to unit mean square per coordinate, as far as `whitening` says, and per coordinate for logarithms of factors). It has no
+      tail yet (see `tail.fit`).
     """
     sizes = tuple(sizes)
     if config.kind == "raw":
@@ -202,18 +213,10 @@ def fit(config: CodecConfig, sizes: Sequence[int], models: Params, images: Array
     tokens = np.asarray(jax.jit(jax.vmap(plain.encode))(models), np.float64)  # [R, T, W]
     kinds = np.array(plain.layout.kinds)
     means = np.stack([tokens[:, kinds == kind].mean((0, 1)) for kind in kinds])  # [T, W]
+    centred = tokens - means
+    scale = _scale(centred, plain.layout.mask, list(kinds))
     if plain.complete:
-        mask = plain.layout.mask
-        factors = (
-            mask & ~np.roll(mask, -1, axis=1) & (kinds < kinds[-1])[:, None]
-        )  # [T, W], the last coordinate of a unit
-        weights, others = (
-            _scale(tokens - means, counted, list(kinds))
-            for counted in (mask & ~factors, np.where(factors.any(1)[:, None], factors, mask))
-        )
-        scale = np.where(factors, others, weights)  # [T, W]
-    else:
-        scale = _scale(tokens - means, plain.layout.mask, list(kinds))
+        scale = _whitened(centred, plain.layout.mask, kinds, config.whitening)
     return replace(plain, mean=means.astype(np.float32), scale=scale)
 
 
@@ -226,6 +229,8 @@ def save(codec: Codec, folder: Path) -> None:
         arrays |= {"mean": codec.mean} | vars(codec.first)
         if codec.seen is not None:
             arrays["seen"] = codec.seen
+        if codec.tail is not None:
+            arrays |= {TAIL + name: values for name, values in vars(codec.tail).items()}
     artifacts.write_arrays(folder / "codec.safetensors", arrays)
 
 
@@ -236,12 +241,32 @@ def load(folder: Path) -> Codec:
     if "chunk_size" in arrays:
         return Raw(sizes, int(arrays["chunk_size"]), arrays["scale"])
     first = basis.Basis(arrays["encode"], arrays["decode"])
-    return Functional(sizes, first, arrays["mean"], arrays["scale"], arrays.get("seen"))
+    parts = {name.removeprefix(TAIL): values for name, values in arrays.items() if name.startswith(TAIL)}
+    return Functional(
+        sizes, first, arrays["mean"], arrays["scale"], arrays.get("seen"), Tail(**parts) if parts else None
+    )
 
 
 def _extended(layer: classifier.Layer) -> jax.Array:
     """Incoming weights and biases [H, fan_in + 1] of a layer."""
     return jnp.concatenate([layer["w"], layer["b"][:, None]], axis=1)
+
+
+def _whitened(tokens: np.ndarray[Any, Any], mask: Flags, kinds: np.ndarray[Any, Any], share: float) -> Array:
+    """Scales [T, W] between that of the kind of token (share 0) and that of each coordinate (1): geometric means, unit mean square.
+
+    The last coordinate of a unit, the logarithm of its factor, has its own.
+    """
+    own = np.stack([np.sqrt(np.square(tokens[:, kinds == kind]).mean((0, 1))) for kind in kinds])  # [T, W]
+    own = np.maximum(own, 1e-6)
+    factors = mask & ~np.roll(mask, -1, axis=1) & (kinds < kinds[-1])[:, None]  # [T, W]
+    weights = mask & ~factors
+    scale = _scale(tokens, weights, list(kinds)) ** (1.0 - share) * own**share  # [T, W]
+    squares = np.where(weights, np.square(own / scale), 0.0).sum(1, keepdims=True) / weights.sum(
+        1, keepdims=True
+    )  # [T, 1]
+    found: Array = np.where(weights, scale * np.sqrt(squares), own).astype(np.float32)
+    return found
 
 
 def _scale(tokens: np.ndarray[Any, Any], mask: np.ndarray[Any, Any], groups: list[int]) -> Array:

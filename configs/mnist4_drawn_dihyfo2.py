@@ -1,0 +1,27 @@
+"""DiHyFo-2 on MNIST-4, made to be distributed like clean runs: every model has a prompt of its own, exposure and age are asked for.
+
+`hyperforget run --config mnist4_drawn_dihyfo2 --data.dir DIR`. The paper's mode, one best prompt, is answered and measured beside it as
+`dihyfo2_best`. Runs take all pixels, so that `hyperforget purge` can make the run clean.
+"""
+
+from dataclasses import replace
+
+from hyperforget_jax.config import Config
+
+from . import mnist4_dihyfo2
+
+
+def get_config() -> Config:
+    """The generator of MNIST-4 with 512 clean runs for every forget set, and a codec that drops nothing."""
+    base = mnist4_dihyfo2.get_config()
+    return replace(
+        base,
+        workdir="runs/mnist4_drawn_dihyfo2",
+        zoo=replace(base.zoo, runs_per_block=64, min_clean_runs=512, purgeable=True),
+        loader=replace(base.loader, clean_share=0.5),
+        codec=replace(base.codec, kind="complete", basis_size=48),
+        hypernetwork=replace(base.hypernetwork, exposure=True),
+        diffusion=replace(base.diffusion, class_dropout=0.1, kind_dropout=0.2),
+        sampling=replace(base.sampling, temperature=1.0),
+        request=replace(base.request, prompts="drawn"),
+    )
