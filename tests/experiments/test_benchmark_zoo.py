@@ -244,6 +244,7 @@ def told(job: Run) -> list[str]:
     return job.console.file.getvalue().splitlines()
 
 
+@pytest.mark.slow
 def test_the_last_line_is_json_with_the_promised_figures(job: Run) -> None:
     lines = told(job)
     result = json.loads(lines[-1])

@@ -95,6 +95,7 @@ def check(rows: Table, name: str, classifier: str, *forget_sets: tuple[int, ...]
         assert means["retrain", None, "retain_accuracy"] > 0.8
 
 
+@pytest.mark.slow
 def test_any_subset_of_named_classes_in_any_order_with_odd_labels(tmp_path: Path) -> None:
     labels = (1000, -5, 7, 3, 4)
     kept, held = hold_out(500, 100)
@@ -109,6 +110,7 @@ def test_any_subset_of_named_classes_in_any_order_with_odd_labels(tmp_path: Path
     check(rows, "arrays:mine-1000,-5,7", "6-3-3", (-5, 1000))
 
 
+@pytest.mark.slow
 def test_very_unbalanced_classes(tmp_path: Path) -> None:
     """The forgotten class has two inputs to train on, one of them for validation, and one for test."""
     y_train, y_test = np.zeros(TRAIN + VALIDATION, int), np.zeros(TEST, int)
@@ -149,6 +151,7 @@ def test_images_with_constant_pixels_give_the_same_numbers_from_idx_files_and_as
     check(results[1], "arrays:mine", "6-3-3", (1,))
 
 
+@pytest.mark.slow
 def test_two_classes_one_retained_no_pivots_and_several_hidden_layers(tmp_path: Path) -> None:
     task = TaskConfig(pivots=(), forget_sets=((3,), (1,)))
     rows = whole_path(tmp_path, balanced((3, 1)), task, classes=(3, 1), hidden=(5, 4))

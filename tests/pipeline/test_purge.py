@@ -170,7 +170,11 @@ def no_run_is_removed(patch: pytest.MonkeyPatch) -> None:
     ("leak", "files"),
     [
         (all_images_teach, {"hypernetwork/codec.safetensors", "hypernetwork/model.safetensors"}),
-        (no_run_is_removed, {"zoo/block-00000/weights.npy", "hypernetwork/zoo_statistics.safetensors"}),
+        pytest.param(
+            no_run_is_removed,
+            {"zoo/block-00000/weights.npy", "hypernetwork/zoo_statistics.safetensors"},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_leak_is_seen(leak: Change, files: set[str], place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
