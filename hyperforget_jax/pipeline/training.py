@@ -27,7 +27,7 @@ from hyperforget_jax.unlearn import starting_models
 from hyperforget_jax.weights import codec, tail
 from hyperforget_jax.weights.codec import Codec
 from hyperforget_jax.weights.layout import unflatten_many
-from hyperforget_jax.zoo import loader, statistics
+from hyperforget_jax.zoo import coverage, loader, statistics
 from hyperforget_jax.zoo.exposure import clean_codes
 from hyperforget_jax.zoo.storage import Zoo
 
@@ -58,9 +58,10 @@ def late_clean_models(run: Run, train_zoo: Zoo) -> list[tail.Group]:
     codes = np.where(train_zoo.progress >= LATE, codes, -1)
     groups = list[tail.Group]()
     for code in np.unique(codes[codes >= 0]):
-        never = [position for bit, position in enumerate(run.forgettable) if code >> bit & 1]
         part = train_zoo.take(np.flatnonzero(codes == code)).spaced(TAIL_FITTED_ON)
-        groups.append((~np.isin(np.arange(run.sizes[-1]), never), _models_of(run, part)))
+        groups.append(
+            (~np.isin(np.arange(run.sizes[-1]), coverage.members(code, run.forgettable)), _models_of(run, part))
+        )
     return groups or [(np.ones(run.sizes[-1], bool), _models_of(run, train_zoo.spaced(TAIL_FITTED_ON)))]
 
 
@@ -157,7 +158,7 @@ def random_models(run: Run, coder: Codec) -> preprocessing.Untrained:
 
 def functional_error(run: Run, train_zoo: Zoo, coder: Codec) -> Functional:
     """How differently two models answer on training images, in units of what the zoo's models do."""
-    models = unflatten_many(np.asarray(train_zoo.spaced(PROBED).weights), run.sizes)
+    models = _models_of(run, train_zoo.spaced(PROBED))
     images = functional_loss.fit(models, run.learned_images.images, run.learned_images.labels)
     return partial(functional_loss.error, images, coder, run.config.diffusion.functional_images)
 

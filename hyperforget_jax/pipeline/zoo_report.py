@@ -90,7 +90,7 @@ def clean_runs(run: Run, zoo: Zoo, codes: Sequence[int]) -> pd.DataFrame:
     count = 2 ** len(run.forgettable)
     counts = [np.bincount(each[each >= 0], minlength=count) for each in (last[~held_out], last[held_out], clean)]
     labels = [run.dataset.classes[position] for position in run.forgettable]
-    sets = [", ".join(str(label) for bit, label in enumerate(labels) if code >> bit & 1) for code in codes]
+    sets = [", ".join(map(str, coverage.members(code, labels))) for code in codes]
     columns = zip(
         ("runs", "held_out_runs", "checkpoints"), (each[list(codes)].tolist() for each in counts), strict=True
     )

@@ -46,7 +46,7 @@ def bar_names(labels: Sequence[int]) -> list[str]:
     codes = range(2 ** len(labels))
     if len(codes) <= MOST_BARS:
         return [coverage.name(code, labels) for code in codes]
-    high = (", ".join(str(label) for bit, label in enumerate(labels) if code >> bit & 1) for code in codes)
+    high = (", ".join(map(str, coverage.members(code, labels))) for code in codes)
     return [f"{each} high" if each else "all low" for each in high]
 
 

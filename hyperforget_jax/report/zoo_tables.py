@@ -44,7 +44,7 @@ def combinations(summary: Mapping[str, Any], labels: Sequence[int], config: ZooC
     table.insert(0, "combination", [coverage.name(code, labels) for code in table.index])
     reasons = [reason(config, summary["added_blocks"], *tally[1:]) for tally in table.itertuples(index=False)]
     for code in table.index[table["kept"] < max(1, config.min_per_combination)]:
-        high = {label for bit, label in enumerate(labels) if code >> bit & 1}
+        high = set(coverage.members(code, labels))
         if any(high >= set(forget) for forget in config.held_out_sets):
             reasons[code] = "no run is aimed at it: it contains one of zoo.held_out_sets"
     shares = [kept / total for kept in summary["kept"]]

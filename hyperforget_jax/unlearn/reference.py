@@ -12,7 +12,7 @@ from hyperforget_jax.config import ReferenceConfig
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.runtime import sharding
 from hyperforget_jax.weights.layout import unflatten, unflatten_many
-from hyperforget_jax.zoo import build, hyperparameters, selection, train
+from hyperforget_jax.zoo import build, coverage, hyperparameters, selection, train
 from hyperforget_jax.zoo.recipe import Recipe
 
 ORDERS = 4
@@ -83,7 +83,7 @@ def clean_runs(recipe: Recipe, forget: Sequence[int], count: int, on_runs: Calla
       HyperForgetError: a whole block has no model that is good enough on the pivots.
     """
     config = recipe.config
-    code = sum(1 << recipe.forgettable.index(position) for position in forget)
+    code = coverage.code_of(forget, recipe.forgettable)
     size, number = min(config.runs_per_block, -(-count // ORDERS)), 0
     found = list[np.ndarray[tuple[int, int], np.dtype[np.float32]]]()
     while (missing := count - sum(map(len, found))) > 0:

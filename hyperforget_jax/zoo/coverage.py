@@ -36,6 +36,16 @@ def combination(accuracies: Floats, classes: Sequence[int]) -> Codes:
     return high @ (1 << np.arange(len(classes), dtype=np.int64))
 
 
+def code_of(members: Sequence[int], classes: Sequence[int]) -> int:
+    """The code of a set of some classes, such as one that is high; `classes` are in the order of the bits, lowest first."""
+    return sum(1 << classes.index(member) for member in members)
+
+
+def members(code: int, classes: Sequence[int]) -> list[int]:
+    """The classes of a code, in the order of the bits; the inverse of `code_of`."""
+    return [each for bit, each in enumerate(classes) if code >> bit & 1]
+
+
 def name(code: int, labels: Sequence[int]) -> str:
     """A combination in words, such as "2 high, 3 low"."""
     return ", ".join(f"{label} {'high' if code >> bit & 1 else 'low'}" for bit, label in enumerate(labels))

@@ -91,7 +91,7 @@ def purge_zoo(
             storage.write_block(target, number, _purged(block, positions, summary["forgettable"]), made_from)
         tallies.append(storage.read_tally(target, number))
     totals = np.sum(tallies, axis=0).tolist()  # [3, 2^m]
-    bits = sum(1 << summary["forgettable"].index(position) for position in positions)
+    bits = coverage.code_of(positions, summary["forgettable"])
     with storage.new_summary(target) as purged:
         purged.update(
             made_from=dict(made_from),
