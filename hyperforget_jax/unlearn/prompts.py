@@ -42,8 +42,8 @@ def of_request(zoo: Zoo | ZooStatistics, forget: Sequence[int], config: RequestC
     if not with_exposure:
         return candidates(zoo.losses, zoo.accuracies, forget, config)
     served = _matching(zoo.accuracies, forget).sum() >= config.forget_levels
-    open_losses = np.full((1, zoo.losses.shape[1]), np.nan, np.float32)
-    return asking_to_forget(candidates(zoo.losses, zoo.accuracies, forget, config) if served else open_losses, forget)
+    asked = candidates(zoo.losses, zoo.accuracies, forget, config) if served else zoo.losses[:0]
+    return asking_to_forget(asked, forget)
 
 
 def candidates(losses: Floats, accuracies: Floats, forget: Sequence[int], config: RequestConfig) -> Floats:
@@ -118,11 +118,16 @@ def of_clean_runs(
                 "raise zoo.min_clean_runs, or choose request.prompts best"
             )
         return losses[rows]
-    return asking_to_forget(losses[rows] if rows.any() else np.full((1, losses.shape[1]), np.nan, np.float32), forget)
+    return asking_to_forget(losses[rows], forget)
 
 
 def asking_to_forget(losses: Floats, forget: Sequence[int]) -> Floats:
-    """Prompts [C, 2 K + 1] that ask for losses [C, K] and for exposure 0 to the forget set, 1 to every other class, and age 1."""
+    """Prompts [C, 2 K + 1] that ask for losses [C, K] and for exposure 0 to the forget set, 1 to every other class, and age 1.
+
+    Without any losses (C = 0) there is one prompt, and it leaves them open.
+    """
+    if len(losses) == 0:
+        losses = np.full((1, losses.shape[1]), np.nan, np.float32)
     never = np.isin(np.arange(losses.shape[1]), list(forget))  # [K]
     provenance = np.append(np.where(never, 0.0, 1.0), 1.0).astype(np.float32)  # [K + 1]
     return np.concatenate([losses, np.tile(provenance, (len(losses), 1))], axis=1)

@@ -12,7 +12,7 @@ import numpy as np
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.config import RequestConfig, TaskConfig
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.unlearn.selection import judge, select
+from hyperforget_jax.unlearn.selection import judge, rank, select
 from hyperforget_jax.zoo import coverage
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
@@ -206,10 +206,9 @@ def _answer_drawn(
     rows = jax.vmap(lambda each: jax.random.permutation(each, len(prompts)))(rounds).ravel()[: config.samples]
     drawn = prompts[np.asarray(rows)]  # [N, c]
     models = generate(jax.random.split(sample_key, config.samples), jnp.asarray(drawn))
-    forget = list(request.positions)
-    score, _, _ = judge(models, forget, validation, config.forget_tolerance)
-    selected = select(models, forget, validation, config)
-    return UnlearningResult(request, drawn, score, int(selected[0]), models, selected)
+    judged = judge(models, list(request.positions), validation, config.forget_tolerance)
+    selected = rank(judged, config.num_selected)
+    return UnlearningResult(request, drawn, judged[0], int(selected[0]), models, selected)
 
 
 def _validate_classes(name: str, labels: Sequence[int], classes: Sequence[int]) -> None:

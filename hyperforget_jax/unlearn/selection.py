@@ -17,8 +17,13 @@ def select(
     models: Params, forget: Sequence[int], validation: tuple[jax.Array, jax.Array], config: RequestConfig
 ) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Rows [best] of the models that score highest on validation, the best first, as `requests.answer` ranks them."""
-    score, forgotten, losses = judge(models, forget, validation, config.forget_tolerance)
-    return np.lexsort((losses, forgotten, -score))[: config.num_selected]
+    return rank(judge(models, forget, validation, config.forget_tolerance), config.num_selected)
+
+
+def rank(judged: tuple[Floats, Floats, Floats], count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Rows of the `count` best of N models that `judge` has judged, the best first."""
+    score, forgotten, losses = judged
+    return np.lexsort((losses, forgotten, -score))[:count]
 
 
 def class_weights(labels: np.ndarray[Any, Any], forget: Sequence[int], num_classes: int) -> tuple[Floats, Floats]:

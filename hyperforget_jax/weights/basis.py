@@ -12,9 +12,18 @@ never vary cost nothing. Decoding: w = U_K diag(l_K)^(-1/2) y.
 from dataclasses import dataclass
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
+from hyperforget_jax.classifier import Layer
+
 Array = np.ndarray[Any, np.dtype[np.float32]]
+
+
+def extended(layer: Layer) -> jax.Array:
+    """Incoming weights with their biases: [..., H, fan_in + 1] of a layer of one model or of stacked ones."""
+    return jnp.concatenate([layer["w"], layer["b"][..., None]], axis=-1)
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,7 @@ class Functional:
 
     def _incoming(self, params: Params, index: int) -> jax.Array:
         """Incoming codes of one hidden layer: [H, K] for the first, [H, units before + 1] after."""
-        extended = _extended(params[index])  # [H, fan_in + 1]
+        extended = basis.extended(params[index])  # [H, fan_in + 1]
         return extended @ self.first.encode.T if index == 0 else extended
 
     def _incoming_width(self, index: int) -> int:
@@ -214,9 +214,8 @@ def fit(config: CodecConfig, sizes: Sequence[int], models: Params, images: Array
     kinds = np.array(plain.layout.kinds)
     means = np.stack([tokens[:, kinds == kind].mean((0, 1)) for kind in kinds])  # [T, W]
     centred = tokens - means
-    scale = _scale(centred, plain.layout.mask, list(kinds))
-    if plain.complete:
-        scale = _whitened(centred, plain.layout.mask, kinds, config.whitening)
+    mask = plain.layout.mask
+    scale = _whitened(centred, mask, kinds, config.whitening) if plain.complete else _scale(centred, mask, list(kinds))
     return replace(plain, mean=means.astype(np.float32), scale=scale)
 
 
@@ -245,11 +244,6 @@ def load(folder: Path) -> Codec:
     return Functional(
         sizes, first, arrays["mean"], arrays["scale"], arrays.get("seen"), Tail(**parts) if parts else None
     )
-
-
-def _extended(layer: classifier.Layer) -> jax.Array:
-    """Incoming weights and biases [H, fan_in + 1] of a layer."""
-    return jnp.concatenate([layer["w"], layer["b"][:, None]], axis=1)
 
 
 def _whitened(tokens: np.ndarray[Any, Any], mask: Flags, kinds: np.ndarray[Any, Any], share: float) -> Array:

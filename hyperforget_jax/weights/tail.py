@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hyperforget_jax.classifier import Params
-from hyperforget_jax.weights.basis import Basis
+from hyperforget_jax.weights.basis import Basis, extended
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 Doubles = np.ndarray[Any, np.dtype[np.float64]]
@@ -70,17 +70,13 @@ class Tail:
         slope, deviation, size, spread = (
             jnp.asarray(each)[row] for each in (self.slope, self.deviation, self.size, self.spread)
         )
-        incoming = jnp.concatenate([params[0]["w"], params[0]["b"][:, None]], axis=1)  # [H, D + 1]
+        incoming = extended(params[0])  # [H, D + 1]
         known = features(incoming @ first.encode.T, params[1]["w"].T)  # [H, F]
         size_key, noise_key = jax.random.split(key)
         logarithms = jax.random.normal(size_key, (len(known), len(spread))) @ spread.T + known @ size  # [H, G]
         noise = jax.random.normal(noise_key, (len(known), len(deviation)))  # [H, R]
-        along = known @ slope + jnp.exp(logarithms)[:, self._groups()] * deviation[None] * noise  # [H, R]
+        along = known @ slope + jnp.exp(logarithms)[:, _groups(len(deviation))] * deviation[None] * noise  # [H, R]
         return along @ self.directions
-
-    def _groups(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """The group of each direction [R]."""
-        return _groups(len(self.directions))
 
 
 def features(code: jax.Array, outgoing: jax.Array) -> jax.Array:
@@ -134,7 +130,7 @@ def _complement(first: Basis, lit: Flags) -> Doubles:
 
 def _units(first: Basis, directions: Doubles, models: Params) -> tuple[Doubles, Doubles]:
     """Features [U, F] of every unit of stacked models, and its weights [U, R] along the directions."""
-    incoming = jnp.concatenate([models[0]["w"], models[0]["b"][..., None]], axis=2)  # [M, H, D + 1]
+    incoming = extended(models[0])  # [M, H, D + 1]
     outgoing = jnp.swapaxes(models[1]["w"], 1, 2)  # [M, H, K']
     known = np.asarray(jax.vmap(features)(incoming @ first.encode.T, outgoing), np.float64)
     along = np.asarray(incoming, np.float64).reshape(-1, incoming.shape[2]) @ directions.T  # [U, R]
