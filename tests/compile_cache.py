@@ -1,4 +1,4 @@
-"""Programs that tests compile in fast_compile, once: the first run that needs one keeps it, the others read it back."""
+"""Programs that tests compile once: who needs one first keeps it, the others read it back."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 @contextlib.contextmanager
 def compile_cache(folder: Path) -> Iterator[dict[str, Any]]:
-    """Keeps every program in a folder, compiled in fast_compile, until the block ends.
+    """Keeps every program in a folder, compiled in a third of the time to run slower, until the block ends.
 
     Args:
       folder: where the programs go.

@@ -19,20 +19,16 @@ if DEVICES not in os.environ.get("XLA_FLAGS", ""):  # read when the first comput
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DEVICES}=8"
 
 
-@pytest.fixture(scope="module")
-def fast_compile() -> Iterator[None]:
-    """Programs of the module are compiled in a third of the time and run slower: for programs that run once on little."""
-    name = "jax_disable_most_optimizations"
-    before = jax.config.values[name]
-    jax.config.update(name, True)  # type: ignore[no-untyped-call]
-    yield
-    jax.config.update(name, before)  # type: ignore[no-untyped-call]
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of all programs that tests keep for each other."""
+    return tmp_path_factory.mktemp("programs")
 
 
 @pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """Programs of the module are compiled in fast_compile, once: the first run that needs one keeps it, the others read it back."""
-    with compile_cache(tmp_path_factory.mktemp("programs")) as settings:
+def programs(compiled: Path) -> Iterator[dict[str, Any]]:
+    """Programs of the modules that ask for this are compiled once, in a third of the time, and run slower: for what runs on little."""
+    with compile_cache(compiled) as settings:
         yield settings
 
 

@@ -20,6 +20,8 @@ class DataConfig:
     """Labels that take part, in the order of the classifier's outputs; none: all labels of the dataset, in rising order."""
     validation_size: int = 360
     """Images held out of the training images (before the choice of classes) for labels and selection."""
+    distillation_size: int = 0
+    """Further images held out of them, on whose class losses alone a student of the hypernetwork is trained (`distillation`)."""
     standardise: bool = False
     """Shift and scale every input to mean 0 and variance 1 on the training images."""
 

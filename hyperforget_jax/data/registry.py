@@ -78,7 +78,7 @@ def resolve(config: DataConfig) -> DataConfig:
 
 
 def identity(config: DataConfig, purged: tuple[int, ...] = ()) -> dict[str, object]:
-    """What decides the three splits, wherever the data are stored: one file or one version is the same everywhere.
+    """What decides the splits, wherever the data are stored: one file or one version is the same everywhere.
 
     Args:
       config: the dataset.
@@ -92,6 +92,7 @@ def identity(config: DataConfig, purged: tuple[int, ...] = ()) -> dict[str, obje
     if purged and config.file is not None:
         version = {"version": arrays.version_without(Path(config.file).expanduser(), purged)}
     standardised = {"standardise": True} if config.standardise else {}
+    distillation = {"distillation_size": config.distillation_size} if config.distillation_size else {}
     return {
         "name": config.name,
         # IDX files are the same in every folder; tensorflow-datasets has another order, and so other splits
@@ -100,6 +101,7 @@ def identity(config: DataConfig, purged: tuple[int, ...] = ()) -> dict[str, obje
         "validation_size": config.validation_size,
         **version,
         **standardised,
+        **distillation,
     }
 
 
@@ -131,6 +133,11 @@ def validate_data(config: DataConfig) -> Info:
     if not 1 <= config.validation_size < info.num_train:
         raise HyperForgetError(
             f"data.validation_size {config.validation_size} is out of range: {config.name} allows 1 to {info.num_train - 1} images"
+        )
+    if not 0 <= config.distillation_size < info.num_train - config.validation_size:
+        raise HyperForgetError(
+            f"data.distillation_size {config.distillation_size} is out of range: {config.name} with data.validation_size "
+            f"{config.validation_size} allows 0 to {info.num_train - config.validation_size - 1} images"
         )
     return info
 

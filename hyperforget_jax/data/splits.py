@@ -1,4 +1,4 @@
-"""Three splits of the chosen classes: train, validation (held out of the training images) and test.
+"""The splits of the chosen classes: train, validation and distillation (both held out of the training images), and test.
 
 The held-out images are drawn from ALL training images, by one fixed permutation, before the classes are chosen. So MNIST-4 is a subset
 of MNIST split by split, and no seed changes what a model may have seen.
@@ -45,6 +45,7 @@ class Dataset:
       input_shape: of one image, such as (28, 28), or (d,) of feature vectors.
       train: what models learn from.
       validation: held out of the training images, for the zoo's class losses, prompts and selection.
+      distillation: likewise, for the losses that a student of the hypernetwork learns from, and for nothing else; it may be empty.
       test: for reported numbers only.
       config: which images, classes and splits these are.
     """
@@ -55,6 +56,7 @@ class Dataset:
     input_shape: tuple[int, ...]
     train: Split
     validation: Split
+    distillation: Split
     test: Split
     config: DataConfig
 
@@ -75,17 +77,16 @@ class Dataset:
           labels: original labels.
 
         Returns:
-          In train their images are 0, at their places, so that minibatches stay as they were; validation has none of them; test, which
-          only reported numbers see, is as it was.
+          In train their images are 0, at their places, so that minibatches stay as they were; validation and distillation have none of
+          them; test, which only reported numbers see, is as it was.
 
         Raises:
           HyperForgetError: a label does not take part.
         """
         gone = list(self.positions(labels))
-        kept = ~np.isin(self.validation.labels, gone)  # [n]
         blank = np.where(np.isin(self.train.labels, gone)[:, None], np.float32(0.0), self.train.images)  # [n, d]
-        validation = Split(self.validation.images[kept], self.validation.labels[kept])
-        return replace(self, train=Split(blank, self.train.labels), validation=validation)
+        validation, distillation = (_without(split, gone) for split in (self.validation, self.distillation))
+        return replace(self, train=Split(blank, self.train.labels), validation=validation, distillation=distillation)
 
     def positions(self, labels: Iterable[int]) -> tuple[int, ...]:
         """Finds the classifier's outputs that belong to original labels.
@@ -109,13 +110,13 @@ class Dataset:
 
 
 def load(config: DataConfig) -> Dataset:
-    """Reads a dataset, holds the validation images out, then chooses the classes.
+    """Reads a dataset, holds the validation and distillation images out, then chooses the classes.
 
     Args:
       config: dataset, classes and split.
 
     Returns:
-      The three splits; the images of each keep the order of their source.
+      The splits; the images of each keep the order of their source.
 
     Raises:
       HyperForgetError: see `registry.validate_data`; or the source is absent or damaged, or a class has too few images: fewer than 2
@@ -131,16 +132,23 @@ def load(config: DataConfig) -> Dataset:
                 f"class {label} of {config.file or config.name} has {num_train} training and {num_test} test images: "
                 "give it at least 2 and 1, or leave it out of data.classes"
             )
-    kept, held = hold_out(len(source.train.labels), config.validation_size, source.train.labels)
-    training, validation = (Labelled(*(part[rows] for part in source.train)) for rows in (kept, held))
+    total, held_out = len(source.train.labels), config.validation_size + config.distillation_size
+    _, of_validation = hold_out(total, config.validation_size, source.train.labels)
+    kept, held = hold_out(total, held_out, source.train.labels)
+    training, validation, distillation = (
+        Labelled(*(part[rows] for part in source.train))
+        for rows in (kept, of_validation, np.setdiff1d(held, of_validation))
+    )
+    beside = f" with data.distillation_size {config.distillation_size}" if config.distillation_size else ""
     for part, labelled in (("training", training), ("validation", validation)):
         absent = set(classes) - set(labelled.labels.tolist())
         if absent:
             raise HyperForgetError(
-                f"data.validation_size {config.validation_size} leaves no {part} image of class {min(absent)}: "
-                f"choose a size from {len(info.labels)} to {info.num_train - len(info.labels)}"
+                f"data.validation_size {config.validation_size}{beside} leaves no {part} image of class {min(absent)}: "
+                f"choose a size from {len(info.labels)} to {info.num_train - config.distillation_size - len(info.labels)}"
             )
-    train, *others = (choose(each, classes, source.white) for each in (training, validation, source.test))
+    splits = (training, validation, distillation, source.test)
+    train, *others = (choose(each, classes, source.white) for each in splits)
     if config.standardise:
         train, *others = (standardise(each, train.images) for each in (train, *others))
     names = dict(zip(info.labels, info.class_names, strict=True)) if info.class_names else None
@@ -151,7 +159,8 @@ def load(config: DataConfig) -> Dataset:
         input_shape=source.test.inputs.shape[1:],
         train=train,
         validation=others[0],
-        test=others[1],
+        distillation=others[1],
+        test=others[2],
         config=registry.resolve(config),
     )
 
@@ -165,7 +174,7 @@ def load_dataset(
     file: str | Path | None = None,
     standardise: bool = False,
 ) -> Dataset:
-    """Loads a dataset with its three splits.
+    """Loads a dataset with its splits.
 
     Args:
       name: digits (embedded), mnist, fashion_mnist, arrays (your own file), or tfds:NAME for any image classification set of
@@ -214,6 +223,11 @@ def load_dataset(
     return load(replace(config, validation_size=validation_size))
 
 
+def _without(split: Split, positions: list[int]) -> Split:
+    kept = ~np.isin(split.labels, positions)  # [n]
+    return Split(split.images[kept], split.labels[kept])
+
+
 def short_name(config: DataConfig, info: Info) -> str:
     """A dataset as people call it, with its classes unless it has all of them."""
     name = config.name if config.file is None else f"{config.name}:{Path(config.file).stem}"
@@ -240,7 +254,7 @@ def choose(labelled: Labelled, classes: tuple[int, ...], white: int) -> Split:
     for position, label in enumerate(classes):
         positions[labelled.labels == label] = position
     chosen = positions >= 0
-    inputs = labelled.inputs[chosen].reshape(np.count_nonzero(chosen), -1)
+    inputs = labelled.inputs[chosen].reshape(np.count_nonzero(chosen), math.prod(labelled.inputs.shape[1:]))
     return Split(np.divide(inputs, white, dtype=np.float32), positions[chosen])
 
 
@@ -248,7 +262,7 @@ def standardise(split: Split, train: Array) -> Split:
     """Shifts and scales every input to mean 0 and variance 1 on the training images; one that is constant there is only shifted.
 
     Args:
-      split: any of the three.
+      split: any of them.
       train: [n, d], the training images, not standardised.
 
     Raises:

@@ -1,7 +1,6 @@
 """A finished run, made once by the command for all tests of verbs that ask something of one."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,20 +10,13 @@ from tests.compile_cache import compile_cache
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(tmp_path_factory: pytest.TempPathFactory, compiled: Path) -> Path:
     """The workdir of a tiny run whose config names {2} alone; tests leave it as it is, but for further requests."""
     folder = tmp_path_factory.mktemp("finished")
     arguments = ["--config", "smoke_dihyfo2", "--task.forget-sets", "2", "--evaluation.distribution-models", "0"]
-    with compile_cache(folder / "programs"):
+    with compile_cache(compiled):
         assert run.main([*arguments, "--workdir", str(folder / "run")]) == 0
     return folder / "run"
-
-
-@pytest.fixture(scope="module")
-def same_programs(finished: Path) -> Iterator[None]:
-    """Programs of the module are those of the finished run."""
-    with compile_cache(finished.parent / "programs"):
-        yield
 
 
 @pytest.fixture

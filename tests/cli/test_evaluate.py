@@ -8,7 +8,7 @@ import pytest
 
 from hyperforget_jax.cli import evaluate, report
 
-pytestmark = pytest.mark.usefixtures("same_programs")
+pytestmark = pytest.mark.usefixtures("programs")
 
 
 def test_a_run_is_measured_the_same_again_without_its_zoo(

@@ -12,11 +12,11 @@ from tests.small_run import tiny
 
 
 @pytest.fixture(scope="module")
-def purgeable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def purgeable(tmp_path_factory: pytest.TempPathFactory, compiled: Path) -> Path:
     """A tiny run that can be purged."""
     folder = tmp_path_factory.mktemp("purgeable")
     changes = "--zoo.runs 96 --zoo.purgeable --task.forget-sets 3 --evaluation.distribution-models 0"
-    with compile_cache(folder / "programs"):
+    with compile_cache(compiled):
         assert run.main(["--config", "smoke_dihyfo2", *changes.split(), "--workdir", str(folder / "run")]) == 0
     return folder / "run"
 
@@ -55,12 +55,12 @@ def test_a_run_that_is_none_or_was_not_made_for_it_is_refused(
 
 
 def test_a_purge_says_what_it_kept_and_the_same_command_finishes_a_stopped_one(
-    purgeable: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    purgeable: Path, compiled: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*_: Path) -> None:
         raise KeyboardInterrupt
 
-    with compile_cache(purgeable.parent / "programs"):
+    with compile_cache(compiled):
         with monkeypatch.context() as patch:
             patch.setattr(pipeline, "_swap", stop)
             assert purge.main([str(purgeable), "--forget", "2"]) == 130

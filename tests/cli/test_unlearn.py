@@ -14,7 +14,7 @@ from hyperforget_jax.cli import unlearn
 from hyperforget_jax.weights.layout import unflatten_many
 from tests.small_run import on_paper, tiny
 
-pytestmark = pytest.mark.usefixtures("same_programs")
+pytestmark = pytest.mark.usefixtures("programs")
 
 
 def answer(capsys: pytest.CaptureFixture[str], run: Path, *arguments: str) -> dict[str, Any]:

@@ -121,3 +121,19 @@ def test_standardised_inputs_have_mean_0_and_variance_1_in_training_alone():
         np.testing.assert_allclose(images, expected, atol=1e-5)
     np.testing.assert_allclose(standardised.train.images.mean(0), 0, atol=1e-5)
     np.testing.assert_array_equal(standardised.train.images[:, constant], 0)
+
+
+def test_distillation_images_come_from_train_alone_and_are_shared_with_no_other_split() -> None:
+    before, after = load(DIGITS), load(dataclasses.replace(DIGITS, distillation_size=100))
+    assert len(before.distillation.labels) == 0
+    assert len(after.distillation.labels) == 100
+    np.testing.assert_array_equal(after.validation.images, before.validation.images)
+    np.testing.assert_array_equal(after.test.images, before.test.images)
+    together = np.concatenate([after.train.images, after.distillation.images])
+    assert sorted(map(bytes, together)) == sorted(map(bytes, before.train.images))
+    gone = after.without([3]).distillation
+    assert set(gone.labels.tolist()) == set(ALL) - {3}
+    with pytest.raises(
+        HyperForgetError, match=r"data.distillation_size 1000 is out of range: .* allows 0 to 987 images"
+    ):
+        load(dataclasses.replace(DIGITS, distillation_size=1000))

@@ -14,7 +14,7 @@ from hyperforget_jax.diffusion import conditioning, dit
 from hyperforget_jax.diffusion.conditioning import Condition
 from hyperforget_jax.weights.layout import TokenLayout
 
-pytestmark = pytest.mark.usefixtures("fast_compile")
+pytestmark = pytest.mark.usefixtures("programs")
 CONFIG = HypernetworkConfig(hidden_size=8, depth=2, num_heads=2, mlp_ratio=3, frequencies=3, max_frequency=2.0)
 LENGTHS = (6, 6, 6, 4)
 LAYOUT = TokenLayout(

@@ -17,7 +17,7 @@ from hyperforget_jax.diffusion.losses import denoising_loss
 from hyperforget_jax.weights import codec, symmetry
 from hyperforget_jax.weights.codec import Codec
 
-pytestmark = pytest.mark.usefixtures("fast_compile")
+pytestmark = pytest.mark.usefixtures("programs")
 SIZES, COUNT = (6, 5, 3), 4
 random = np.random.default_rng(0)
 IMAGES = random.normal(size=(60, 6)).astype(np.float32)

@@ -19,7 +19,7 @@ from hyperforget_jax.diffusion.conditioning import Condition
 from hyperforget_jax.diffusion.hypernetwork import Generator, Hypernetwork, Start, generator
 from hyperforget_jax.weights import codec
 
-pytestmark = pytest.mark.usefixtures("fast_compile")
+pytestmark = pytest.mark.usefixtures("programs")
 SIZES = (5, 3, 4)
 CONFIG = HypernetworkConfig(hidden_size=8, depth=1, num_heads=2, mlp_ratio=1, frequencies=2)
 DIFFUSION = DiffusionConfig(timesteps=20)

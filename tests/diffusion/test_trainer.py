@@ -24,7 +24,7 @@ from hyperforget_jax.runtime import artifacts, sharding
 from hyperforget_jax.runtime.checkpoints import Checkpoints
 from hyperforget_jax.weights.layout import TokenLayout
 
-pytestmark = pytest.mark.usefixtures("fast_compile")
+pytestmark = pytest.mark.usefixtures("programs")
 LAYOUT = TokenLayout(mask=np.array([[True, True], [True, False]]), kinds=(0, 1), positions=(0, 1))
 CONFIG = TrainingConfig(steps=8, batch_size=16, learning_rate=1e-2, warmup_steps=2, log_every=2, checkpoint_every=4)
 DIFFUSION = DiffusionConfig(timesteps=50)

@@ -33,7 +33,7 @@ from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline.run import Run, start, validate_run_config
 from hyperforget_jax.runtime import machine
 
-pytestmark = pytest.mark.usefixtures("fast_compile")  # nothing here is timed
+pytestmark = pytest.mark.usefixtures("programs")  # nothing here is timed
 needs_torch = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="PyTorch is not installed: pip install -e '.[bench]'"
 )

@@ -25,7 +25,7 @@ from hyperforget_jax.runtime import machine
 from hyperforget_jax.weights.layout import flatten, unflatten
 from hyperforget_jax.zoo import train
 
-pytestmark = pytest.mark.usefixtures("fast_compile")  # nothing here is timed
+pytestmark = pytest.mark.usefixtures("programs")  # nothing here is timed
 
 TINY = ZooBenchmark(
     rounds=2,

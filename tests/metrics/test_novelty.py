@@ -17,7 +17,7 @@ from hyperforget_jax.metrics import novelty
 from hyperforget_jax.metrics.novelty import Canonical, canonical, nearest_distance, shared_mistakes
 from hyperforget_jax.weights import basis, symmetry
 
-pytestmark = pytest.mark.usefixtures("fast_compile")
+pytestmark = pytest.mark.usefixtures("programs")
 
 SIZES = (6, 4, 3)
 IMAGES = np.random.default_rng(0).random((60, SIZES[0])).astype(np.float32)

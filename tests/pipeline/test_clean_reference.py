@@ -21,7 +21,7 @@ from hyperforget_jax.unlearn.reference import clean_runs
 from hyperforget_jax.zoo import exposure
 from tests.small_run import on_paper
 
-pytestmark = pytest.mark.usefixtures("fast_compile")
+pytestmark = pytest.mark.usefixtures("programs")
 Numbers = np.ndarray[Any, Any]
 COUNT = 60
 PROTOCOL = ZooConfig(

@@ -12,7 +12,7 @@ from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.pipeline.workdir import acquire_workdir
 from tests.small_run import on_paper, tiny
 
-pytestmark = pytest.mark.usefixtures("fast_compile")
+pytestmark = pytest.mark.usefixtures("programs")
 
 
 def with_exposure(folder: Path) -> Config:

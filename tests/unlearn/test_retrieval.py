@@ -15,7 +15,7 @@ from hyperforget_jax.unlearn.retrieval import averaged, nearest, noisy
 from hyperforget_jax.weights import symmetry
 from hyperforget_jax.weights.layout import flatten
 
-pytestmark = pytest.mark.usefixtures("fast_compile")
+pytestmark = pytest.mark.usefixtures("programs")
 
 PIXELS = 6
 DEPTHS = [(PIXELS, 4, 3), (PIXELS, 5, 4, 3), (PIXELS, 4, 3, 5, 4)]

@@ -12,7 +12,7 @@ from hyperforget_jax.classifier import Params
 from hyperforget_jax.weights import symmetry
 from hyperforget_jax.weights.canonical import canonical_vector, gauge
 
-pytestmark = pytest.mark.usefixtures("fast_compile")
+pytestmark = pytest.mark.usefixtures("programs")
 SHAPES = [(6, 4, 3), (6, 5, 4, 3), (6, 3, 5, 4, 3)]
 
 

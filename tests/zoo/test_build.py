@@ -31,7 +31,7 @@ from tests.small_zoo import (
     recipe,
 )
 
-pytestmark = pytest.mark.usefixtures("fast_compile")
+pytestmark = pytest.mark.usefixtures("programs")
 ALL = (0, 1)
 PLAIN = {"undersample_probability": 0.0, "deletion_probability": 0.0, "selection_probability": (1.0, 1.0)}
 """Runs that learn everything: classes are high only at their beginning."""

@@ -28,7 +28,7 @@ from tests.small_zoo import (
     recipe,
 )
 
-pytestmark = pytest.mark.usefixtures("fast_compile")
+pytestmark = pytest.mark.usefixtures("programs")
 Numbers = np.ndarray[Any, Any]
 EPOCHS, PER_EPOCH = 12, 3
 PLANS = [

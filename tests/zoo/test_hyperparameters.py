@@ -14,7 +14,7 @@ from hyperforget_jax.zoo import coverage, hyperparameters
 from hyperforget_jax.zoo.hyperparameters import Hyperparameters
 from tests.small_zoo import FORGETTABLE, PIVOTS, plan
 
-pytestmark = pytest.mark.usefixtures("fast_compile")
+pytestmark = pytest.mark.usefixtures("programs")
 Numbers = np.ndarray[Any, Any]
 
 

@@ -22,7 +22,7 @@ from hyperforget_jax.zoo.hyperparameters import Hyperparameters
 from hyperforget_jax.zoo.undersampling import uniforms
 from tests.small_zoo import CONFIG, SIZES, STEPS_PER_SNAPSHOT, TRAIN, VALIDATION, plan
 
-pytestmark = pytest.mark.usefixtures("fast_compile")
+pytestmark = pytest.mark.usefixtures("programs")
 Numbers = np.ndarray[Any, Any]
 
 

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -14,9 +15,9 @@ from tests.small_paper import PICTURES, Finished, one_number, paper, settings
 
 
 @pytest.fixture(scope="package", autouse=True)
-def few(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def few(compiled: Path) -> Iterator[None]:
     """Fast compilation, few rivals, one further seed, no pictures in a run's own page; references in more groups than one."""
-    with compile_cache(tmp_path_factory.mktemp("programs")), pytest.MonkeyPatch.context() as patch:
+    with compile_cache(compiled), pytest.MonkeyPatch.context() as patch:
         patch.setattr(generator_baselines, "MODELS", 8)
         patch.setattr(training_seeds, "SEEDS", (1,))
         patch.setattr(report, "draw", lambda *measured: {})
