@@ -9,7 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hyperforget_jax.config.hypernetwork import DiffusionConfig, HypernetworkConfig, SamplingConfig, TrainingConfig
+from hyperforget_jax.config.hypernetwork import (
+    DiffusionConfig,
+    DistillationConfig,
+    HypernetworkConfig,
+    SamplingConfig,
+    TrainingConfig,
+)
 from hyperforget_jax.config.unlearning import (
     EvaluationConfig,
     ForgetSet,
@@ -27,6 +33,7 @@ __all__ = [
     "Config",
     "DataConfig",
     "DiffusionConfig",
+    "DistillationConfig",
     "EvaluationConfig",
     "ForgetSet",
     "HypernetworkConfig",
@@ -62,6 +69,7 @@ class Config:
     hypernetwork: HypernetworkConfig = field(default_factory=HypernetworkConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     request: RequestConfig = field(default_factory=RequestConfig)
     reference: ReferenceConfig = field(default_factory=ReferenceConfig)

@@ -109,6 +109,25 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True)
+class DistillationConfig:
+    """The student: the hypernetwork's transformer, trained on to need few steps (ours)."""
+
+    steps: int = 0
+    """Optimiser steps; 0: there is no student, and the hypernetwork itself is sampled. Images are those of data.distillation_size."""
+    sampling_steps: int = 2
+    """Denoising steps of the student."""
+    lessons: int = 8192
+    """Models that the hypernetwork samples once, for the student to make from the same noise."""
+    batch_size: int = 128
+    """Lessons per step."""
+    learning_rate: float = 3e-4
+    """Peak step size of AdamW; else the student is trained as the hypernetwork is."""
+    loss_weight: float = 0.1
+    """Weight of the squared distance to the class losses that are asked for, in standard deviations of their logarithms, beside that to the
+    hypernetwork's tokens."""
+
+
+@dataclass(frozen=True)
 class SamplingConfig:
     """Generation of models."""
 
@@ -116,6 +135,8 @@ class SamplingConfig:
     """ddpm: fixed variances (the paper's). ddim: fewer, deterministic steps (arXiv 2010.02502)."""
     steps: int = 50
     """Denoising steps; ddpm uses all timesteps when this equals them."""
+    spacing: Literal["even", "trailing"] = "even"
+    """even: timesteps from the noisiest to the least noisy one. trailing: equal steps that end at the clean model (arXiv 2305.08891)."""
     eta: float = 0.0
     """ddim: share of ddpm's fresh noise in a step; 0 is deterministic."""
     temperature: float = 0.7

@@ -15,9 +15,10 @@ from hyperforget_jax.weights.layout import TokenLayout
 Denoiser = Callable[[jax.Array, jax.Array], jax.Array]
 
 
-def visited(timesteps: int, steps: int) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-    """Timesteps [S] that a sampler visits, from T-1 down to 0, evenly spaced; all of them if S = T."""
-    return np.linspace(timesteps - 1, 0, steps).round().astype(np.int32)
+def visited(timesteps: int, config: SamplingConfig) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+    """Timesteps [S] that a sampler visits, from T-1 down, evenly spaced; all of them if S = T. The last is 0, or a step from the clean model."""
+    last = 0.0 if config.spacing == "even" else timesteps / config.steps - 1
+    return np.linspace(timesteps - 1, last, config.steps).round().astype(np.int32)
 
 
 def sample(
@@ -30,6 +31,38 @@ def sample(
 ) -> jax.Array:
     """Draws one model per key; not jitted itself, so that callers jit it with what they decode.
 
+    Args:
+      denoiser: as of `from_noise`.
+      process: the forward process.
+      diffusion: what the transformer predicts.
+      config: sampler, steps and temperature.
+      layout: of the tokens.
+      keys: [N], typed; a model depends on its own key and condition alone, not on its neighbours.
+
+    Returns:
+      Tokens [N, T, W].
+    """
+    start = noise(config, layout, jax.vmap(lambda k: jax.random.fold_in(k, config.steps))(keys))
+    return from_noise(denoiser, process, diffusion, config, layout, start, keys)
+
+
+def noise(config: SamplingConfig, layout: TokenLayout, keys: jax.Array) -> jax.Array:
+    """Noise [N, T, W] at the temperature, one draw per key; 0 where no token is."""
+    draws = jax.vmap(lambda k: jax.random.normal(k, layout.mask.shape))(keys)  # [N, T, W]
+    return jnp.where(layout.mask[None], config.temperature * draws, 0.0)
+
+
+def from_noise(
+    denoiser: Denoiser,
+    process: Schedule,
+    diffusion: DiffusionConfig,
+    config: SamplingConfig,
+    layout: TokenLayout,
+    start: jax.Array,
+    keys: jax.Array,
+) -> jax.Array:
+    """Leads noise to models.
+
     ddpm: x_s ~ N(posterior mean of q(x_s | x_t, x_0), beta_t (1 - abar_s) / (1 - abar_t)) (arXiv 2006.11239, section 3.2).
     ddim: x_s = sqrt(abar_s) x_0 + sqrt(1 - abar_s - sigma^2) noise + sigma fresh, x_0 and noise estimated at x_t, sigma = eta times
       the deviation of ddpm (arXiv 2010.02502, equations 12 and 16).
@@ -40,15 +73,12 @@ def sample(
       diffusion: what the transformer predicts.
       config: sampler, steps and temperature, by which every draw of noise is multiplied.
       layout: of the tokens.
-      keys: [N], typed; a model depends on its own key and condition alone, not on its neighbours.
+      start: noise [N, T, W].
+      keys: [N], typed, of fresh noise on the way, which deterministic samplers do not draw.
 
     Returns:
       Tokens [N, T, W].
     """
-
-    def noise(keys: jax.Array) -> jax.Array:
-        draws = jax.vmap(lambda k: jax.random.normal(k, layout.mask.shape))(keys)  # [N, T, W]
-        return jnp.where(layout.mask[None], config.temperature * draws, 0.0)
 
     def denoise(noisy: jax.Array, at: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         index, timestep, following = at
@@ -66,12 +96,11 @@ def sample(
             mean = jnp.sqrt(there) * clean + direction * schedule.noise_from(clean, noisy, here)
         if config.sampler == "ddim" and config.eta == 0.0:
             return mean, None
-        fresh = noise(jax.vmap(lambda k: jax.random.fold_in(k, index))(keys))
+        fresh = noise(config, layout, jax.vmap(lambda k: jax.random.fold_in(k, index))(keys))
         return mean + deviation * fresh, None
 
-    timesteps = visited(process.timesteps, config.steps)
+    timesteps = visited(process.timesteps, config)
     following = np.append(timesteps[1:], -1).astype(np.int32)
-    start = noise(jax.vmap(lambda k: jax.random.fold_in(k, config.steps))(keys))
     places = np.arange(config.steps, dtype=np.int32)
     tokens, _ = jax.lax.scan(denoise, start, jax.tree.map(jnp.asarray, (places, timesteps, following)))
     return tokens

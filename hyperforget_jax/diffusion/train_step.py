@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import chex
 import jax
@@ -23,9 +23,21 @@ Prepare = Callable[[jax.Array, Batch], tuple[jax.Array, Condition]]
 """(key, batch) -> (clean tokens [B, T, W], their condition), augmented."""
 
 
+class Objective(Protocol):
+    """What is minimised, and from where."""
+
+    def init(self, key: jax.Array) -> Params:
+        """The parameters before the first step."""
+        ...
+
+    def loss(self, params: Params, key: jax.Array, batch: Batch) -> jax.Array:
+        """The loss [] of a batch."""
+        ...
+
+
 @dataclass(frozen=True)
 class Task:
-    """What is learned.
+    """The objective of a hypernetwork: to denoise tokens.
 
     Attributes:
       transformer: what is trained.
@@ -42,6 +54,31 @@ class Task:
     diffusion: DiffusionConfig
     kinds: tuple[int, ...]
     functional: Functional | None = None
+
+    def init(self, key: jax.Array) -> Params:
+        """New parameters."""
+        return self.transformer.init(key)
+
+    def loss(self, params: Params, key: jax.Array, batch: Batch) -> jax.Array:
+        """Denoising error [] of a batch, some classes of whose conditions are dropped."""
+        prepare_key, drop_key, noise_key = jax.random.split(key, 3)
+        tokens, condition = self.prepare(prepare_key, batch)
+        chex.assert_shape(tokens, (None, self.layout.num_tokens, self.layout.width))
+        diffusion = self.diffusion
+        rates = diffusion.class_dropout, diffusion.kind_dropout, diffusion.full_dropout
+        if any(rates):
+            condition = conditioning.drop(drop_key, condition, Dropout(*rates, self.kinds))
+        return denoising_loss(
+            params,
+            noise_key,
+            tokens,
+            condition,
+            transformer=self.transformer,
+            process=schedule.make(diffusion),
+            config=diffusion,
+            layout=self.layout,
+            functional=self.functional,
+        )
 
 
 class State(NamedTuple):
@@ -64,13 +101,13 @@ def rule(config: TrainingConfig) -> optax.GradientTransformation:
     )
 
 
-def init(key: jax.Array, task: Task, config: TrainingConfig) -> State:
+def init(key: jax.Array, task: Objective, config: TrainingConfig) -> State:
     """The state before the first step."""
-    params = task.transformer.init(key)
+    params = task.init(key)
     return State(params, jax.tree.map(jnp.copy, params), rule(config).init(params), jnp.int32(0))
 
 
-def step(state: State, batch: Batch, key: jax.Array, *, task: Task, config: TrainingConfig) -> tuple[State, jax.Array]:
+def step(state: State, batch: Batch, key: jax.Array, *, task: Objective, config: TrainingConfig) -> tuple[State, jax.Array]:
     """One step: gradients, clipping, AdamW, and the moving average with warm-up.
 
     Args:
@@ -84,7 +121,7 @@ def step(state: State, batch: Batch, key: jax.Array, *, task: Task, config: Trai
       The state after, and the loss [].
     """
     keys = jax.random.split(jax.random.fold_in(key, state.step), config.grad_accum_steps)
-    value_and_gradient = jax.value_and_grad(partial(loss, task=task))
+    value_and_gradient = jax.value_and_grad(task.loss)
 
     def add(total: Any, part: tuple[jax.Array, Batch]) -> tuple[Any, None]:
         return jax.tree.map(jnp.add, total, value_and_gradient(state.params, *part)), None
@@ -104,28 +141,6 @@ def step(state: State, batch: Batch, key: jax.Array, *, task: Task, config: Trai
     decay = jnp.minimum(config.ema_decay, (1.0 + count) / (10.0 + count))
     ema = optax.incremental_update(params, state.ema, 1.0 - decay)
     return State(params, ema, opt_state, state.step + 1), mean
-
-
-def loss(params: Params, key: jax.Array, batch: Batch, *, task: Task) -> jax.Array:
-    """Denoising error [] of a batch, some classes of whose conditions are dropped."""
-    prepare_key, drop_key, noise_key = jax.random.split(key, 3)
-    tokens, condition = task.prepare(prepare_key, batch)
-    chex.assert_shape(tokens, (None, task.layout.num_tokens, task.layout.width))
-    diffusion = task.diffusion
-    rates = diffusion.class_dropout, diffusion.kind_dropout, diffusion.full_dropout
-    if any(rates):
-        condition = conditioning.drop(drop_key, condition, Dropout(*rates, task.kinds))
-    return denoising_loss(
-        params,
-        noise_key,
-        tokens,
-        condition,
-        transformer=task.transformer,
-        process=schedule.make(diffusion),
-        config=diffusion,
-        layout=task.layout,
-        functional=task.functional,
-    )
 
 
 def _matrices(params: Params) -> Any:

@@ -14,7 +14,7 @@ import optax
 from hyperforget_jax.config import TrainingConfig
 from hyperforget_jax.diffusion import train_step
 from hyperforget_jax.diffusion.dit import Params
-from hyperforget_jax.diffusion.train_step import Batch, Task
+from hyperforget_jax.diffusion.train_step import Batch, Objective
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.runtime import artifacts, sharding
 from hyperforget_jax.runtime.checkpoints import Checkpoints
@@ -38,7 +38,7 @@ class Watch(NamedTuple):
 def train(
     folder: Path,
     key: jax.Array,
-    task: Task,
+    task: Objective,
     batches: Callable[[int], Iterator[Batch]],
     val_batch: Batch,
     config: TrainingConfig,
@@ -77,9 +77,7 @@ def train(
         in_shardings=(shardings, split, whole),
         out_shardings=(shardings, whole),
     )
-    loss_of = jax.jit(
-        partial(train_step.loss, task=task), in_shardings=(shardings.ema, whole, split), out_shardings=whole
-    )
+    loss_of = jax.jit(task.loss, in_shardings=(shardings.ema, whole, split), out_shardings=whole)
 
     norm_of = jax.jit(optax.tree.norm, in_shardings=(shardings.params,), out_shardings=whole)
 
