@@ -147,7 +147,7 @@ def sampling(setting: Setting) -> Work:
 def sample(setting: Setting, model: Transformer, noise: torch.Tensor, losses: torch.Tensor) -> torch.Tensor:
     """Tokens [N, T, W] from noise [N, T, W] and standardised losses [N, K] by deterministic DDIM, as `samplers.sample`."""
     levels = alpha_bar(setting).tolist()
-    visited = samplers.visited(setting.config.diffusion.timesteps, setting.config.sampling.steps).tolist()
+    visited = samplers.visited(setting.config.diffusion.timesteps, setting.config.sampling).tolist()
     following = [levels[timestep] for timestep in visited[1:]] + [1.0]
     with torch.inference_mode(), autocast(setting):
         noisy = torch.where(model.mask, setting.config.sampling.temperature * noise, 0.0)

@@ -20,6 +20,7 @@ BELOW_ONE = ("zoo.pivot_accuracy", "zoo.validation_share", "training.beta2", "tr
 """Fields in [0, 1)."""
 POSITIVE = (
     *("zoo.validation_share", "zoo.memory_gib", "training.learning_rate", "reference.learning_rate"),
+    "distillation.learning_rate",
     *("hypernetwork.loss_floor", "diffusion.min_snr_ceiling", "request.retain_factors", "sampling.temperature"),
 )
 """Fields that must be above 0."""
@@ -32,7 +33,7 @@ LABELS = ("data.classes", "task.pivots", "task.forget_sets", "task.purged", "zoo
 ZERO_OR_MORE = (
     *("seed", "data.distillation_size", "zoo.min_learned", "zoo.min_per_combination", "zoo.max_added_blocks"),
     *("zoo.min_clean_runs", "hypernetwork.metric_class", "training.seed", "training.alignment_every"),
-    *("evaluation.distribution_models",),
+    *("evaluation.distribution_models", "distillation.steps"),
 )
 TWO_OR_MORE = (
     *("loader.loss_levels", "reference.seeds", "reference.clean_runs", "training.alignment_families"),

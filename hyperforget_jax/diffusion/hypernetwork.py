@@ -12,14 +12,22 @@ import jax.numpy as jnp
 from hyperforget_jax.classifier import Params as Models
 from hyperforget_jax.config import DiffusionConfig, SamplingConfig
 from hyperforget_jax.diffusion import conditioning, samplers, schedule
-from hyperforget_jax.diffusion.conditioning import Conditioning
+from hyperforget_jax.diffusion.conditioning import Condition, Conditioning
 from hyperforget_jax.diffusion.dit import Params, Transformer
+from hyperforget_jax.diffusion.samplers import Denoiser
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.runtime import sharding
 from hyperforget_jax.weights.codec import Codec
 
 EMBEDS_A_START = "project_start"
 """The parameter of a transformer that only DiHyFo-1 has."""
+
+
+class Student(NamedTuple):
+    """Parameters of the same transformer that were trained on to need few denoising steps, and how many."""
+
+    params: Params
+    steps: int
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,7 @@ class Hypernetwork:
       codec: tokens to weights.
       condition: class losses to conditions.
       diffusion: the process it was trained with.
+      student: what samples in few steps in its place; None: there is none.
     """
 
     params: Params
@@ -39,6 +48,7 @@ class Hypernetwork:
     codec: Codec
     condition: Conditioning
     diffusion: DiffusionConfig
+    student: Student | None = None
 
 
 class Start(NamedTuple):
@@ -76,10 +86,13 @@ def generator(hypernetwork: Hypernetwork, config: SamplingConfig) -> Generator:
     """The function that samples a hypernetwork; build it once, since it holds the compiled program.
 
     Args:
-      hypernetwork: what generates.
+      hypernetwork: what generates; if it has a student, that does, in its own few steps.
       config: sampler, steps, guidance and batch.
     """
-    return partial(generator_of_params(hypernetwork, config), hypernetwork.params)
+    student = hypernetwork.student
+    if student is None:
+        return partial(generator_of_params(hypernetwork, config), hypernetwork.params)
+    return partial(generator_of_params(hypernetwork, samplers.few_steps(student.steps, config)), student.params)
 
 
 def generator_of_params(hypernetwork: Hypernetwork, config: SamplingConfig) -> Callable[..., Models]:
@@ -95,25 +108,11 @@ def generator_of_params(hypernetwork: Hypernetwork, config: SamplingConfig) -> C
     process = schedule.make(hypernetwork.diffusion)
     devices = sharding.make_local(config.batch_size)
     split, whole = sharding.batched(devices), sharding.replicated(devices)
-    codec, transformer = hypernetwork.codec, hypernetwork.transformer
+    codec = hypernetwork.codec
 
     def one_batch(params: Params, keys: jax.Array, prompts: jax.Array, start: Start | None) -> Models:
-        condition = conditioning.ask(hypernetwork.condition, prompts)
-        if start is not None:
-            condition = condition._replace(
-                current=conditioning.standardise(hypernetwork.condition, start.losses),
-                start=jax.vmap(codec.encode)(start.models),
-            )
-        free = conditioning.nothing_asked(condition)
-
-        def denoiser(noisy: jax.Array, timesteps: jax.Array) -> jax.Array:
-            asked = transformer.apply(params, noisy, timesteps, condition)
-            if config.guidance_scale == 1.0:
-                return asked
-            unasked = transformer.apply(params, noisy, timesteps, free)
-            return unasked + config.guidance_scale * (asked - unasked)
-
-        tokens = samplers.sample(denoiser, process, hypernetwork.diffusion, config, codec.layout, keys)
+        denoise = denoiser(hypernetwork, params, condition_of(hypernetwork, prompts, start), config.guidance_scale)
+        tokens = samplers.sample(denoise, process, hypernetwork.diffusion, config, codec.layout, keys)
         fill_keys = jax.vmap(lambda key: jax.random.fold_in(key, config.steps + 1))(keys)
         return jax.vmap(codec.fill)(fill_keys, jax.vmap(codec.decode)(tokens), exposed(hypernetwork, prompts))
 
@@ -144,6 +143,31 @@ def generator_of_params(hypernetwork: Hypernetwork, config: SamplingConfig) -> C
         return jax.tree.map(lambda *leaves: jnp.concatenate(leaves)[:count], *parts)
 
     return generate
+
+
+def condition_of(hypernetwork: Hypernetwork, prompts: jax.Array, start: Start | None) -> Condition:
+    """The condition of models with prompts [N, C], and with a start to update or None."""
+    condition = conditioning.ask(hypernetwork.condition, prompts)
+    if start is None:
+        return condition
+    return condition._replace(
+        current=conditioning.standardise(hypernetwork.condition, start.losses),
+        start=jax.vmap(hypernetwork.codec.encode)(start.models),
+    )
+
+
+def denoiser(hypernetwork: Hypernetwork, params: Params, condition: Condition, guidance_scale: float) -> Denoiser:
+    """The transformer with these parameters under N models' conditions, led away from what it does without any by a scale above 1."""
+    free = conditioning.nothing_asked(condition)
+
+    def denoise(noisy: jax.Array, timesteps: jax.Array) -> jax.Array:
+        asked = hypernetwork.transformer.apply(params, noisy, timesteps, condition)
+        if guidance_scale == 1.0:
+            return asked
+        unasked = hypernetwork.transformer.apply(params, noisy, timesteps, free)
+        return unasked + guidance_scale * (asked - unasked)
+
+    return denoise
 
 
 def exposed(hypernetwork: Hypernetwork, prompts: jax.Array) -> jax.Array:

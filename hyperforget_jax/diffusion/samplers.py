@@ -1,6 +1,7 @@
 """Models from noise: DDPM with fixed variances, and DDIM, as one jitted program."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -16,9 +17,14 @@ Denoiser = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 def visited(timesteps: int, config: SamplingConfig) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-    """Timesteps [S] that a sampler visits, from T-1 down, evenly spaced; all of them if S = T. The last is 0, or a step from the clean model."""
+    """Timesteps [S] that a sampler visits, from T-1 down, evenly spaced; all of them if S = T. The last is 0, or one step from clean."""
     last = 0.0 if config.spacing == "even" else timesteps / config.steps - 1
     return np.linspace(timesteps - 1, last, config.steps).round().astype(np.int32)
+
+
+def few_steps(steps: int, config: SamplingConfig) -> SamplingConfig:
+    """How a student is sampled: deterministic equal steps that end at the clean model, without guidance, at the same temperature."""
+    return replace(config, sampler="ddim", steps=steps, spacing="trailing", eta=0.0, guidance_scale=1.0)
 
 
 def sample(

@@ -10,16 +10,26 @@ import numpy as np
 from hyperforget_jax.config import DiffusionConfig, HypernetworkConfig
 from hyperforget_jax.diffusion import dit, targets
 from hyperforget_jax.diffusion.conditioning import Conditioning
-from hyperforget_jax.diffusion.hypernetwork import Hypernetwork
+from hyperforget_jax.diffusion.dit import Params
+from hyperforget_jax.diffusion.hypernetwork import Hypernetwork, Student
 from hyperforget_jax.runtime import artifacts
 from hyperforget_jax.weights import codec
 
+Arrays = dict[str, np.ndarray[Any, Any]]
+STUDENT = "student.safetensors"
+STEPS = "steps"
+"""The name of a student's number of denoising steps in that file."""
+
 
 def save(hypernetwork: Hypernetwork, folder: Path) -> None:
-    """Writes `model.safetensors` (names are paths in the parameter tree), `conditioning.safetensors` and `codec.safetensors`."""
-    leaves = jax.tree_util.tree_leaves_with_path(hypernetwork.params)
-    arrays: dict[str, Any] = {_name(path): np.asarray(leaf) for path, leaf in leaves}
-    artifacts.write_arrays(folder / "model.safetensors", arrays)
+    """Writes `model.safetensors` (names are paths in the parameter tree), `conditioning.safetensors` and `codec.safetensors`.
+
+    If it has a student, `student.safetensors` has its parameters by the same names, and its `steps`.
+    """
+    artifacts.write_arrays(folder / "model.safetensors", _arrays(hypernetwork.params))
+    if hypernetwork.student is not None:
+        params, steps = hypernetwork.student
+        artifacts.write_arrays(folder / STUDENT, {**_arrays(params), STEPS: np.array(steps)})
     condition: dict[str, Any] = {k: np.asarray(v) for k, v in hypernetwork.condition._asdict().items()}
     artifacts.write_arrays(folder / "conditioning.safetensors", condition)
     codec.save(hypernetwork.codec, folder)
@@ -31,11 +41,20 @@ def load(folder: Path, config: HypernetworkConfig, diffusion: DiffusionConfig) -
     stored = artifacts.read_arrays(folder / "conditioning.safetensors")
     condition = Conditioning(**{name: jnp.asarray(stored[name]) for name in Conditioning._fields})
     transformer = dit.make(config, diffusion, coder.layout, len(condition.mean), targets.width(config, coder.sizes[-1]))
-    arrays = artifacts.read_arrays(folder / "model.safetensors")
-    params = jax.tree_util.tree_map_with_path(
-        lambda path, _: jnp.asarray(arrays[_name(path)]), jax.eval_shape(transformer.init, jax.random.key(0))
-    )
-    return Hypernetwork(params, transformer, coder, condition, diffusion)
+    shapes = jax.eval_shape(transformer.init, jax.random.key(0))
+
+    def tree(arrays: Arrays) -> Params:
+        return jax.tree_util.tree_map_with_path(lambda path, _: jnp.asarray(arrays[_name(path)]), shapes)
+
+    params, student = tree(artifacts.read_arrays(folder / "model.safetensors")), None
+    if (folder / STUDENT).exists():
+        arrays = artifacts.read_arrays(folder / STUDENT)
+        student = Student(tree(arrays), int(arrays[STEPS]))
+    return Hypernetwork(params, transformer, coder, condition, diffusion, student)
+
+
+def _arrays(params: Params) -> Arrays:
+    return {_name(path): np.asarray(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
 
 
 def _name(path: tuple[Any, ...]) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import chex
@@ -107,7 +106,9 @@ def init(key: jax.Array, task: Objective, config: TrainingConfig) -> State:
     return State(params, jax.tree.map(jnp.copy, params), rule(config).init(params), jnp.int32(0))
 
 
-def step(state: State, batch: Batch, key: jax.Array, *, task: Objective, config: TrainingConfig) -> tuple[State, jax.Array]:
+def step(
+    state: State, batch: Batch, key: jax.Array, *, task: Objective, config: TrainingConfig
+) -> tuple[State, jax.Array]:
     """One step: gradients, clipping, AdamW, and the moving average with warm-up.
 
     Args:

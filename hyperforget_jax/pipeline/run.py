@@ -15,6 +15,7 @@ from hyperforget_jax import data
 from hyperforget_jax.config import Config, Prompts, validation
 from hyperforget_jax.data import Dataset, Split
 from hyperforget_jax.diffusion import samplers
+from hyperforget_jax.diffusion.distillation import validate_distillation
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.metrics.two_sample import FOLDS
 from hyperforget_jax.pipeline import workdir
@@ -175,6 +176,7 @@ def run_on(config: Config, dataset: Dataset, console: Console, command: str) -> 
     validate_batch_size("reference.batch_size", config.reference.batch_size, num_images)
     run = Run(config, dataset, workdir.workdir_path(config), console, command)
     validate_memory(config.zoo, run.sizes)
+    validate_distillation(config, dataset)
     return run
 
 

@@ -20,6 +20,7 @@ from hyperforget_jax.diffusion.trainer import Watch
 from hyperforget_jax.pipeline import pretrained
 from hyperforget_jax.pipeline.pretrained import DataInfo, Pretrained
 from hyperforget_jax.pipeline.run import HYPERNETWORK, Run, on_device
+from hyperforget_jax.pipeline.student import train_student
 from hyperforget_jax.pipeline.workdir import identity
 from hyperforget_jax.runtime import artifacts, prng
 from hyperforget_jax.runtime.progress import track
@@ -125,6 +126,8 @@ def train_hypernetwork(run: Run, train_zoo: Zoo, val_zoo: Zoo, measure: Measure 
                 _watch(run, hypernetwork, measure),
             )
         hypernetwork = replace(hypernetwork, params=params)
+        if config.distillation.steps:
+            hypernetwork = replace(hypernetwork, student=train_student(run, targeted, hypernetwork, seed))
         if writes:
             with artifacts.new_artifact(folder, identity(config)) as partial_folder:
                 pretrained.save(partial_folder, describe(run, hypernetwork, train_zoo))
