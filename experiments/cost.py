@@ -86,7 +86,7 @@ def _alone(run: Run) -> tuple[float, float]:
     if not path.exists():
         train_zoo, val_zoo = pipeline_zoo.split_zoo(run)
         single = replace(run.config, sampling=replace(run.config.sampling, batch_size=1))
-        hypernetwork = training.train_hypernetwork(run, train_zoo, val_zoo)
+        hypernetwork = training.train_hypernetwork(run, train_zoo, val_zoo).hypernetwork
         generate = training.generator_of(replace(run, config=single), hypernetwork)
         answer = unlearning.stored(run, run.config.task.forget_sets[0])
         prompt = jnp.asarray(answer.prompt)[None]  # [1, K]
