@@ -30,8 +30,9 @@ NON_EMPTY = (
 LABELS = ("data.classes", "task.pivots", "task.forget_sets", "task.purged", "zoo.held_out_sets")
 """Fields whose numbers are names of classes."""
 ZERO_OR_MORE = (
-    *("seed", "zoo.min_learned", "zoo.min_per_combination", "zoo.max_added_blocks", "zoo.min_clean_runs"),
-    *("hypernetwork.metric_class", "training.seed", "training.alignment_every", "evaluation.distribution_models"),
+    *("seed", "data.distillation_size", "zoo.min_learned", "zoo.min_per_combination", "zoo.max_added_blocks"),
+    *("zoo.min_clean_runs", "hypernetwork.metric_class", "training.seed", "training.alignment_every"),
+    *("evaluation.distribution_models",),
 )
 TWO_OR_MORE = (
     *("loader.loss_levels", "reference.seeds", "reference.clean_runs", "training.alignment_families"),
