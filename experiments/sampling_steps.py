@@ -28,8 +28,12 @@ from hyperforget_jax.report.style import INK, WIDTH, styled
 from hyperforget_jax.report.tables import Row, braces, markdown, number
 from hyperforget_jax.runtime import artifacts, machine
 
-Sampler = tuple[Literal["ddpm", "ddim"], int]
-SAMPLERS: tuple[Sampler, ...] = (("ddpm", 1000), ("ddim", 100), ("ddim", 50), ("ddim", 25), ("ddim", 10), ("ddim", 5))
+Name = Literal["ddpm", "ddim", "dpm"]
+Sampler = tuple[Name, int]
+SAMPLERS: tuple[Sampler, ...] = (
+    *(("ddpm", 1000), ("ddim", 100), ("ddim", 50)),
+    *(("ddim", 25), ("dpm", 25), ("ddim", 10), ("dpm", 10), ("ddim", 5), ("dpm", 5)),
+)
 """`sampling.sampler` and `sampling.steps`; the first is what the others are held against."""
 SPEEDS = ("models a second", "times as fast")
 """Columns with one decimal."""
@@ -70,7 +74,7 @@ def validate(job: Run, samplers: tuple[Sampler, ...]) -> None:
         validate_run_config(_with_sampler(job, sampler, steps).config)
 
 
-def _with_sampler(job: Run, sampler: Literal["ddpm", "ddim"], steps: int) -> Run:
+def _with_sampler(job: Run, sampler: Name, steps: int) -> Run:
     """The run with one of the samplers."""
     sampling = replace(job.config.sampling, sampler=sampler, steps=steps)
     return replace(job, config=replace(job.config, sampling=sampling))
