@@ -47,9 +47,9 @@ def cost(setting: str, runs: RunFolder) -> Result:
     ]
     words = (
         f"{setting}. Training: with the prompt book. Request: samples and their selection. One model: sampled alone, compiled; one "
-        "retraining: a model trained alone without a forget set, compiled. A zoo that several hypernetworks share counts for each. Break-even: (zoo + "
-        "training) / (one retraining - one model); a dash: never. It does not count the samples that a request selects from: a whole "
-        "request may take longer than one retraining. A dash for the zoo: nobody timed it, and it is not counted.\n"
+        "retraining: a model trained alone without a forget set, compiled. A zoo that several hypernetworks share counts for each. "
+        "Break-even: (zoo + training) / (one retraining - one model); a dash: never. It does not count the samples that a request "
+        "selects from: a whole request may take longer than one retraining. A dash for the zoo: nobody timed it, and it is not counted.\n"
     )
     return Result(f"Cost, {setting}", f"{words}\n{markdown(heads, 'lrrrrrr', body)}", lines, {})
 

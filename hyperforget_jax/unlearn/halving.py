@@ -53,11 +53,11 @@ def judge_prompts(
 ) -> Page:
     """Judges the candidate prompts of a forget set on validation and chooses one.
 
-    Score of a model: its retain accuracy if its forget accuracy is at most `forget_tolerance`, otherwise 0. A round passes on the prompts
-    whose models have the highest mean score; at a tie those with the lower forget accuracy, then those that ask for the higher forget
-    loss. Of the prompts in the last round whose mean score is the highest, within `score_tolerance`, the one that asks for the highest
-    forget loss is chosen: clean runs are surer to be wrong about a class that they never saw than runs that lost it. If no model of the
-    last round has forgotten, the prompt with the lowest forget accuracy is chosen.
+    Score of a model: its retain accuracy if its forget accuracy is at most `forget_tolerance`, otherwise 0. Of the prompts in the
+    last round whose models have the highest mean score, within `score_tolerance`, the one that asks for the highest forget loss is chosen:
+    clean runs are surer to be wrong about a class that they never saw than runs that lost it. A round before the last passes on the
+    prompt with the highest score, then those within the tolerance, the highest forget loss first, then others by their score. Where no
+    model of a round has forgotten, prompts with the lower forget accuracy come first.
 
     Args:
       generators: of each round of `trial_samples`; those of early rounds may take fewer sampling steps.
@@ -75,14 +75,20 @@ def judge_prompts(
         key, round_key = jax.random.split(key)
         score, forgotten = _mean_scores(generate, prompts[left], each, forget, validation, round_key, config)
         scores[left], models[left] = score, each
-        order = np.lexsort((-forget_loss[left], forgotten, -score))
+        too_low, remembered = _ranked(score, forgotten, config)
+        preference = np.where(too_low, -score, -forget_loss[left])
+        order = np.lexsort((preference, remembered, too_low, score < score.max()))
         left = np.sort(left[order[: -(-count // config.trial_factor)]])
     score, forgotten = _mean_scores(generators[-1], prompts[left], last, forget, validation, key, config)
     scores[left], models[left] = score, last
-    too_low = score < score.max() - config.score_tolerance
-    remembered = np.where(score.any(), 0.0, forgotten)  # counts only where every score is 0
+    too_low, remembered = _ranked(score, forgotten, config)
     best = np.lexsort((-score, -forget_loss[left], remembered, too_low))[0]
     return Page(prompts, scores, models, int(left[best]))
+
+
+def _ranked(score: Any, forgotten: Any, config: RequestConfig) -> tuple[Any, Any]:
+    """Which prompts [C] score too low to be chosen, and what counts of their forget accuracy: 0, unless every score is 0."""
+    return score < score.max() - config.score_tolerance, np.where(score.any(), 0.0, forgotten)
 
 
 def _mean_scores(

@@ -107,6 +107,16 @@ def test_within_the_tolerance_the_last_round_chooses_the_higher_forget_loss() ->
     assert page.chosen == COUNT - 1
 
 
+def test_early_rounds_keep_what_the_last_may_choose_and_the_best() -> None:
+    """Twelve prompts score higher than the one that asks for more, and 8 of 24 go on: it does if the tolerance lets it be chosen."""
+    prompts = candidates(np.arange(COUNT))
+    prompts[COUNT - 13, 1] = 9.0  # 0.365 below the best
+    for tolerance, chosen in ((0.38, COUNT - 13), (0.35, COUNT - 1)):
+        config = RequestConfig(trial_samples=(2, 4), score_tolerance=tolerance)
+        page = halving.judge_prompts(rounds(Planted(), config), prompts, FORGET, DATA, jax.random.key(0), config)
+        assert (page.chosen, page.models[-1], (page.models == 4).sum()) == (chosen, 4, 8)
+
+
 def test_where_nothing_forgets_every_score_is_zero_and_a_prompt_is_chosen_all_the_same() -> None:
     config, prompts = RequestConfig(), candidates(np.arange(COUNT))
     prompts[:, 0] = 0.5
