@@ -28,8 +28,12 @@ from hyperforget_jax.report.style import INK, WIDTH, styled
 from hyperforget_jax.report.tables import Row, braces, markdown, number
 from hyperforget_jax.runtime import artifacts, machine
 
-Sampler = tuple[Literal["ddpm", "ddim"], int]
-SAMPLERS: tuple[Sampler, ...] = (("ddpm", 1000), ("ddim", 100), ("ddim", 50), ("ddim", 25), ("ddim", 10), ("ddim", 5))
+Name = Literal["ddpm", "ddim", "dpm"]
+Sampler = tuple[Name, int]
+SAMPLERS: tuple[Sampler, ...] = (
+    *(("ddpm", 1000), ("ddim", 100), ("ddim", 50)),
+    *(("ddim", 25), ("dpm", 25), ("ddim", 10), ("dpm", 10), ("ddim", 5), ("dpm", 5)),
+)
 """`sampling.sampler` and `sampling.steps`; the first is what the others are held against."""
 SPEEDS = ("models a second", "times as fast")
 """Columns with one decimal."""
@@ -38,11 +42,10 @@ SPEEDS = ("models a second", "times as fast")
 def run(job: Run, samplers: tuple[Sampler, ...]) -> None:
     """Samples with every sampler that has no row yet; then the table and the figure."""
     train_zoo, val_zoo = pipeline_zoo.split_zoo(job)
-    candidates = unlearning.candidate_prompts(job, train_zoo)
-    hypernetwork = training.train_hypernetwork(
-        job, train_zoo, val_zoo, alignment.watch(job, alignment.grids(job, train_zoo))
-    )
-    results = unlearning.unlearn_all(job, candidates, training.generator_of(job, hypernetwork))
+    unlearning.validate_served(job, train_zoo)
+    model = training.train_hypernetwork(job, train_zoo, val_zoo, alignment.watch(job, alignment.grids(job, train_zoo)))
+    hypernetwork = model.hypernetwork
+    results = unlearning.unlearn_all(job, model, training.generator_of(job, hypernetwork))
     prompts = np.stack([result.prompt for result in results])  # [S, K]
     path = job.folder / "samplers.jsonl"
     rows = {(row["sampler"], row["steps"]): row for row in (artifacts.read_rows(path) if path.exists() else [])}
@@ -71,7 +74,7 @@ def validate(job: Run, samplers: tuple[Sampler, ...]) -> None:
         validate_run_config(_with_sampler(job, sampler, steps).config)
 
 
-def _with_sampler(job: Run, sampler: Literal["ddpm", "ddim"], steps: int) -> Run:
+def _with_sampler(job: Run, sampler: Name, steps: int) -> Run:
     """The run with one of the samplers."""
     sampling = replace(job.config.sampling, sampler=sampler, steps=steps)
     return replace(job, config=replace(job.config, sampling=sampling))

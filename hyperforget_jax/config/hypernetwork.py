@@ -131,8 +131,9 @@ class DistillationConfig:
 class SamplingConfig:
     """Generation of models."""
 
-    sampler: Literal["ddpm", "ddim"] = "ddim"
-    """ddpm: fixed variances (the paper's). ddim: fewer, deterministic steps (arXiv 2010.02502)."""
+    sampler: Literal["ddpm", "ddim", "dpm"] = "ddim"
+    """ddpm: fixed variances (the paper's). ddim: fewer, deterministic steps (arXiv 2010.02502). dpm: DPM-Solver++(2M), of second order
+    where ddim is of first (arXiv 2211.01095)."""
     steps: int = 50
     """Denoising steps; ddpm uses all timesteps when this equals them."""
     spacing: Literal["even", "trailing"] = "even"

@@ -1,4 +1,4 @@
-"""Models from noise: DDPM with fixed variances, and DDIM, as one jitted program."""
+"""Models from noise: DDPM with fixed variances, DDIM and DPM-Solver++(2M), as one jitted program."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +14,8 @@ from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.weights.layout import TokenLayout
 
 Denoiser = Callable[[jax.Array, jax.Array], jax.Array]
+State = tuple[jax.Array, jax.Array]
+"""Noisy tokens and the estimate of x_0 of the step before, both [N, T, W]."""
 
 
 def visited(timesteps: int, config: SamplingConfig) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
@@ -25,6 +27,20 @@ def visited(timesteps: int, config: SamplingConfig) -> np.ndarray[tuple[int], np
 def few_steps(steps: int, config: SamplingConfig) -> SamplingConfig:
     """How a student is sampled: deterministic equal steps that end at the clean model, without guidance, at the same temperature."""
     return replace(config, sampler="ddim", steps=steps, spacing="trailing", eta=0.0, guidance_scale=1.0)
+
+
+def extrapolations(log_snr: jax.Array) -> jax.Array:
+    """Shares [S] of the last change of x_0 that DPM-Solver++(2M) adds to x_0: 1 / (2 r_i) of arXiv 2211.01095, Algorithm 2.
+
+    With h_i the step from the i-th timestep to the next: h_i / (2 h_{i-1}); 0, which is a step of first order, in the first step and in
+    the last, whose h is infinite.
+
+    Args:
+      log_snr: [S], lambda = log(sqrt(abar) / sqrt(1 - abar)) at the visited timesteps.
+    """
+    h = jnp.diff(log_snr)  # [S - 1]
+    between = h[1:] / (2 * h[:-1])
+    return jnp.pad(between, 1)[: len(log_snr)]  # of one step: [0]
 
 
 def sample(
@@ -72,6 +88,7 @@ def from_noise(
     ddpm: x_s ~ N(posterior mean of q(x_s | x_t, x_0), beta_t (1 - abar_s) / (1 - abar_t)) (arXiv 2006.11239, section 3.2).
     ddim: x_s = sqrt(abar_s) x_0 + sqrt(1 - abar_s - sigma^2) noise + sigma fresh, x_0 and noise estimated at x_t, sigma = eta times
       the deviation of ddpm (arXiv 2010.02502, equations 12 and 16).
+    dpm: ddim without fresh noise, at x_0 + (x_0 - x_0 of the step before) / (2 r) in place of x_0 (arXiv 2211.01095, Algorithm 2).
 
     Args:
       denoiser: (noisy [N, T, W], timesteps [N]) -> the transformer's output under the N models' conditions.
@@ -86,8 +103,8 @@ def from_noise(
       Tokens [N, T, W].
     """
 
-    def denoise(noisy: jax.Array, at: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, None]:
-        index, timestep, following = at
+    def denoise(state: State, at: tuple[jax.Array, ...]) -> tuple[State, None]:
+        (noisy, before), (index, timestep, following, share) = state, at
         here = process.alpha_bar[timestep]
         there = jnp.where(following < 0, 1.0, process.alpha_bar[following])
         output = denoiser(noisy, jnp.full(noisy.shape[:1], timestep))
@@ -99,16 +116,20 @@ def from_noise(
         else:
             deviation = config.eta * deviation
             direction = jnp.sqrt(jnp.maximum(1 - there - deviation**2, 0.0))
-            mean = jnp.sqrt(there) * clean + direction * schedule.noise_from(clean, noisy, here)
-        if config.sampler == "ddim" and config.eta == 0.0:
-            return mean, None
+            towards = clean + share * (clean - before) if config.sampler == "dpm" else clean
+            mean = jnp.sqrt(there) * towards + direction * schedule.noise_from(towards, noisy, here)
+        if config.sampler == "dpm" or (config.sampler == "ddim" and config.eta == 0.0):
+            return (mean, clean), None
         fresh = noise(config, layout, jax.vmap(lambda k: jax.random.fold_in(k, index))(keys))
-        return mean + deviation * fresh, None
+        return (mean + deviation * fresh, clean), None
 
     timesteps = visited(process.timesteps, config)
     following = np.append(timesteps[1:], -1).astype(np.int32)
+    left = process.alpha_bar[timesteps]
+    shares = extrapolations(0.5 * jnp.log(left / (1 - left)))
     places = np.arange(config.steps, dtype=np.int32)
-    tokens, _ = jax.lax.scan(denoise, start, jax.tree.map(jnp.asarray, (places, timesteps, following)))
+    steps = (*map(jnp.asarray, (places, timesteps, following)), shares)
+    (tokens, _), _ = jax.lax.scan(denoise, (start, jnp.zeros_like(start)), steps)
     return tokens
 
 

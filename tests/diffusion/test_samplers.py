@@ -10,6 +10,7 @@ import pytest
 
 from hyperforget_jax.config import DiffusionConfig, SamplingConfig
 from hyperforget_jax.diffusion import samplers, schedule
+from hyperforget_jax.diffusion.schedule import Schedule
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.weights.layout import TokenLayout
 
@@ -26,7 +27,8 @@ FACTOR = np.array(
 )
 COVARIANCE = FACTOR @ FACTOR.T
 COUNT = 4096
-Moments = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
+Values = np.ndarray[Any, Any]
+Moments = tuple[Values, Values]
 
 
 def best_denoiser(
@@ -57,12 +59,12 @@ def moments(tokens: jax.Array) -> Moments:
 
 @pytest.mark.parametrize("timesteps", [1, 2, 10, 1000])
 def test_as_many_steps_as_timesteps_visit_each_once_from_the_noisiest(timesteps: int) -> None:
-    assert samplers.visited(timesteps, timesteps).tolist() == list(range(timesteps - 1, -1, -1))
+    assert samplers.visited(timesteps, SamplingConfig(steps=timesteps)).tolist() == list(range(timesteps - 1, -1, -1))
 
 
 @pytest.mark.parametrize(("timesteps", "steps"), [(1000, 50), (1000, 999), (1000, 2), (10, 7), (10, 9)])
 def test_fewer_steps_go_from_the_noisiest_to_the_cleanest_without_repeats(timesteps: int, steps: int) -> None:
-    found = samplers.visited(timesteps, steps)
+    found = samplers.visited(timesteps, SamplingConfig(steps=steps))
     assert len(found) == steps
     assert (found[0], found[-1]) == (timesteps - 1, 0)
     assert (np.diff(found) < 0).all()
@@ -71,7 +73,8 @@ def test_fewer_steps_go_from_the_noisiest_to_the_cleanest_without_repeats(timest
 
 @pytest.mark.parametrize("prediction", ["x0", "epsilon", "v"])
 @pytest.mark.parametrize(
-    ("kind", "steps", "eta"), [("ddpm", 1000, 0.0), ("ddim", 1000, 0.0), ("ddim", 1000, 1.0), ("ddim", 50, 0.0)]
+    ("kind", "steps", "eta"),
+    [("ddpm", 1000, 0.0), ("ddim", 1000, 0.0), ("ddim", 1000, 1.0), ("ddim", 50, 0.0), ("dpm", 50, 0.0)],
 )
 def test_gaussian_data_come_back_with_mean_and_covariance(kind: Any, steps: int, eta: float, prediction: Any) -> None:
     diffusion = DiffusionConfig(prediction=prediction)
@@ -114,7 +117,7 @@ def test_the_condition_moves_the_mean() -> None:
     np.testing.assert_allclose(high - low, 6.0, atol=0.1)
 
 
-@pytest.mark.parametrize("kind", ["ddpm", "ddim"])
+@pytest.mark.parametrize("kind", ["ddpm", "ddim", "dpm"])
 def test_a_model_depends_on_its_own_key_and_condition_alone(kind: Any) -> None:
     config = SamplingConfig(sampler=kind, steps=7)
     conditions = jnp.linspace(-1.0, 1.0, 9)[:, None]
@@ -123,7 +126,7 @@ def test_a_model_depends_on_its_own_key_and_condition_alone(kind: Any) -> None:
     np.testing.assert_allclose(alone, together[3:5], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["ddpm", "ddim"])
+@pytest.mark.parametrize("kind", ["ddpm", "ddim", "dpm"])
 @pytest.mark.parametrize("prediction", ["x0", "epsilon", "v"])
 def test_padding_stays_exactly_zero_and_nothing_else_does(kind: Any, prediction: Any) -> None:
     diffusion, config = DiffusionConfig(prediction=prediction), SamplingConfig(sampler=kind, steps=7)
@@ -133,7 +136,7 @@ def test_padding_stays_exactly_zero_and_nothing_else_does(kind: Any, prediction:
     assert (tokens[:, LAYOUT.mask] != 0).all()
 
 
-@pytest.mark.parametrize(("kind", "eta"), [("ddpm", 0.0), ("ddim", 0.0), ("ddim", 0.5)])
+@pytest.mark.parametrize(("kind", "eta"), [("ddpm", 0.0), ("ddim", 0.0), ("ddim", 0.5), ("dpm", 0.0)])
 @pytest.mark.parametrize("steps", [20, 7])
 def test_on_the_way_the_states_are_those_of_the_forward_process(kind: Any, eta: float, steps: int) -> None:
     """All data are one value, and the denoiser knows it; at timestep 0 it answers x_0's noisy neighbour, to show it."""
@@ -151,6 +154,90 @@ def test_on_the_way_the_states_are_those_of_the_forward_process(kind: Any, eta: 
     error = 4 * np.sqrt(2 / COUNT)
     np.testing.assert_allclose(mean, np.sqrt(left) * value, atol=4 * np.sqrt((1 - left) / COUNT))
     np.testing.assert_allclose(covariance / (1 - left), np.eye(5), atol=error)
+
+
+# DPM-Solver++(2M), held against DDIM, the exact flow and the paper's algorithm.
+
+VARIANCE = 1.5
+
+
+def uneven(timesteps: int) -> Schedule:
+    """A process whose log signal-to-noise ratio falls from 3 to 0, faster and faster."""
+    u = np.linspace(0, 1, timesteps)
+    return Schedule(jnp.asarray(1 / (1 + np.exp(-2 * (3 - 2 * u - u**2))), jnp.float32))
+
+
+def from_noise(kind: Any, steps: int, process: Schedule, denoiser: samplers.Denoiser) -> tuple[Values, Values]:
+    """The noise [16, T, W] that a sampler of x_0 starts from, and what it makes of it."""
+    keys = jax.random.split(jax.random.key(7), 16)
+    noise = jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, steps), LAYOUT.mask.shape))(keys)
+    config = SamplingConfig(sampler=kind, steps=steps, temperature=1.0)
+    diffusion = DiffusionConfig(timesteps=process.timesteps)
+    tokens = samplers.sample(denoiser, process, diffusion, config, LAYOUT, jax.random.clone(keys))
+    return np.asarray(jnp.where(LAYOUT.mask[None], noise, 0.0), np.float64), np.asarray(tokens, np.float64)
+
+
+def gain(alpha_bar: Any) -> Any:
+    """E[x_0 | x_t] / x_t for data N(0, VARIANCE)."""
+    return alpha_bar**0.5 * VARIANCE / (alpha_bar * VARIANCE + 1 - alpha_bar)
+
+
+def error(kind: Any, steps: int) -> float:
+    """Distance from the exact flow for noise of size 1. The flow keeps x_t / (standard deviation of x_t) down to timestep 0;
+    E[x_0 | x_t] comes last, as in every sampler.
+    """
+    process = uneven(1025)
+    noise, tokens = from_noise(kind, steps, process, lambda x, t: gain(process.alpha_bar[t])[:, None, None] * x)
+    last, first = (float(process.alpha_bar[t]) for t in (0, -1))
+    spread = np.sqrt((last * VARIANCE + 1 - last) / (first * VARIANCE + 1 - first))
+    return float(np.abs(tokens - gain(last) * spread * noise).max() / np.abs(noise).max())
+
+
+@pytest.mark.parametrize(("kind", "order"), [("ddim", 1), ("dpm", 2)])
+def test_twice_the_steps_halve_ddims_error_and_quarter_that_of_dpm(kind: Any, order: int) -> None:
+    found = [error(kind, steps + 1) for steps in (8, 16, 32)]
+    np.testing.assert_allclose(np.log2(np.divide(found[:-1], found[1:])), order, atol=0.15)
+
+
+def test_at_ten_steps_dpm_is_several_times_nearer_to_the_flow() -> None:
+    assert error("dpm", 10) < error("ddim", 10) / 3
+
+
+@pytest.mark.parametrize("steps", [2, 3, 7])
+def test_dpm_is_algorithm_2_of_the_paper(steps: int) -> None:
+    """As printed in arXiv 2211.01095, in float64, with steps of different length; the clean model, at sigma 0, is the last x_0."""
+    process = schedule.make(DiffusionConfig())
+    noise, tokens = from_noise("dpm", steps, process, lambda x, t: gain(process.alpha_bar[t])[:, None, None] * x)
+    left = np.asarray(process.alpha_bar, np.float64)[samplers.visited(process.timesteps, SamplingConfig(steps=steps))]
+    alpha, sigma = np.sqrt(left), np.sqrt(1 - left)
+    lam = np.log(alpha / sigma)
+    x, data = noise, [gain(left[0]) * noise]
+    for i in range(1, steps):
+        h, predicted = lam[i] - lam[i - 1], data[-1]
+        if i > 1:
+            r = (lam[i - 1] - lam[i - 2]) / h
+            predicted = (1 + 1 / (2 * r)) * data[-1] - 1 / (2 * r) * data[-2]
+        x = sigma[i] / sigma[i - 1] * x - alpha[i] * (np.exp(-h) - 1) * predicted
+        data.append(gain(left[i]) * x)
+    np.testing.assert_allclose(tokens, data[-1], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_without_a_step_between_first_and_last_dpm_is_ddim(steps: int) -> None:
+    process = uneven(1025)
+    ddim, dpm = (
+        from_noise(kind, steps, process, lambda x, t: gain(process.alpha_bar[t])[:, None, None] * x)[1]
+        for kind in ("ddim", "dpm")
+    )
+    np.testing.assert_array_equal(dpm, ddim)
+    assert np.abs(ddim[:, LAYOUT.mask]).min() > 0
+
+
+@pytest.mark.parametrize("kind", ["ddim", "dpm"])
+def test_an_x0_that_is_the_same_at_every_step_is_the_answer(kind: Any) -> None:
+    x0 = jnp.where(LAYOUT.mask, jnp.array([[0.5, -1.0, 0.0], [2.0, 0.2, 0.0]]), 0.0)
+    _, tokens = from_noise(kind, 7, uneven(1025), lambda x, _: jnp.broadcast_to(x0, x.shape))
+    np.testing.assert_array_equal(tokens, np.broadcast_to(np.asarray(x0), tokens.shape))
 
 
 @pytest.mark.parametrize("steps", [0, -1, 11])
