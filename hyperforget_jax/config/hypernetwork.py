@@ -116,8 +116,10 @@ class DistillationConfig:
     """Optimiser steps; 0: there is no student, and the hypernetwork itself is sampled. Images are those of data.distillation_size."""
     sampling_steps: int = 2
     """Denoising steps of the student."""
-    lessons: int = 8192
+    lessons: int = 32768
     """Models that the hypernetwork samples once, for the student to make from the same noise."""
+    lesson_steps: int = 12
+    """Denoising steps of these, by DPM-Solver++(2M)."""
     batch_size: int = 128
     """Lessons per step."""
     learning_rate: float = 3e-4

@@ -78,7 +78,8 @@ def make_lessons(run: Run, train_zoo: Zoo, teacher: Hypernetwork, seed: int) -> 
     config = run.config
     rates, kinds = config.diffusion, targets.kinds(config.hypernetwork, run.sizes[-1])
     dropout = Dropout(rates.class_dropout, rates.kind_dropout, rates.full_dropout, kinds)
-    program = jax.jit(partial(distillation.lesson, teacher, config.sampling, dropout))
+    sampling = replace(config.sampling, sampler="dpm", steps=config.distillation.lesson_steps)
+    program = jax.jit(partial(distillation.lesson, teacher, sampling, dropout))
     size = config.sampling.batch_size
     asked = _of_requests(run, train_zoo, teacher, seed, size - size // 2)
     seen = _of_training(run, train_zoo, teacher, seed, size // 2)
