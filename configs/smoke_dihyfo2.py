@@ -46,9 +46,7 @@ def get_config() -> Config:
             alignment_families=2,
         ),
         sampling=SamplingConfig(steps=3, batch_size=13),
-        request=RequestConfig(
-            samples=8, forget_levels=2, retain_quantiles=(0.5,), samples_per_candidate=2, num_selected=2
-        ),
+        request=RequestConfig(samples=8, forget_levels=2, retain_quantiles=(0.5,), trial_samples=(2,), num_selected=2),
         reference=ReferenceConfig(seeds=3, clean_runs=10, epochs=10.0, batch_size=64, learning_rate=1e-2),
         evaluation=EvaluationConfig(
             alignment_prompts=4,

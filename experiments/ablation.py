@@ -106,7 +106,7 @@ def run(job: Run, axes: Axes) -> None:
         config = trained(job.config, first)
         workdir.acquire_workdir(config)
         each = replace(job, config=config, folder=workdir.workdir_path(config))
-        hypernetwork = training.train_hypernetwork(each, train_zoo, val_zoo)
+        hypernetwork = training.train_hypernetwork(each, train_zoo, val_zoo).hypernetwork
         for cell in (first, *others):
             if cell in rows:
                 job.console.print(f"{cell}: reused from {path}", highlight=False)

@@ -47,7 +47,7 @@ def rows(run: Run) -> list[dict[str, Any]]:
 
 def _measured(run: Run) -> list[dict[str, Any]]:
     train_zoo, val_zoo = pipeline_zoo.split_zoo(run)
-    generate = training.generator_of(run, training.train_hypernetwork(run, train_zoo, val_zoo))
+    generate = training.generator_of(run, training.train_hypernetwork(run, train_zoo, val_zoo).hypernetwork)
     families = jax.random.split(prng.stream(run.config.seed, "alignment"), run.config.evaluation.alignment_families)
     losses = np.asarray(training.random_start(run, families).losses)  # [F, K]
     grids = {

@@ -3,7 +3,6 @@
 Kept in `subsets/` of the run's workdir; a stopped measurement goes on with the next request.
 """
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -17,6 +16,7 @@ from hyperforget_jax.classifier import Params
 from hyperforget_jax.metrics.results import Row
 from hyperforget_jax.pipeline import cache, evaluation, training, unlearning
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
+from hyperforget_jax.pipeline.prompt_book import allowed_sets
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.pipeline.run_folder import RunFolder
 from hyperforget_jax.pipeline.workdir import identity
@@ -33,16 +33,9 @@ SETS_PER_BLOCK = 4
 """Forget sets whose references are trained as one block."""
 
 
-def all_sets(run: Run) -> list[tuple[int, ...]]:
-    """All sets of forgettable classes, by their labels; one class at least is retained."""
-    labels = [run.dataset.classes[position] for position in run.forgettable]
-    sets = itertools.chain.from_iterable(itertools.combinations(labels, size) for size in range(1, len(labels) + 1))
-    return [each for each in sets if len(each) < run.dataset.num_classes]
-
-
 def rows(run: Run) -> list[dict[str, Any]]:
     """Results of every forget set, strict, measured once."""
-    task = replace(run.config.task, forget_sets=tuple(all_sets(run)))
+    task = replace(run.config.task, forget_sets=tuple(allowed_sets(run)))
     asking = replace(run, config=replace(run.config, task=task), folder=run.folder / FOLDER)
     return cache.rows(run, FOLDER, lambda: _measured(run, asking), forget_sets=task.forget_sets)
 
@@ -77,9 +70,9 @@ def every_forget_set(setting: str, method: str, runs: RunFolder) -> Result:
 
 def _measured(run: Run, asking: Run) -> list[Row]:
     train_zoo, val_zoo = pipeline_zoo.split_zoo(run)
-    candidates = unlearning.candidate_prompts(asking, train_zoo)
-    hypernetwork = training.train_hypernetwork(run, train_zoo, val_zoo)
-    answers = unlearning.unlearn_all(asking, candidates, training.generator_of(run, hypernetwork))
+    unlearning.validate_served(asking, train_zoo)
+    model = training.train_hypernetwork(run, train_zoo, val_zoo)
+    answers = unlearning.unlearn_all(asking, model, training.generator_of(run, model.hypernetwork))
     return evaluation.rows(asking, evaluation.evaluate(asking, answers, references(asking)))
 
 

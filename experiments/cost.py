@@ -46,9 +46,9 @@ def cost(setting: str, runs: RunFolder) -> Result:
         for line in lines
     ]
     words = (
-        f"{setting}. Request: all candidate prompts, samples and their selection. One model: sampled alone, compiled; one retraining: a "
-        "model trained alone without a forget set, compiled. A zoo that several hypernetworks share counts for each. Break-even: (zoo + "
-        "training) / (one retraining - one model); a dash: never. It counts neither the prompts that a request tries nor the samples it "
+        f"{setting}. Training: with the prompt book. Request: samples and their selection. One model: sampled alone, compiled; one "
+        "retraining: a model trained alone without a forget set, compiled. A zoo that several hypernetworks share counts for each. "
+        "Break-even: (zoo + training) / (one retraining - one model); a dash: never. It does not count the samples that a request "
         "selects from: a whole request may take longer than one retraining. A dash for the zoo: nobody timed it, and it is not counted.\n"
     )
     return Result(f"Cost, {setting}", f"{words}\n{markdown(heads, 'lrrrrrr', body)}", lines, {})
@@ -56,17 +56,18 @@ def cost(setting: str, runs: RunFolder) -> Result:
 
 def seconds(run: Run) -> dict[str, float | None]:
     """Seconds of a finished run: "zoo" (None: nobody timed it, and it is not counted), "training", "request" (mean), "sample", "retraining"
-    of one model alone; "break_even", the models after which the hypernetwork has paid for itself; None: it never does. The search for
-    a prompt and the selection, which make up most of a request, are not counted: they are no part of retraining either.
+    of one model alone; "break_even", the models after which the hypernetwork has paid for itself; None: it never does. Prompts are judged
+    as a part of the training. The selection of models is not counted: it is no part of retraining either.
     """
     stages = _stages(run.folder)
     zoo = _stages(zoo_path(run.config).parent).get("zoo", stages.get("zoo"))  # of the run that made it
     requests = [value for stage, value in stages.items() if stage.startswith("forget-")]
     sample, retraining = _alone(run)
-    fixed = (zoo or 0.0) + stages["hypernetwork"]
+    trained = stages["hypernetwork"] + stages["prompts"]
+    fixed = (zoo or 0.0) + trained
     return {
         "zoo": zoo,
-        "training": stages["hypernetwork"],
+        "training": trained,
         "request": sum(requests) / len(requests),
         "sample": sample,
         "retraining": retraining,
@@ -86,7 +87,7 @@ def _alone(run: Run) -> tuple[float, float]:
     if not path.exists():
         train_zoo, val_zoo = pipeline_zoo.split_zoo(run)
         single = replace(run.config, sampling=replace(run.config.sampling, batch_size=1))
-        hypernetwork = training.train_hypernetwork(run, train_zoo, val_zoo)
+        hypernetwork = training.train_hypernetwork(run, train_zoo, val_zoo).hypernetwork
         generate = training.generator_of(replace(run, config=single), hypernetwork)
         answer = unlearning.stored(run, run.config.task.forget_sets[0])
         prompt = jnp.asarray(answer.prompt)[None]  # [1, K]

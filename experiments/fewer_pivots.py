@@ -74,7 +74,7 @@ def _on_grid_of(usual: Run, run: Run) -> list[dict[str, Any]]:
 
 
 def _measured(usual: Run, run: Run) -> Iterable[Row]:
-    generate = training.generator_of(run, training.train_hypernetwork(run, *pipeline_zoo.split_zoo(run)))
+    generate = training.generator_of(run, training.train_hypernetwork(run, *pipeline_zoo.split_zoo(run)).hypernetwork)
     grids = alignment.grids(usual, pipeline_zoo.split_zoo(usual)[0])
     return alignment.alignment_rows(run, alignment.followed(run, grids, generate))
 

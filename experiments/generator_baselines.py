@@ -127,9 +127,9 @@ def rows(run: Run) -> list[dict[str, Any]]:
 
 def _measured(run: Run) -> list[Row]:
     train_zoo, val_zoo = pipeline_zoo.split_zoo(run)
-    hypernetwork = training.train_hypernetwork(run, train_zoo, val_zoo)
-    generate = training.generator_of(run, hypernetwork)
-    unlearning_results = unlearning.unlearn_all(run, unlearning.candidate_prompts(run, train_zoo), generate)
+    model = training.train_hypernetwork(run, train_zoo, val_zoo)
+    hypernetwork = model.hypernetwork
+    unlearning_results = unlearning.unlearn_all(run, model, training.generator_of(run, hypernetwork))
     reference, clean = reference_models(run), clean_reference(run)
     measured = list[Row]()
     with track(run.console, "rivals", len(unlearning_results), "requests") as advance:

@@ -163,7 +163,7 @@ def observe(run: Run, grid: Grid, train_zoo: Zoo, val_zoo: Zoo) -> Sweep:
         count = config.training.alignment_families
         return alignment.means(run, follow(generate, "alignment during training", count, run.dataset.validation))
 
-    generate = training.generator_of(run, training.train_hypernetwork(run, train_zoo, val_zoo, measure))
+    generate = training.generator_of(run, training.train_hypernetwork(run, train_zoo, val_zoo, measure).hypernetwork)
     with run.timed("alignment", resumes=False):
         return follow(generate, "alignment", config.evaluation.alignment_families, run.dataset.test)
 

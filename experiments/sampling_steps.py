@@ -42,11 +42,10 @@ SPEEDS = ("models a second", "times as fast")
 def run(job: Run, samplers: tuple[Sampler, ...]) -> None:
     """Samples with every sampler that has no row yet; then the table and the figure."""
     train_zoo, val_zoo = pipeline_zoo.split_zoo(job)
-    candidates = unlearning.candidate_prompts(job, train_zoo)
-    hypernetwork = training.train_hypernetwork(
-        job, train_zoo, val_zoo, alignment.watch(job, alignment.grids(job, train_zoo))
-    )
-    results = unlearning.unlearn_all(job, candidates, training.generator_of(job, hypernetwork))
+    unlearning.validate_served(job, train_zoo)
+    model = training.train_hypernetwork(job, train_zoo, val_zoo, alignment.watch(job, alignment.grids(job, train_zoo)))
+    hypernetwork = model.hypernetwork
+    results = unlearning.unlearn_all(job, model, training.generator_of(job, hypernetwork))
     prompts = np.stack([result.prompt for result in results])  # [S, K]
     path = job.folder / "samplers.jsonl"
     rows = {(row["sampler"], row["steps"]): row for row in (artifacts.read_rows(path) if path.exists() else [])}

@@ -19,9 +19,12 @@ from hyperforget_jax.pipeline.pretrained import Pretrained
 from hyperforget_jax.pipeline.run import HYPERNETWORK, Run, on_device
 from hyperforget_jax.pipeline.workdir import acquire_workdir, current, identity, zoo_identity
 from hyperforget_jax.runtime import artifacts, prng
-from hyperforget_jax.unlearn import requests, starting_models
+from hyperforget_jax.unlearn import halving, requests, starting_models
+from hyperforget_jax.unlearn.halving import Generate
+from hyperforget_jax.unlearn.prompt_book import Page
 from hyperforget_jax.unlearn.prompts import of_request
 from hyperforget_jax.unlearn.requests import UnlearningRequest, UnlearningResult
+from hyperforget_jax.zoo.train import Images
 
 
 class HyperForget:
@@ -36,7 +39,7 @@ class HyperForget:
     ...     codec=CodecConfig(basis_size=8),
     ...     hypernetwork=HypernetworkConfig(hidden_size=16, depth=1, num_heads=2),
     ...     sampling=SamplingConfig(steps=2),
-    ...     request=RequestConfig(forget_levels=1, samples_per_candidate=2),
+    ...     request=RequestConfig(forget_levels=1, trial_samples=(2,)),
     ... )
     >>> protocol = {"epochs": 20, "snapshots": 4, "never_seen_probability": 1.0, "learning_rate": (1e-2, 2e-2)}
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -80,7 +83,7 @@ class HyperForget:
         validation.validate_config(self.config)
 
     def fit(self, zoo: Zoo, data: Dataset, workdir: str | os.PathLike[str] | None = None) -> "HyperForget":
-        """Trains the hypernetwork on a zoo; returns itself.
+        """Trains the hypernetwork on a zoo and judges its prompts on the validation images; returns itself.
 
         Args:
           zoo: from `build_zoo`.
@@ -102,8 +105,7 @@ class HyperForget:
             self._validate_origin(zoo, run)
             acquire_workdir(config)
             zoos = zoo.checkpoints.split(config.zoo.runs, config.zoo.validation_share)
-            hypernetwork = training.train_hypernetwork(run, *zoos)
-            self.pretrained = training.describe(run, hypernetwork, zoos[0])
+            self.pretrained = training.train_hypernetwork(run, *zoos)
         self.config = config
         self.__dict__.pop("_generator", None)
         return self
@@ -121,11 +123,12 @@ class HyperForget:
 
         Args:
           forget: labels of the classes to forget; those that were purged are forgotten too.
-          data: validation images and labels: they choose the prompt and the selected models.
+          data: validation images and labels, which select the models. The prompt is the one that the hypernetwork's prompt book has; a set
+            that it lacks, as books of more than 256 sets do, has its prompts judged on `data` when it is first asked for.
           num_samples: models to sample.
           num_selected: of these, how many to select.
           seed: of the samples.
-          prompts: "best", one for all models, chosen on `data` (the paper's); "drawn", one for each from clean runs (sample at
+          prompts: "best", one for all models, that of the prompt book (the paper's); "drawn", one for each from clean runs (sample at
             `sampling.temperature` 1 with it); None: as the config says.
 
         Returns:
@@ -139,19 +142,33 @@ class HyperForget:
         usual = model.config.request
         request = replace(usual, samples=num_samples, num_selected=num_selected, prompts=prompts or usual.prompts)
         validation.validate_config(replace(model.config, request=request))
-        asked = UnlearningRequest(labels, model.data.classes)
-        exposure = model.config.hypernetwork.exposure
-        candidates = of_request(model.statistics, asked.positions, request, exposure)
-        split = on_device(data)
-        start = starting_models.with_random_start(self._generator, model.sizes, model.config.hypernetwork, split)
-        return requests.answer(
-            lambda keys, losses: start(keys, losses, lambda count: None),
-            candidates,
-            asked,
-            split,
-            prng.stream(seed, requests.name_of(labels)),
-            request,
-        )
+        asked, split = UnlearningRequest(labels, model.data.classes), on_device(data)
+        about = asked, split, prng.stream(seed, requests.name_of(labels)), request
+        generate = self._quietly(self._generator, split)
+        if request.prompts == "best":
+            return requests.answer(generate, self._page(asked, split), *about)
+        drawn_from = of_request(model.statistics, asked.positions, request, model.config.hypernetwork.exposure)
+        return requests.answer_drawn(generate, drawn_from, *about)
+
+    def _page(self, asked: UnlearningRequest, split: Images) -> Page:
+        """The page of the prompt book, or one that is judged on a split and kept beside the others."""
+        model, name = self._fitted(), requests.name_of(asked.labels)
+        if name not in model.book:
+            config, exposure = replace(model.config.request, prompts="best"), model.config.hypernetwork.exposure
+            candidates = of_request(model.statistics, asked.positions, config, exposure)
+            few = halving.few_steps(model.config.sampling, config)
+            quick = self._quietly(generator(model.hypernetwork, few), split)
+            rounds = [*[quick] * (len(config.trial_samples) - 1), self._quietly(self._generator, split)]
+            key = requests.judging_key(prng.stream(model.config.seed, name))
+            page = halving.judge_prompts(rounds, candidates, asked.positions, split, key, config)
+            self.pretrained = replace(model, book={**model.book, name: page})
+        return self._fitted().book[name]
+
+    def _quietly(self, generate: Generator, split: Images) -> Generate:
+        """A generator without progress; DiHyFo-1 starts from random models that are measured on a split."""
+        model = self._fitted()
+        start = starting_models.with_random_start(generate, model.sizes, model.config.hypernetwork, split)
+        return lambda keys, asked: start(keys, asked, lambda count: None)
 
     def save_pretrained(self, path: str | os.PathLike[str]) -> None:
         """Writes all that `from_pretrained` needs into one folder; a hypernetwork that stands there is replaced.

@@ -52,8 +52,12 @@ class RequestConfig:
     """Factors on the retain losses of every candidate prompt: below 1 asks for a little more than checkpoints have reached."""
     forget_tolerance: float = 0.001
     """Forget accuracy on validation above which a model is of score 0."""
-    samples_per_candidate: int = 64
-    """Models sampled to judge a candidate."""
+    trial_samples: tuple[int, ...] = (8, 24, 64)
+    """Models sampled to judge a candidate prompt, round by round, once for each hypernetwork and forget set (successive halving)."""
+    trial_factor: int = 3
+    """One candidate in so many, the best ones, goes on to the next round."""
+    trial_steps: int = 10
+    """Sampling steps in all rounds but the last, at most; the last has sampling.steps."""
     score_tolerance: float = 0.002
     """Mean retain accuracy that a prompt may lack beside the best one's and still be chosen, for asking a higher forget loss."""
     num_selected: int = 5

@@ -24,7 +24,7 @@ POSITIVE = (
 )
 """Fields that must be above 0."""
 NON_EMPTY = (
-    *("classifier.hidden", "request.retain_quantiles", "zoo.bin_edges"),
+    *("classifier.hidden", "request.retain_quantiles", "request.trial_samples", "zoo.bin_edges"),
     *("evaluation.relearning_shots", "evaluation.relearning_steps"),
 )
 LABELS = ("data.classes", "task.pivots", "task.forget_sets", "task.purged", "zoo.held_out_sets")

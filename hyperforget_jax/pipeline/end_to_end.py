@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from hyperforget_jax.diffusion.hypernetwork import Generator
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.metrics import results
 from hyperforget_jax.metrics.comparison import Comparison
@@ -13,15 +12,15 @@ from hyperforget_jax.metrics.results import Row
 from hyperforget_jax.pipeline import alignment, distribution, evaluation, pretrained, report, training, unlearning
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.alignment import Grid, Sweep
+from hyperforget_jax.pipeline.pretrained import Pretrained
 from hyperforget_jax.pipeline.reference import clean_reference, reference_models
 from hyperforget_jax.pipeline.run import HYPERNETWORK, Run
 from hyperforget_jax.pipeline.workdir import zoo_identity, zoo_path
 from hyperforget_jax.report import console, tables
 from hyperforget_jax.report import distribution as distribution_lines
 from hyperforget_jax.runtime import artifacts
-from hyperforget_jax.unlearn.requests import Floats, UnlearningResult
+from hyperforget_jax.unlearn.requests import UnlearningResult
 from hyperforget_jax.zoo import storage
-from hyperforget_jax.zoo.statistics import ZooStatistics
 from hyperforget_jax.zoo.storage import Zoo
 
 RESULTS = "results.jsonl"
@@ -50,18 +49,16 @@ def run(job: Run) -> None:
     """
     zoo = pipeline_zoo.make_zoo(job)
     train_zoo, val_zoo = zoo.split(job.config.zoo.runs, job.config.zoo.validation_share)
-    candidates, grids = _candidates(job, train_zoo), alignment.grids(job, train_zoo)
-    hypernetwork = training.train_hypernetwork(job, train_zoo, val_zoo, alignment.watch(job, grids))
-    generate = training.generator_of(job, hypernetwork)
-    write_report(job, zoo, measure(job, candidates, grids, generate))
+    unlearning.validate_served(job, train_zoo)
+    grids = alignment.grids(job, train_zoo)
+    model = training.train_hypernetwork(job, train_zoo, val_zoo, alignment.watch(job, grids))
+    write_report(job, zoo, measure(job, model, grids))
 
 
 def evaluate_again(job: Run) -> Measurements:
     """Measures a finished run again; the zoo is not needed."""
     model = pretrained.load(job.folder / HYPERNETWORK)
-    candidates = _candidates(job, model.statistics)
-    grids, generate = alignment.grids(job, model.statistics), training.generator_of(job, model.hypernetwork)
-    return measure(job, candidates, grids, generate)
+    return measure(job, model, alignment.grids(job, model.statistics))
 
 
 def report_again(job: Run) -> None:
@@ -78,23 +75,18 @@ def report_again(job: Run) -> None:
     write_report(job, storage.read(folder, zoo_identity(job.config)), evaluate_again(job))
 
 
-def _candidates(job: Run, zoo: Zoo | ZooStatistics) -> list[list[Floats]]:
-    return [unlearning.candidate_prompts(mode, zoo) for mode in job.modes]
-
-
-def measure(job: Run, candidates: list[list[Floats]], grids: Mapping[int, Grid], generate: Generator) -> Measurements:
+def measure(job: Run, model: Pretrained, grids: Mapping[int, Grid]) -> Measurements:
     """Answers the run's forget sets, compares the models with reference models and clean runs, and prints and writes the results.
 
     Args:
       job: the run.
-      candidates: of each of its modes, prompts [C, c] of every forget set.
+      model: the hypernetwork.
       grids: prompts that sweep each forgettable class.
-      generate: the hypernetwork.
     """
-    reference = reference_models(job)
+    reference, generate = reference_models(job), training.generator_of(job, model.hypernetwork)
     answers, comparisons, rows = dict[str, list[UnlearningResult]](), dict[str, list[Comparison]](), list[Row]()
-    for mode, of_mode in zip(job.modes, candidates, strict=True):
-        answers[mode.method] = unlearning.unlearn_all(mode, of_mode, generate)
+    for mode in job.modes:
+        answers[mode.method] = unlearning.unlearn_all(mode, model, generate)
         comparisons[mode.method] = evaluation.evaluate(mode, answers[mode.method], reference)
         rows += evaluation.rows(mode, comparisons[mode.method])
     sweeps = alignment.sweeps(job, grids, generate)

@@ -22,10 +22,11 @@ def rows(run: Run) -> list[dict[str, Any]]:
 
 def _measured(run: Run) -> list[Any]:
     train_zoo, val_zoo = pipeline_zoo.split_zoo(run)
-    hypernetwork = training.train_hypernetwork(run, train_zoo, val_zoo)
+    unlearning.validate_served(run, train_zoo)
+    model = training.train_hypernetwork(run, train_zoo, val_zoo)
     dataset = replace(run.dataset, validation=run.dataset.test)
     selecting = replace(run, dataset=dataset, folder=run.folder / FOLDER)
-    candidates = unlearning.candidate_prompts(run, train_zoo)
-    unlearned = unlearning.unlearn_all(selecting, candidates, training.generator_of(run, hypernetwork))
+    unjudged = replace(model, book={})  # by test images, that is
+    unlearned = unlearning.unlearn_all(selecting, unjudged, training.generator_of(run, model.hypernetwork))
     measured = evaluation.rows(run, evaluation.evaluate(selecting, unlearned, reference_models(run)))
     return [row | {"protocol": "paper"} for row in measured]

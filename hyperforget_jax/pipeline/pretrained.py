@@ -4,6 +4,7 @@ config.json                  format, the whole config, what the classes are
 model.safetensors            averaged parameters of the transformer
 codec.safetensors            tokens to weights
 conditioning.safetensors     standardisation of the condition
+prompt_book.safetensors      of every forget set the candidate prompts, what they scored on validation, and the one that is used
 zoo_statistics.safetensors   of the zoo's training part, from which prompts are built: losses, accuracies, exposures, progress and run
 manifest.json                versions, bytes and SHA-256 of every file
 """
@@ -18,10 +19,12 @@ from hyperforget_jax.diffusion import serialization
 from hyperforget_jax.diffusion.hypernetwork import Hypernetwork
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.runtime import artifacts
+from hyperforget_jax.unlearn import prompt_book
+from hyperforget_jax.unlearn.prompt_book import PromptBook
 from hyperforget_jax.zoo import statistics
 from hyperforget_jax.zoo.statistics import ZooStatistics
 
-FORMAT = 3
+FORMAT = 4
 CONFIG = "config.json"
 OLD_PARAMETERS = "params.npz"
 """The parameters of format 1, which had no config of its own."""
@@ -54,6 +57,7 @@ class Pretrained:
       data: inputs and outputs of its classifiers.
       sizes: width of every layer of a classifier.
       statistics: of the checkpoints of the zoo's training part.
+      book: prompts of the forget sets that were judged when training ended.
     """
 
     hypernetwork: Hypernetwork
@@ -61,6 +65,7 @@ class Pretrained:
     data: DataInfo
     sizes: tuple[int, ...]
     statistics: ZooStatistics
+    book: PromptBook
 
 
 def save(folder: Path, model: Pretrained) -> None:
@@ -69,6 +74,7 @@ def save(folder: Path, model: Pretrained) -> None:
     artifacts.write_text(folder / CONFIG, json.dumps(about, indent=2) + "\n")
     serialization.save(model.hypernetwork, folder)
     statistics.save(model.statistics, folder)
+    prompt_book.save(model.book, folder)
 
 
 def load(folder: Path) -> Pretrained:
@@ -98,4 +104,6 @@ def load(folder: Path) -> Pretrained:
         data["name"], tuple(data["classes"]), None if names is None else tuple(names), tuple(data["input_shape"])
     )
     hypernetwork = serialization.load(folder, config.hypernetwork, config.diffusion)
-    return Pretrained(hypernetwork, config, info, tuple(about["sizes"]), statistics.load(folder))
+    return Pretrained(
+        hypernetwork, config, info, tuple(about["sizes"]), statistics.load(folder), prompt_book.load(folder)
+    )

@@ -144,10 +144,10 @@ def _build(run: Run, clean: Run) -> Pretrained:
         f"zoo: {len(checkpoints)} checkpoints of runs that never saw {braces(clean.config.task.purged)}"
     )
     parts = checkpoints.split(clean.config.zoo.runs, clean.config.zoo.validation_share)
-    candidates = [unlearning.candidate_prompts(mode, parts[0]) for mode in clean.modes]
-    generate = training.generator_of(clean, training.train_hypernetwork(clean, *parts))
-    for mode, of_mode in zip(clean.modes, candidates, strict=True):
-        unlearning.unlearn_all(mode, of_mode, generate)
+    unlearning.validate_served(clean, parts[0])
+    model = training.train_hypernetwork(clean, *parts)
+    for mode in clean.modes:
+        unlearning.unlearn_all(mode, model, training.generator_of(clean, model.hypernetwork))
     shutil.rmtree(clean.folder / "training" / "states", ignore_errors=True)  # resumes nothing any more
     return pretrained.load(clean.folder / HYPERNETWORK)
 

@@ -18,7 +18,7 @@ from hyperforget_jax.pipeline.alignment import Grid, Sweep
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.runtime import prng
 from hyperforget_jax.runtime.progress import track
-from hyperforget_jax.unlearn import recursive, requests
+from hyperforget_jax.unlearn import halving, recursive, requests
 from hyperforget_jax.unlearn.recursive import Update
 from hyperforget_jax.unlearn.requests import Floats, UnlearningRequest
 from hyperforget_jax.unlearn.selection import class_weights, select
@@ -71,14 +71,16 @@ def call(
     """
     config, measure = run.config.request, metric_on_validation(run)
     key, again = jax.random.split(prng.stream(run.config.seed, f"update {name}"))
-    total = len(candidates) * config.samples_per_candidate + config.rounds * config.samples
+    total = halving.num_models(len(candidates), config) + config.rounds * config.samples
     validation = on_device(run.dataset.validation)
     with run.timed(f"update {name}", resumes=False), track(run.console, name, total, "models") as advance:
         step = stepping(generate, advance)
         begin = recursive.starting(step, measure, model)
         labels = tuple(run.dataset.classes[position] for position in forget)
         request = UnlearningRequest(labels, run.dataset.classes)
-        result = requests.answer(begin, candidates, request, validation, key, config)
+        rounds = [begin] * len(config.trial_samples)
+        page = halving.judge_prompts(rounds, candidates, forget, validation, requests.judging_key(key), config)
+        result = requests.answer(begin, page, request, validation, key, config)
         if not result.candidate_scores.any():
             run.console.print(f"{name}: NO sample of any prompt has forgotten: train the hypernetwork longer")
         draws = jax.random.split(again, config.samples)

@@ -17,13 +17,13 @@ from hyperforget_jax.diffusion.hypernetwork import Generator, Hypernetwork, Star
 from hyperforget_jax.diffusion.losses import Functional
 from hyperforget_jax.diffusion.train_step import Task
 from hyperforget_jax.diffusion.trainer import Watch
-from hyperforget_jax.pipeline import pretrained
+from hyperforget_jax.pipeline import pretrained, prompt_book
 from hyperforget_jax.pipeline.pretrained import DataInfo, Pretrained
 from hyperforget_jax.pipeline.run import HYPERNETWORK, Run, on_device
 from hyperforget_jax.pipeline.workdir import identity
 from hyperforget_jax.runtime import artifacts, prng
 from hyperforget_jax.runtime.progress import track
-from hyperforget_jax.unlearn import starting_models
+from hyperforget_jax.unlearn import halving, starting_models
 from hyperforget_jax.weights import codec, tail
 from hyperforget_jax.weights.codec import Codec
 from hyperforget_jax.weights.layout import unflatten_many
@@ -74,10 +74,10 @@ def training_seed(config: Config) -> int:
     return config.seed if config.training.seed is None else config.training.seed
 
 
-def train_hypernetwork(run: Run, train_zoo: Zoo, val_zoo: Zoo, measure: Measure | None = None) -> Hypernetwork:
-    """Fits the codec and trains the transformer on the zoo's training part; the held-out runs watch.
+def train_hypernetwork(run: Run, train_zoo: Zoo, val_zoo: Zoo, measure: Measure | None = None) -> Pretrained:
+    """Fits the codec and trains the transformer on the zoo's training part, the held-out runs watch; then judges the prompts.
 
-    The processes of a cluster call it alike; process 0 writes the artifact and its costs.
+    The processes of a cluster call it alike; process 0 makes the prompt book and writes the artifact and its costs.
 
     Args:
       run: its config says how.
@@ -87,7 +87,7 @@ def train_hypernetwork(run: Run, train_zoo: Zoo, val_zoo: Zoo, measure: Measure 
     """
     config, folder = run.config, run.folder / HYPERNETWORK
     if run.reuses("hypernetwork", folder):
-        return pretrained.load(folder).hypernetwork
+        return pretrained.load(folder)
     writes = jax.process_index() == 0
     with run.timed("hypernetwork", resumes=True) if writes else contextlib.nullcontext():
         size, updates = config.training.batch_size, config.hypernetwork.kind == "dihyfo1"
@@ -124,18 +124,15 @@ def train_hypernetwork(run: Run, train_zoo: Zoo, val_zoo: Zoo, measure: Measure 
                 advance,
                 _watch(run, hypernetwork, measure),
             )
-        hypernetwork = replace(hypernetwork, params=params)
-        if writes:
-            with artifacts.new_artifact(folder, identity(config)) as partial_folder:
-                pretrained.save(partial_folder, describe(run, hypernetwork, train_zoo))
-    return hypernetwork
-
-
-def describe(run: Run, hypernetwork: Hypernetwork, train_zoo: Zoo) -> Pretrained:
-    """The hypernetwork with all that a request needs beside it."""
-    data = run.dataset
+    hypernetwork, data = replace(hypernetwork, params=params), run.dataset
     info = DataInfo(data.name, data.classes, data.class_names, data.input_shape)
-    return Pretrained(hypernetwork, run.config, info, run.sizes, statistics.of_zoo(train_zoo))
+    model = Pretrained(hypernetwork, config, info, run.sizes, statistics.of_zoo(train_zoo), {})
+    if writes:
+        generators = judging_generators(run, hypernetwork, generator_of(run, hypernetwork))
+        model = replace(model, book=prompt_book.make(run, model.statistics, generators))
+        with artifacts.new_artifact(folder, identity(config)) as partial_folder:
+            pretrained.save(partial_folder, model)
+    return model
 
 
 def fit_condition(run: Run, targeted: Zoo) -> Conditioning:
@@ -182,6 +179,14 @@ def _watch(run: Run, hypernetwork: Hypernetwork, measure: Measure | None) -> Wat
 def generator_of(run: Run, hypernetwork: Hypernetwork) -> Generator:
     """The hypernetwork as a generator; DiHyFo-1 starts from random weights unless it is given others."""
     return _with_random_start(run, generator(hypernetwork, run.config.sampling))
+
+
+def judging_generators(run: Run, hypernetwork: Hypernetwork, generate: Generator) -> list[Generator]:
+    """The generator of every round that judges prompts: few sampling steps in all but the last, which has the run's own."""
+    request, sampling = run.config.request, run.config.sampling
+    few = halving.few_steps(sampling, request)
+    quick = generate if few == sampling else _with_random_start(run, generator(hypernetwork, few))
+    return [*[quick] * (len(request.trial_samples) - 1), generate]
 
 
 def random_start(run: Run, keys: jax.Array) -> Start:

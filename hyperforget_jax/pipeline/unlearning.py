@@ -9,9 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hyperforget_jax.classifier import Params
 from hyperforget_jax.config import Prompts, validation
 from hyperforget_jax.diffusion.hypernetwork import Generator
-from hyperforget_jax.pipeline import pretrained, training
+from hyperforget_jax.pipeline import pretrained, prompt_book, training
+from hyperforget_jax.pipeline.pretrained import Pretrained
 from hyperforget_jax.pipeline.run import HYPERNETWORK, Run, on_device
 from hyperforget_jax.pipeline.workdir import identity
 from hyperforget_jax.runtime import artifacts, prng
@@ -48,6 +50,12 @@ def candidate_prompts(run: Run, zoo: Zoo | ZooStatistics) -> list[Floats]:
     """
     request, exposure = run.config.request, run.config.hypernetwork.exposure
     return [prompts.of_request(zoo, forget, request, exposure) for forget in run.forget_sets]
+
+
+def validate_served(run: Run, zoo: Zoo | ZooStatistics) -> None:
+    """Refuses a run with a forget set that the training part of its zoo cannot serve, in any of its modes, before any training."""
+    for mode in run.modes:
+        candidate_prompts(mode, zoo)
 
 
 def unlearn(
@@ -93,20 +101,30 @@ def unlearn(
     cached = run.reuses(name, folder, made_from)
     if not cached:
         model = pretrained.load(run.folder / HYPERNETWORK)
-        (candidates,) = candidate_prompts(asking, model.statistics)
-        generate = training.generator_of(run, model.hypernetwork)
-        _answer(asking, labels, candidates, generate, folder, made_from, seed)
+        generators = training.judging_generators(
+            run, model.hypernetwork, training.generator_of(run, model.hypernetwork)
+        )
+        _answer(asking, labels, model, generators, folder, made_from, seed)
     return StoredResult(read(folder, run.sizes), folder, cached)
 
 
-def unlearn_all(run: Run, candidates: list[Floats], generate: Generator) -> list[UnlearningResult]:
-    """Answers every forget set of the run's config, from its candidate prompts."""
-    results = []
-    for labels, prompts_of_set in zip(run.config.task.forget_sets, candidates, strict=True):
+def unlearn_all(run: Run, model: Pretrained, generate: Generator) -> list[UnlearningResult]:
+    """Answers every forget set of the run's config.
+
+    Args:
+      run: says how, and where answers are kept.
+      model: the hypernetwork with its prompts and the statistics of its zoo.
+      generate: the hypernetwork as a generator.
+
+    Raises:
+      HyperForgetError: the zoo cannot serve a request; names it.
+    """
+    generators, results = training.judging_generators(run, model.hypernetwork, generate), list[UnlearningResult]()
+    for labels in run.config.task.forget_sets:
         name, made_from = name_of(run, labels), _made_from(run, labels, run.config.seed)
         folder = run.folder / FOLDER / name
         if not run.reuses(name, folder, made_from):
-            _answer(run, labels, prompts_of_set, generate, folder, made_from, run.config.seed)
+            _answer(run, labels, model, generators, folder, made_from, run.config.seed)
         results.append(read(folder, run.sizes))
     return results
 
@@ -128,25 +146,27 @@ def _made_from(run: Run, labels: tuple[int, ...], seed: int) -> dict[str, object
 def _answer(
     run: Run,
     labels: tuple[int, ...],
-    candidates: Floats,
-    generate: Generator,
+    model: Pretrained,
+    generators: Sequence[Generator],
     folder: Path,
     made_from: dict[str, object],
     seed: int,
 ) -> None:
-    """Samples, selects and stores."""
-    name, config = name_of(run, labels), run.config.request
-    with run.timed(name, resumes=False):
-        trial = 0 if config.prompts == "drawn" else len(candidates) * config.samples_per_candidate
-        with track(run.console, name, trial + config.samples, "models") as advance:
-            result = requests.answer(
-                lambda draws, losses: generate(draws, losses, advance),
-                candidates,
-                UnlearningRequest(labels, run.dataset.classes),
-                on_device(run.dataset.validation),
-                prng.stream(seed, requests.name_of(labels)),
-                config,
-            )
+    """Samples with the last of the generators, selects and stores."""
+    name, config, request = name_of(run, labels), run.config.request, UnlearningRequest(labels, run.dataset.classes)
+    about = request, on_device(run.dataset.validation), prng.stream(seed, requests.name_of(labels)), config
+    page = None if config.prompts == "drawn" else prompt_book.page(run, labels, model, generators)
+    with run.timed(name, resumes=False), track(run.console, name, config.samples, "models") as advance:
+
+        def generate(keys: jax.Array, asked: jax.Array) -> Params:
+            return generators[-1](keys, asked, advance)
+
+        if page is None:
+            exposure = run.config.hypernetwork.exposure
+            drawn_from = prompts.of_request(model.statistics, request.positions, config, exposure)
+            result = requests.answer_drawn(generate, drawn_from, *about)
+        else:
+            result = requests.answer(generate, page, *about)
     with artifacts.new_artifact(folder, made_from) as partial_folder:
         write(partial_folder, result)
     if not result.candidate_scores.any():

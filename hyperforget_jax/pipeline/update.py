@@ -39,8 +39,8 @@ def update(run: Run, model: str | None) -> None:
     params = train_model(run) if model is None else recursive.read(Path(model), run.sizes)
     train_zoo, val_zoo = pipeline_zoo.split_zoo(run)
     candidates, grids = unlearning.candidate_prompts(run, train_zoo), alignment.grids(run, train_zoo)
-    hypernetwork = training.train_hypernetwork(run, train_zoo, val_zoo, alignment.watch(run, grids))
-    generate = training.generator_of(run, hypernetwork)
+    trained = training.train_hypernetwork(run, train_zoo, val_zoo, alignment.watch(run, grids))
+    generate = training.generator_of(run, trained.hypernetwork)
     before = recursive_prompting.scored(run, recursive.repeated(params, 1), 0)
     quantiles = run.config.request.retain_quantiles
     all_learned = np.stack([prompts.learned(train_zoo.losses, quantile) for quantile in quantiles])  # [C, K]

@@ -13,7 +13,7 @@ import numpy as np
 
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.unlearn.requests import Generate
+from hyperforget_jax.unlearn.halving import Generate
 from hyperforget_jax.weights.layout import shapes
 
 Update = Callable[[jax.Array, jax.Array, Params, jax.Array], Params]

@@ -1,6 +1,6 @@
 """A request names the classes to forget; the answer is models generated, or updated, as if trained without them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,12 +12,12 @@ import numpy as np
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.config import RequestConfig, TaskConfig
 from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.unlearn.halving import Generate
+from hyperforget_jax.unlearn.prompt_book import Page
 from hyperforget_jax.unlearn.selection import judge, rank, select
 from hyperforget_jax.zoo import coverage
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
-Generate = Callable[[jax.Array, jax.Array], Params]
-"""(keys [N], class losses [N, K]) -> N stacked models: a hypernetwork, ready to be prompted."""
 
 
 class UnlearningRequest(NamedTuple):
@@ -45,7 +45,7 @@ class UnlearningResult:
       request: the classes to forget.
       candidate_prompts: [C, c], all that were judged; of prompts that were drawn [N, c], that of every model. The first K columns are
         class losses in nats, further ones exposures and age.
-      candidate_scores: [C], mean score of each one's samples on validation (see `answer`).
+      candidate_scores: [C], mean score on validation of each one's models in the last round that judged it (see `halving.judge_prompts`).
       chosen: row of the prompt in use; of those that were drawn, that of the best model.
       models: N stacked models, all samples of that prompt, or each of its own.
       selected: [best], rows of the models selected on validation, the best first.
@@ -149,50 +149,40 @@ def name_of(labels: Sequence[int]) -> str:
 
 def answer(
     generate: Generate,
-    prompts: Floats,
+    page: Page,
     request: UnlearningRequest,
     validation: tuple[jax.Array, jax.Array],
     key: jax.Array,
     config: RequestConfig,
 ) -> UnlearningResult:
-    """Judges the candidate prompts on validation, samples N models with the best, and selects a few.
+    """Samples N models with the prompt of the request's page, and selects a few.
 
-    Score of a model: its retain accuracy if its forget accuracy is at most `forget_tolerance`, otherwise 0. Of the prompts whose samples
-    have the highest mean score, within `score_tolerance`, the one that asks for the highest forget loss is used: clean runs
-    are surer to be wrong about a class that they never saw than runs that lost it. The models with the highest score are selected; at a tie
-    those with the lower forget accuracy, then those with the lower retain loss.
-
-    With `prompts` "drawn" no prompt is judged: every model gets one of its own, row i of the result's prompts, and its score is that
-    model's.
+    The models with the highest score (see `halving.judge_prompts`) are selected; at a tie those with the lower forget accuracy, then those
+    with the lower retain loss.
 
     Args:
       generate: the hypernetwork.
-      prompts: [C, c], candidates or those to draw from, as `prompts.of_request` gives them.
+      page: candidate prompts, judged, and the one that was chosen.
       request: the classes to forget.
       validation: images [n, D] and labels [n].
       key: a typed key.
       config: numbers of samples.
     """
-    if config.prompts == "drawn":
-        return _answer_drawn(generate, prompts, request, validation, key, config)
-    chex.assert_axis_dimension_gteq(prompts, 1, len(request.classes))
-    candidate_key, sample_key = jax.random.split(key)
-    each, forget = config.samples_per_candidate, list(request.positions)
-    candidates = generate(
-        jax.random.split(candidate_key, len(prompts) * each), jnp.repeat(jnp.asarray(prompts), each, axis=0)
-    )
-    judged = judge(candidates, forget, validation, config.forget_tolerance)
-    score, forgotten, _ = (x.reshape(-1, each).mean(1) for x in judged)  # [C] each
-    too_low = score < score.max() - config.score_tolerance
-    remembered = np.where(score.any(), 0.0, forgotten)  # counts only where every score is 0
-    forget_loss = np.nan_to_num(prompts[:, forget]).sum(1)
-    chosen = int(np.lexsort((-score, -forget_loss, remembered, too_low))[0])
-    prompt = jnp.tile(jnp.asarray(prompts[chosen])[None], (config.samples, 1))
+    chex.assert_axis_dimension_gteq(page.prompts, 1, len(request.classes))
+    _, sample_key = jax.random.split(key)  # the other half judges prompts
+    prompt = jnp.tile(jnp.asarray(page.prompts[page.chosen])[None], (config.samples, 1))
     models = generate(jax.random.split(sample_key, config.samples), prompt)
-    return UnlearningResult(request, prompts, score, chosen, models, select(models, forget, validation, config))
+    selected = select(models, list(request.positions), validation, config)
+    return UnlearningResult(request, page.prompts, page.scores, page.chosen, models, selected)
 
 
-def _answer_drawn(
+def judging_key(key: jax.Array) -> jax.Array:
+    """The key by which a request's candidate prompts are judged, of that by which it is answered."""
+    judging, _ = jax.random.split(jax.random.clone(key))
+    return judging
+
+
+def answer_drawn(
     generate: Generate,
     prompts: Floats,
     request: UnlearningRequest,
@@ -200,7 +190,18 @@ def _answer_drawn(
     key: jax.Array,
     config: RequestConfig,
 ) -> UnlearningResult:
-    """N models, each with a prompt of its own; prompts are drawn without replacement while there are any."""
+    """N models, each with a prompt of its own, row i of the result's prompts; a few are selected as by `answer`.
+
+    Prompts are drawn without replacement while there are any; none is judged, so the score of each is that of its model.
+
+    Args:
+      generate: the hypernetwork.
+      prompts: [C, c], to draw from.
+      request: the classes to forget.
+      validation: images [n, D] and labels [n].
+      key: a typed key.
+      config: numbers of samples.
+    """
     order_key, sample_key = jax.random.split(key)
     rounds = jax.random.split(order_key, -(-config.samples // len(prompts)))
     rows = jax.vmap(lambda each: jax.random.permutation(each, len(prompts)))(rounds).ravel()[: config.samples]

@@ -257,7 +257,7 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def arrays(folder: Path) -> dict[str, Any]:
     """Of a hypernetwork."""
     files = sorted((folder / "hypernetwork").glob("*.safetensors"))
-    assert {path.stem for path in files} == {"codec", "conditioning", "model", "zoo_statistics"}
+    assert {path.stem for path in files} == {"codec", "conditioning", "model", "prompt_book", "zoo_statistics"}
     return {f"{path.stem}/{name}": array for path in files for name, array in artifacts.read_arrays(path).items()}
 
 
@@ -282,7 +282,7 @@ def test_two_processes_make_the_hypernetwork_of_one(one: Path, tmp_path: Path, b
     for name in theirs:
         np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-3, atol=1e-4, err_msg=name)
     assert_same_curves(folder / "training", one / "training")
-    assert [row["stage"] for row in artifacts.read_rows(folder / "costs.jsonl")] == ["hypernetwork"]
+    assert [row["stage"] for row in artifacts.read_rows(folder / "costs.jsonl")] == ["hypernetwork", "prompts"]
     assert list(tmp_path.rglob("*.partial")) == []
     for out in end_well(two(begin, "-m", "hyperforget_jax", "train", *line)):
         assert f"hypernetwork: reused from {folder / 'hypernetwork'}" in out

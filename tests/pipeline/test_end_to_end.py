@@ -196,6 +196,7 @@ def test_every_stage_has_its_cost(straight: Path) -> None:
     stages_run = {
         "zoo",
         "hypernetwork",
+        "prompts",
         "reference models",
         "clean reference",
         "evaluation",
@@ -213,6 +214,7 @@ def test_a_second_run_does_nothing_again(straight: Path) -> None:
     for stage in (
         "zoo",
         "hypernetwork",
+        "prompts",
         "reference models",
         "clean reference forget-2",
         "forget-2",
@@ -280,7 +282,7 @@ def test_a_zoo_larger_than_memory_gives_the_same_hypernetwork(
     size = config.training.batch_size
     assert sorted({*reads}) == [size, 4 * size, len(known)]
     assert reads.count(len(known)) == 2
-    for name in ("model", "codec", "conditioning", "zoo_statistics"):
+    for name in ("model", "codec", "conditioning", "zoo_statistics", "prompt_book"):
         ours, theirs = (folder / "hypernetwork" / f"{name}.safetensors" for folder in (tmp_path, straight))
         assert ours.read_bytes() == theirs.read_bytes()
 

@@ -150,7 +150,10 @@ def test_so_it_is_in_programs_that_are_compiled_as_for_users(tmp_path: Path) -> 
 def test_without_a_purge_bytes_differ(place: Path) -> None:
     names = differing(*(content(kept(place, noise)) for noise in (False, True)))
     assert names >= {
-        *(f"hypernetwork/{name}.safetensors" for name in ("model", "codec", "conditioning", "zoo_statistics")),
+        *(
+            f"hypernetwork/{name}.safetensors"
+            for name in ("model", "codec", "conditioning", "zoo_statistics", "prompt_book")
+        ),
         *("zoo/block-00000/weights.npy", "zoo/block-00000/losses.npy", "config.json"),
     }
 

@@ -114,7 +114,14 @@ def test_a_folder_that_is_no_finished_run_is_refused(one: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     "name",
-    ["model.safetensors", "codec.safetensors", "conditioning.safetensors", "zoo_statistics.safetensors", "config.json"],
+    [
+        "model.safetensors",
+        "codec.safetensors",
+        "conditioning.safetensors",
+        "zoo_statistics.safetensors",
+        "prompt_book.safetensors",
+        "config.json",
+    ],
 )
 def test_a_damaged_hypernetwork_is_named(one: Path, tmp_path: Path, name: str) -> None:
     shutil.copytree(one, tmp_path / "run", ignore=shutil.ignore_patterns("requests"))
@@ -126,13 +133,13 @@ def test_a_damaged_hypernetwork_is_named(one: Path, tmp_path: Path, name: str) -
 
 def test_a_hypernetwork_of_another_format_is_refused_with_what_makes_it_again(one: Path, tmp_path: Path) -> None:
     about = json.loads((one / HYPERNETWORK / "config.json").read_text())
-    for name, number in (("newer", 4), ("older", 2)):
+    for name, number in (("newer", 5), ("older", 3)):
         with artifacts.new_artifact(tmp_path / name, {}) as folder:
             (folder / "config.json").write_text(json.dumps({**about, "format": number}))
     with artifacts.new_artifact(tmp_path / "oldest", {}) as folder:
         (folder / "params.npz").touch()
-    for name, number in (("newer", 4), ("older", 2), ("oldest", 1)):
-        with pytest.raises(HyperForgetError, match=rf"has format {number}, this version reads 3.*`hyperforget run"):
+    for name, number in (("newer", 5), ("older", 3), ("oldest", 1)):
+        with pytest.raises(HyperForgetError, match=rf"has format {number}, this version reads 4.*`hyperforget run"):
             pretrained.load(tmp_path / name)
     with pytest.raises(HyperForgetError, match="holds no trained hypernetwork"):
         pretrained.load(tmp_path / "none")

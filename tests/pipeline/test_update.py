@@ -215,7 +215,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Run:
         classifier=replace(base.classifier, hidden=(16,)),
         hypernetwork=replace(base.hypernetwork, kind="dihyfo1"),
         reference=replace(base.reference, epochs=40.0),
-        request=replace(base.request, samples=8, samples_per_candidate=4, rounds=3),
+        request=replace(base.request, samples=8, trial_samples=(4,), rounds=3),
     )
     return on_paper(config)
 

@@ -10,7 +10,7 @@ import pytest
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.config import RequestConfig
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.unlearn import prompts, requests
+from hyperforget_jax.unlearn import halving, prompts, requests
 from hyperforget_jax.zoo.statistics import ZooStatistics
 
 CONFIG = RequestConfig(forget_levels=2, retain_quantiles=(0.5,), retain_factors=(1.0,))
@@ -53,9 +53,11 @@ def test_all_models_share_the_chosen_candidate_whole_and_the_prompt_is_its_losse
     images = jnp.eye(3)
     data = images, jnp.arange(3)
     request = requests.UnlearningRequest((9,), (7, 8, 9))
-    config = replace(CONFIG, samples=4, samples_per_candidate=2, num_selected=2)
+    config = replace(CONFIG, samples=4, trial_samples=(2,), num_selected=2)
     candidates = prompts.of_request(ZOO, request.positions, config, with_exposure=True)
-    found = requests.answer(generate, candidates, request, data, jax.random.key(0), config)
+    key = jax.random.key(0)
+    page = halving.judge_prompts([generate], candidates, request.positions, data, requests.judging_key(key), config)
+    found = requests.answer(generate, page, request, data, key, config)
     assert found.chosen == 1
     np.testing.assert_array_equal(seen[-1], np.tile(candidates[1], (4, 1)))
     np.testing.assert_array_equal(found.prompt, LOSSES[1])

@@ -1,7 +1,6 @@
 """Prompts by hand, requests with generators whose models are known, and a reference models that never saw its forget set."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import jax
@@ -13,7 +12,7 @@ from hyperforget_jax import classifier
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.config import ReferenceConfig, RequestConfig, TaskConfig
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.unlearn import prompts, requests
+from hyperforget_jax.unlearn import halving, prompts, requests
 from hyperforget_jax.unlearn.reference import retrain
 from hyperforget_jax.zoo.train import Images
 from tests.small_zoo import SIZES, blobs
@@ -198,11 +197,19 @@ def lanes(models: Params) -> list[Params]:
 
 REQUEST = requests.UnlearningRequest(tuple(10 + position for position in FORGET), tuple(range(10, 10 + CLASSES)))
 PROMPTS = np.array([[0.1, 0.1, 9.0], [0.2, 0.2, 9.0], [0.3, 0.3, 9.0]], np.float32)
-CONFIG = RequestConfig(samples=24, samples_per_candidate=8, num_selected=5, forget_tolerance=0.001)
+CONFIG = RequestConfig(samples=24, trial_samples=(8,), num_selected=5, forget_tolerance=0.001)
 
 
 def ask(sample: Callable[[jax.Array, jax.Array], Params], config: RequestConfig = CONFIG) -> requests.UnlearningResult:
-    return requests.answer(generator_of(sample), PROMPTS, REQUEST, DATA, jax.random.key(0), config)
+    return judge_and_answer(generator_of(sample), PROMPTS, jax.random.key(0), config)
+
+
+def judge_and_answer(
+    generate: halving.Generate, candidates: np.ndarray[Any, Any], key: jax.Array, config: RequestConfig
+) -> requests.UnlearningResult:
+    """A page of candidate prompts, judged as for a book, and the answer with it."""
+    page = halving.judge_prompts([generate], candidates, FORGET, DATA, requests.judging_key(key), config)
+    return requests.answer(generate, page, REQUEST, DATA, key, config)
 
 
 def prompt_is(losses: jax.Array, row: int) -> jax.Array:
@@ -243,7 +250,7 @@ def test_at_a_tie_the_lower_retain_loss_comes_first() -> None:
 
 @pytest.mark.parametrize(("tolerance", "chosen"), [(0.001, 1), (0.2, 1), (0.3, 0)])
 def test_a_model_above_the_forget_tolerance_is_worth_nothing(tolerance: float, chosen: int) -> None:
-    config = RequestConfig(samples=6, samples_per_candidate=4, num_selected=2, forget_tolerance=tolerance)
+    config = RequestConfig(samples=6, trial_samples=(4,), num_selected=2, forget_tolerance=tolerance)
 
     def sample(u: jax.Array, losses: jax.Array) -> Params:
         remembers = prompt_is(losses, 0)  # retains everything, and a quarter of the forget set
@@ -258,13 +265,13 @@ def test_a_model_above_the_forget_tolerance_is_worth_nothing(tolerance: float, c
 @pytest.mark.parametrize(("tolerance", "chosen"), [(0.0, 0), (0.08, 0), (0.09, 2), (0.5, 2)])
 def test_of_prompts_about_equally_good_the_one_that_asks_for_more_is_chosen(tolerance: float, chosen: int) -> None:
     asking = PROMPTS + np.array([[0, 0, 0], [0, 0, 1], [0, 0, 2]], np.float32)
-    config = RequestConfig(samples=6, samples_per_candidate=4, num_selected=2, score_tolerance=tolerance)
+    config = RequestConfig(samples=6, trial_samples=(4,), num_selected=2, score_tolerance=tolerance)
 
     def sample(u: jax.Array, losses: jax.Array) -> Params:
         missed = jnp.where(prompt_is(losses, 0), 0.0, 0.25)  # of class 1: 5 of 60 retained images, 0.083
         return threshold_model(missed, 0.0 * u, 10.0 + u)
 
-    found = requests.answer(generator_of(sample), asking, REQUEST, DATA, jax.random.key(0), config)
+    found = judge_and_answer(generator_of(sample), asking, jax.random.key(0), config)
     assert found.chosen == chosen
 
 
@@ -288,7 +295,7 @@ def test_every_model_has_its_own_key_and_every_candidate_its_samples() -> None:
         none, all_ = jnp.zeros(len(losses)), jnp.ones(len(losses))
         return jax.vmap(threshold_model)(none, none, all_)
 
-    found = requests.answer(generate, PROMPTS, REQUEST, DATA, jax.random.key(1), CONFIG)
+    found = judge_and_answer(generate, PROMPTS, jax.random.key(1), CONFIG)
     tried, sampled = asked
     np.testing.assert_array_equal(tried, np.repeat(PROMPTS, 8, axis=0))
     np.testing.assert_array_equal(sampled, np.tile(PROMPTS[found.chosen], (24, 1)))
@@ -372,7 +379,7 @@ def test_every_model_has_a_prompt_of_its_own_and_each_is_drawn_equally_often() -
         seen.append(np.asarray(losses))
         return generator_of(sample)(keys, losses)
 
-    found = requests.answer(generate, PROMPTS, REQUEST, DATA, jax.random.key(2), replace(CONFIG, prompts="drawn"))
+    found = requests.answer_drawn(generate, PROMPTS, REQUEST, DATA, jax.random.key(2), CONFIG)
     (asked,) = seen  # no trial before
     np.testing.assert_array_equal(found.candidate_prompts, asked)
     counts = [int((asked == prompt).all(1).sum()) for prompt in PROMPTS]

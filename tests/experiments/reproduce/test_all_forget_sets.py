@@ -12,6 +12,7 @@ import pytest
 from configs import smoke_dihyfo2
 from experiments import all_forget_sets
 from hyperforget_jax.config import TaskConfig
+from hyperforget_jax.pipeline import prompt_book
 from hyperforget_jax.runtime import artifacts
 from tests.small_paper import Finished, answers_of, lines_of, small, value_of
 from tests.small_run import on_paper, tiny
@@ -22,7 +23,7 @@ def test_all_sets_of_forgettable_classes_are_asked_for_but_never_every_class(
     pivots: tuple[int, ...], count: int, tmp_path: Path
 ) -> None:
     config = replace(tiny(tmp_path), task=TaskConfig(pivots=pivots, forget_sets=((2,),)))
-    found = all_forget_sets.all_sets(on_paper(config))
+    found = prompt_book.allowed_sets(on_paper(config))
     assert len({frozenset(each) for each in found}) == len(found) == count
     assert all(0 < len(each) < 4 and not set(each) & set(pivots) for each in found)
     assert found == sorted(found, key=lambda each: (len(each), each))
@@ -32,7 +33,7 @@ def test_the_classes_are_told_by_their_labels(tmp_path: Path) -> None:
     base = tiny(tmp_path)
     data = replace(base.data, classes=(7, 5, 3))
     config = replace(base, data=data, task=TaskConfig(pivots=(5,), forget_sets=((7,),)))
-    assert all_forget_sets.all_sets(on_paper(config)) == [(7,), (3,), (7, 3)]
+    assert prompt_book.allowed_sets(on_paper(config)) == [(3,), (7,), (3, 7)]
 
 
 def test_the_page_of_every_forget_set_names_the_worst(finished: Finished) -> None:

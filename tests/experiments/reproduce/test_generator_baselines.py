@@ -31,7 +31,7 @@ def known(finished_runs: dict[str, FinishedRun]) -> Known:
     """Of DiHyFo-2."""
     run = finished_runs["dihyfo2"].run
     zoo, held_out = pipeline_zoo.split_zoo(run)
-    return Known(run, stages.train_hypernetwork(run, zoo, held_out), zoo)
+    return Known(run, stages.train_hypernetwork(run, zoo, held_out).hypernetwork, zoo)
 
 
 def test_the_checkpoint_whose_losses_are_asked_for_comes_first(known: Known) -> None:
