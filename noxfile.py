@@ -63,6 +63,7 @@ def wheel(session: nox.Session) -> None:
     with tempfile.TemporaryDirectory() as folder:
         session.run("python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, ".")
         session.run("python", "-m", "venv", f"{folder}/venv")
+        session.env["HYPERFORGET_COMPILE_CACHE"] = f"{folder}/programs"
         with session.chdir(folder):
             (built,) = Path(folder).glob("*.whl")
             session.run("venv/bin/python", "-m", "pip", "install", "--quiet", str(built))

@@ -18,6 +18,10 @@ DEVICES = "--xla_force_host_platform_device_count"
 if DEVICES not in os.environ.get("XLA_FLAGS", ""):  # read when the first computation starts
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DEVICES}=8"
 
+os.environ["HYPERFORGET_COMPILE_CACHE"] = (
+    "off"  # commands that tests start write nothing into the home of who runs them
+)
+
 
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:

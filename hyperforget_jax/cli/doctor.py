@@ -28,7 +28,7 @@ from typing import Literal
 
 from tyro.conf import FlagCreatePairsOff
 
-from hyperforget_jax.cli import huge_pages
+from hyperforget_jax.cli import compile_cache, huge_pages
 from hyperforget_jax.cli.errors import cli_errors
 from hyperforget_jax.config import ZooConfig
 from hyperforget_jax.config.overrides import parse_options
@@ -82,14 +82,14 @@ def main(arguments: Sequence[str]) -> int:
 
 def examine(options: Options) -> dict[str, Outcome]:
     """What was found about everything that was looked at."""
-    workdir = Path(options.workdir).expanduser().resolve()
-    folder = next(path for path in (workdir, *workdir.parents) if path.exists())
+    folder = existing(Path(options.workdir).expanduser().resolve())
     outcomes = {
         "versions": versions(),
         "devices": devices(),
         "gpu": gpu(),
         "memory": memory(),
         "huge pages": pages(),
+        "programs": programs(),
         "workdir": writing(folder),
         "disk": disk(folder),
         "tfds": prepared_datasets(),
@@ -161,6 +161,25 @@ def pages() -> Outcome:
         message = "switched off: a training step on a CPU is about a fifth slower"
         return "warn", message, f"as root: echo madvise > {huge_pages.KERNEL}"
     return "ok", "available", ""
+
+
+def programs() -> Outcome:
+    """Where compiled programs are kept, and how large they are."""
+    place = compile_cache.folder(os.environ)
+    if place is None:
+        return "ok", f"compiled anew by every command: {compile_cache.VARIABLE} is {compile_cache.OFF}", ""
+    status, message, _ = writing(existing(place))
+    if status != "ok":
+        remedy = f"set {compile_cache.VARIABLE} to another folder, or to {compile_cache.OFF}"
+        return "warn", f"every command compiles anew: {message}", remedy
+    count, size = compile_cache.size(place)
+    whose = f", which {compile_cache.JAX_VARIABLE} names" if os.environ.get(compile_cache.JAX_VARIABLE) else ""
+    return "ok", f"compiled once: {count} of {size / 1e6:.1f} MB in {place}{whose}", ""
+
+
+def existing(path: Path) -> Path:
+    """The path, or the nearest folder above it that is there."""
+    return next(place for place in (path, *path.parents) if place.exists())
 
 
 def writing(folder: Path) -> Outcome:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hyperforget_jax import __version__
-from hyperforget_jax.cli import huge_pages
+from hyperforget_jax.cli import compile_cache, huge_pages
 from hyperforget_jax.cli.errors import cli_errors
 from hyperforget_jax.errors import HyperForgetError
 
@@ -21,6 +21,8 @@ VERBS = (
 )
 CONFIGURED = ("quickstart", "run", "zoo", "train", "update")
 """Verbs whose other arguments override fields of a config."""
+UNCACHED = ("purge", "doctor")
+"""Verbs that keep no compiled programs: constants of those of a purge are made from images of the classes that go."""
 HELP = ("-h", "--help")
 EXAMPLES = """\
 examples:
@@ -28,7 +30,9 @@ examples:
   hyperforget run --config mnist4_dihyfo2 --data.dir DIR
   hyperforget unlearn runs/digits4_dihyfo2 --forget 2,3
 
-`hyperforget VERB --help` explains a verb."""
+`hyperforget VERB --help` explains a verb. Compiled programs are kept for the next command in
+~/.cache/hyperforget_jax/programs; the variable HYPERFORGET_COMPILE_CACHE=DIR names another
+place, HYPERFORGET_COMPILE_CACHE=off keeps none."""
 
 
 def program() -> None:
@@ -68,6 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if arguments is None:
         set_up_process()
+        if verb not in UNCACHED:
+            compile_cache.enable()
     status: int = importlib.import_module(f"hyperforget_jax.cli.{verb}").main(others)
     return status
 

@@ -8,8 +8,8 @@ usage: hyperforget purge RUN --forget CLASS[,CLASS...] [--json] [--FIELD VALUE .
   --FIELD VALUE              another place of the run's data, such as --data.dir DIR
 
 Builds the purged system in RUN.purge while RUN goes on answering, then removes EVERYTHING in RUN and takes its place. Stopped or killed,
-the same command goes on from there. Leaves the certificate purge.json. Later requests forget these classes too. The images themselves are
-yours to delete: overwrite them where they stand.
+the same command goes on from there. Leaves the certificate purge.json, and none of the compiled programs that commands keep. Later
+requests forget these classes too. The images themselves are yours to delete: overwrite them where they stand.
 
 examples:
   hyperforget purge runs/digits4_dihyfo2 --forget 2
@@ -23,6 +23,7 @@ from typing import Any
 
 from rich.console import Console
 
+from hyperforget_jax.cli import compile_cache
 from hyperforget_jax.cli.errors import cli_errors
 from hyperforget_jax.cli.job import RunOptions, open_finished
 from hyperforget_jax.config import ForgetSet
@@ -51,6 +52,7 @@ def main(arguments: Sequence[str]) -> int:
         certificate: dict[str, Any] = json.loads((folder / CERTIFICATE).read_text(encoding="utf-8"))
     else:
         certificate = purge.purge(run, options.forget)
+    compile_cache.clear()
     if options.json:
         print(json.dumps(certificate, indent=2))
     else:

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import pytest
 
-from hyperforget_jax.cli import doctor, huge_pages
+from hyperforget_jax.cli import compile_cache, doctor, huge_pages
 from hyperforget_jax.data import idx
 
 
@@ -37,7 +37,9 @@ def examined(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 
 
 def test_a_healthy_machine_has_nothing_to_remedy(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     findings = examined(capsys, "--workdir", str(tmp_path / "run" / "deep"))
-    assert list(findings) == [*("versions", "devices", "gpu", "memory", "huge pages", "workdir", "disk", "tfds")]
+    assert list(findings) == [
+        *("versions", "devices", "gpu", "memory", "huge pages", "programs", "workdir", "disk", "tfds")
+    ]
     del findings["versions"]  # the package may run from a checkout that is not installed
     assert [finding["status"] for finding in findings.values()] == ["ok"] * len(findings)
     assert [finding["remedy"] for finding in findings.values()] == [""] * len(findings)
@@ -52,7 +54,7 @@ def test_lines_are_for_people_and_the_exit_status_for_scripts(
     out, error = capsys.readouterr()
     assert "\nok    memory      8.0 of 16.0 GiB available\n" in out
     assert f"\nfail  data.dir    {tmp_path / 'none'} is not a folder: set data.dir to the folder" in out
-    assert error == "error: 1 of 9 checks failed, first data.dir: follow its remedy\n"
+    assert error == "error: 1 of 10 checks failed, first data.dir: follow its remedy\n"
 
 
 @pytest.mark.parametrize("sign", ["driver", "program"])
@@ -69,6 +71,37 @@ def test_a_gpu_that_jax_does_not_use_is_told(
     assert examined(capsys)["gpu"]["remedy"] == "unset JAX_PLATFORMS, which is cpu"
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert examined(capsys)["gpu"]["message"] == "in use"
+
+
+def test_the_place_of_compiled_programs_is_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    monkeypatch.setenv("HYPERFORGET_COMPILE_CACHE", "off")
+    assert examined(capsys)["programs"]["message"] == "compiled anew by every command: HYPERFORGET_COMPILE_CACHE is off"
+    monkeypatch.setenv("HYPERFORGET_COMPILE_CACHE", str(tmp_path / "kept"))
+    place = tmp_path / "kept" / compile_cache.machine_folder()
+    assert examined(capsys)["programs"]["message"] == f"compiled once: 0 of 0.0 MB in {place}"
+    assert not (tmp_path / "kept").exists()
+    place.mkdir(parents=True)
+    for name, size in (("a-cache", 2_000_000), ("b-cache", 500_000), ("a-atime", 8), ("b-atime", 8)):
+        (place / name).write_bytes(bytes(size))
+    assert examined(capsys)["programs"]["message"] == f"compiled once: 2 of 2.5 MB in {place}"
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))
+    told = examined(capsys)["programs"]["message"]
+    assert told == f"compiled once: 0 of 0.0 MB in {tmp_path}, which JAX_COMPILATION_CACHE_DIR names"
+
+
+def test_a_place_for_programs_that_cannot_be_written_is_a_warning(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    monkeypatch.setenv("HYPERFORGET_COMPILE_CACHE", str(tmp_path / "file" / "kept"))
+    finding = examined(capsys)["programs"]
+    assert finding["status"] == "warn"
+    assert finding["message"] == f"every command compiles anew: cannot write in {tmp_path / 'file'} (Not a directory)"
+    assert finding["remedy"] == "set HYPERFORGET_COMPILE_CACHE to another folder, or to off"
 
 
 def test_jax_without_a_device_fails(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,16 @@ def purgeable(tmp_path_factory: pytest.TempPathFactory, compiled: Path) -> Path:
     return folder / "run"
 
 
+@pytest.fixture(autouse=True)
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program that a command has kept in a folder of this test."""
+    monkeypatch.setenv("HYPERFORGET_COMPILE_CACHE", str(tmp_path / "programs"))
+    place = tmp_path / "programs" / "programs-1"
+    place.mkdir(parents=True)
+    (place / "jit_f-cache").write_bytes(b"code")
+    return place / "jit_f-cache"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -55,7 +65,7 @@ def test_a_run_that_is_none_or_was_not_made_for_it_is_refused(
 
 
 def test_a_purge_says_what_it_kept_and_the_same_command_finishes_a_stopped_one(
-    purgeable: Path, compiled: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    purgeable: Path, compiled: Path, program: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*_: Path) -> None:
         raise KeyboardInterrupt
@@ -65,7 +75,9 @@ def test_a_purge_says_what_it_kept_and_the_same_command_finishes_a_stopped_one(
             patch.setattr(pipeline, "_swap", stop)
             assert purge.main([str(purgeable), "--forget", "2"]) == 130
         capsys.readouterr()
+        assert program.exists()
         assert purge.main([str(purgeable), "--forget", "2", "--json"]) == 0
+        assert not program.exists()
         out, error = capsys.readouterr()
         assert "an earlier purge was complete, and what it had not removed yet is removed now" in error
         certificate = json.loads(out)
