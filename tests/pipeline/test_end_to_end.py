@@ -214,7 +214,6 @@ def test_a_second_run_does_nothing_again(straight: Path) -> None:
     for stage in (
         "zoo",
         "hypernetwork",
-        "prompts",
         "reference models",
         "clean reference forget-2",
         "forget-2",
