@@ -1,7 +1,6 @@
 """scikit-learn's embedded digits: 1,797 images of 8x8 pixels, for quick starts and tests without a download."""
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 from hyperforget_jax.data.source import Info, Labelled, Source, hold_out
 
@@ -16,6 +15,8 @@ def read() -> Source:
     Returns:
       1,348 training and 449 test images; pixels from 0 to 16.
     """
+    from sklearn.datasets import load_digits  # takes a second, which other data need not wait for
+
     bunch = load_digits()
     pixels = bunch.images.astype(np.uint8)  # [1797, 8, 8]
     labels = bunch.target.astype(np.int32)  # [1797]

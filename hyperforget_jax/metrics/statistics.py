@@ -3,7 +3,6 @@
 from typing import Any, Literal
 
 import numpy as np
-import scipy.stats  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 Location = Literal["mean", "median"]
@@ -24,6 +23,8 @@ def bootstrap(values: NDArray[np.floating], statistic: Location, resamples: int,
     Returns:
       The 2.5% and 97.5% quantiles, interpolated linearly.
     """
+    import scipy.stats  # type: ignore[import-untyped]  # slow, and requests for models need none of it
+
     data, rng = (np.asarray(values, np.float64),), np.random.default_rng(seed)
     result = scipy.stats.bootstrap(data, REDUCE[statistic], n_resamples=resamples, method="percentile", rng=rng)
     low, high = np.quantile(result.bootstrap_distribution, (0.025, 0.975))

@@ -1,7 +1,7 @@
 """Classifier two-sample test (C2ST; Lopez-Paz and Oquab, arXiv 1610.06545): can a classifier tell two groups of models apart?
 
 Its measure is the area under the ROC curve on models that the classifier was not fitted on: 0.5 if the groups have one distribution,
-1 if every model gives its group away.
+1 if every model gives its group away. scikit-learn is imported where it fits: that takes a second, and a request for models fits nothing.
 """
 
 import math
@@ -11,11 +11,6 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import StratifiedKFold
-from sklearn.preprocessing import scale
 from threadpoolctl import threadpool_limits
 
 from hyperforget_jax.errors import HyperForgetError
@@ -113,6 +108,9 @@ def spaced_images(labels: NDArray[np.integer], count: int) -> NDArray[np.int64]:
 
 
 def _estimator(classifier: Classifier, trees: int, seed: int) -> Any:
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+
     if classifier == "forest":
         return RandomForestClassifier(trees, random_state=seed, n_jobs=1)
     return LogisticRegression(solver="newton-cholesky")
@@ -124,6 +122,8 @@ def _rotated(features: NDArray[np.floating]) -> NDArray[np.float64]:
     All their products stay, and so does a regression with an L2 penalty, which sees nothing else. Means and deviations are those of both
     groups together, which tell no label.
     """
+    from sklearn.preprocessing import scale
+
     left, singular, _ = np.linalg.svd(scale(features.astype(np.float64)), full_matrices=False)
     return left * singular
 
@@ -136,6 +136,9 @@ def _cross_validated_aucs(
     seed: int,
 ) -> list[float]:
     """Mean AUC over shuffled folds, for each of some labels [n]; fits share the cores, and their number changes no result."""
+    from sklearn.metrics import roc_auc_score
+    from sklearn.model_selection import StratifiedKFold
+
     splitter = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     jobs = [(labels, *rows) for labels in labelings for rows in splitter.split(features, labels)]
 

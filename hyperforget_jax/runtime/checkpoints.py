@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import orbax.checkpoint as ocp
 
 KEPT = 1
 STEP_DIGITS = 8
@@ -21,9 +20,12 @@ class Checkpoints(contextlib.AbstractContextManager["Checkpoints"]):
 
     def __init__(self, folder: Path) -> None:
         """Opens the folder, making it if needed."""
+        import orbax.checkpoint as ocp  # slow, and a request for models trains nothing
+
         options = ocp.CheckpointManagerOptions(
             max_to_keep=KEPT, step_format_fixed_length=STEP_DIGITS, enable_async_checkpointing=False
         )
+        self._args = ocp.args
         self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
 
     def __exit__(self, *_: object) -> None:
@@ -41,7 +43,7 @@ class Checkpoints(contextlib.AbstractContextManager["Checkpoints"]):
           OSError: the disk refuses; tensorstore tells the system's error number in its text alone.
         """
         try:
-            self._manager.save(step, args=ocp.args.StandardSave(state))
+            self._manager.save(step, args=self._args.StandardSave(state))
         except ValueError as error:
             match = re.search(r"os_error_code='(\d+)'", str(error))
             if match is None:
@@ -57,4 +59,4 @@ class Checkpoints(contextlib.AbstractContextManager["Checkpoints"]):
           like: a pytree of arrays or `ShapeDtypeStruct`s that says shapes, types and where to put them.
         """
         described = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), like)
-        return self._manager.restore(step, args=ocp.args.StandardRestore(described))
+        return self._manager.restore(step, args=self._args.StandardRestore(described))

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, NamedTuple, TypeVar
 
-import grain
 import numpy as np
 
 from hyperforget_jax.config import LoaderConfig
@@ -179,6 +178,8 @@ def stream(source: CheckpointSource[T], step: int, config: LoaderConfig) -> Iter
     """
     if source.weights.nbytes <= config.memory_gib * 2**30:
         source = replace(source, weights=Rows([np.asarray(source.weights)]))
+    import grain  # slow, as it brings orbax: a request for models reads no batches
+
     options = grain.ReadOptions(num_threads=config.threads, prefetch_buffer_size=config.prefetch)
     with contextlib.closing(iter(grain.MapDataset.source(source)[step:].to_iter_dataset(options))) as iterator:
         yield from iterator

@@ -47,6 +47,17 @@ def test_no_help_imports_jax() -> None:
     assert answer.stdout.splitlines()[-1] == "False"
 
 
+def test_a_request_for_models_waits_for_no_library_that_it_does_not_use() -> None:
+    code = (
+        "import sys, hyperforget_jax.cli.unlearn; "
+        "print({'sklearn', 'scipy.stats', 'matplotlib', 'orbax', 'grain'} & {*sys.modules}, 'jax' in sys.modules)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert answer.stdout == "set() True\n"
+
+
 def test_a_reader_that_goes_early_gets_no_traceback() -> None:
     command = f"{sys.executable} -m hyperforget_jax run --help | head -1"
     answer = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=60)
