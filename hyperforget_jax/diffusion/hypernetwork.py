@@ -1,5 +1,6 @@
 """A trained hypernetwork as one function: keys and class losses in, classifiers out."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,8 @@ from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.runtime import sharding
 from hyperforget_jax.weights.codec import Codec
 
+FEW = (1, 16, 64)
+"""Batches smaller than the setting's for which there is a program: one model, a few, an answer."""
 EMBEDS_A_START = "project_start"
 """The parameter of a transformer that only DiHyFo-1 has."""
 
@@ -98,16 +101,14 @@ def generator(hypernetwork: Hypernetwork, config: SamplingConfig) -> Generator:
 def generator_of_params(hypernetwork: Hypernetwork, config: SamplingConfig) -> Callable[..., Models]:
     """The same for parameters yet to come, its first argument: one compiled program serves a whole training.
 
-    One program of `batch_size` models serves any N; this process's devices share its batch. A model depends on its own key, losses
-    and start.
+    One program of `batch_size` models serves any N, and smaller ones, compiled when they are first needed, serve what is left of fewer.
+    This process's devices share a batch. A model depends on its own key, losses and start.
 
     Args:
       hypernetwork: what generates; its own parameters do not matter.
       config: sampler, steps, guidance and batch.
     """
     process = schedule.make(hypernetwork.diffusion)
-    devices = sharding.make_local(config.batch_size)
-    split, whole = sharding.batched(devices), sharding.replicated(devices)
     codec = hypernetwork.codec
 
     def one_batch(params: Params, keys: jax.Array, prompts: jax.Array, start: Start | None) -> Models:
@@ -116,7 +117,11 @@ def generator_of_params(hypernetwork: Hypernetwork, config: SamplingConfig) -> C
         fill_keys = jax.vmap(lambda key: jax.random.fold_in(key, config.steps + 1))(keys)
         return jax.vmap(codec.fill)(fill_keys, jax.vmap(codec.decode)(tokens), exposed(hypernetwork, prompts))
 
-    program = jax.jit(one_batch, in_shardings=(whole, split, split, split), out_shardings=whole)
+    @functools.cache
+    def program(size: int) -> Callable[..., Models]:
+        devices = sharding.make_local(size)
+        split, whole = sharding.batched(devices), sharding.replicated(devices)
+        return jax.jit(one_batch, in_shardings=(whole, split, split, split), out_shardings=whole)
 
     def generate(
         params: Params,
@@ -136,10 +141,12 @@ def generator_of_params(hypernetwork: Hypernetwork, config: SamplingConfig) -> C
         left_open = jnp.full((count, num_columns - prompts.shape[1]), jnp.nan, jnp.float32)
         prompts = jnp.concatenate([jnp.asarray(prompts), left_open], axis=1)  # [N, C]
         for first in range(0, count, config.batch_size):
-            rows = jnp.clip(jnp.arange(first, first + config.batch_size), 0, count - 1)
+            made = min(config.batch_size, count - first)
+            size = next((few for few in FEW if made <= few < config.batch_size), config.batch_size)
+            rows = jnp.clip(jnp.arange(first, first + size), 0, count - 1)
             begin = jax.tree.map(lambda leaf, rows=rows: leaf[rows], start)
-            parts.append(program(params, keys[rows], prompts[rows], begin))
-            on_models(min(config.batch_size, count - first))
+            parts.append(program(size)(params, keys[rows], prompts[rows], begin))
+            on_models(made)
         return jax.tree.map(lambda *leaves: jnp.concatenate(leaves)[:count], *parts)
 
     return generate

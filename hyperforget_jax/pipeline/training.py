@@ -189,7 +189,9 @@ def judging_generators(run: Run, hypernetwork: Hypernetwork, generate: Generator
     """The generator of every round that judges prompts: few sampling steps in all but the last, which has the run's own."""
     request, sampling = run.config.request, run.config.sampling
     few = halving.few_steps(sampling, request)
-    quick = generate if few == sampling else _with_random_start(run, generator(hypernetwork, few))
+    quick = (
+        generate if few == sampling or hypernetwork.student else _with_random_start(run, generator(hypernetwork, few))
+    )
     return [*[quick] * (len(request.trial_samples) - 1), generate]
 
 
