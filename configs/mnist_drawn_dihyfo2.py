@@ -28,5 +28,6 @@ def get_config() -> Config:
         diffusion=replace(base.diffusion, class_dropout=0.1, kind_dropout=0.2),
         sampling=replace(base.sampling, temperature=1.0),
         training=replace(base.training, steps=4000),
+        distillation=replace(base.distillation, steps=800),
         request=replace(base.request, prompts="drawn"),
     )

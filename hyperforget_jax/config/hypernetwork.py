@@ -114,7 +114,7 @@ class DistillationConfig:
 
     steps: int = 0
     """Optimiser steps; 0: there is no student, and the hypernetwork itself is sampled. Images are those of data.distillation_size."""
-    sampling_steps: int = 2
+    sampling_steps: int = 3
     """Denoising steps of the student."""
     lessons: int = 32768
     """Models that the hypernetwork samples once, for the student to make from the same noise."""
@@ -124,7 +124,7 @@ class DistillationConfig:
     """Lessons per step."""
     learning_rate: float = 3e-4
     """Peak step size of AdamW; else the student is trained as the hypernetwork is."""
-    loss_weight: float = 0.1
+    loss_weight: float = 1.0
     """Weight of the squared distance to the class losses that are asked for, in standard deviations of their logarithms, beside that to the
     hypernetwork's tokens."""
 
