@@ -44,7 +44,7 @@ def run(job: Run, samplers: tuple[Sampler, ...]) -> None:
     train_zoo, val_zoo = pipeline_zoo.split_zoo(job)
     unlearning.validate_served(job, train_zoo)
     model = training.train_hypernetwork(job, train_zoo, val_zoo, alignment.watch(job, alignment.grids(job, train_zoo)))
-    hypernetwork = model.hypernetwork
+    hypernetwork = replace(model.hypernetwork, student=None)  # `experiments.student` holds a student against it
     results = unlearning.unlearn_all(job, model, training.generator_of(job, hypernetwork))
     prompts = np.stack([result.prompt for result in results])  # [S, K]
     path = job.folder / "samplers.jsonl"
