@@ -2,7 +2,8 @@
 
 Measures a finished run whose config has `distillation.steps`: its forget sets are answered by the hypernetwork with its own sampler, by
 the hypernetwork in the student's few steps, and by the student, with the same keys and prompts. Accuracies and prompt alignment are those
-on test images; the last column holds all samples against clean runs. Leaves `student.md`, `student.jsonl` and `figures/student.*` in the run's workdir.
+on test images; the last column holds all samples against clean runs. Leaves `student.md`, `student.jsonl` and `figures/student.*` in the
+run's workdir.
 """
 
 import sys

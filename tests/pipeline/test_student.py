@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,44 +9,22 @@ import jax
 import numpy as np
 import pytest
 
-from hyperforget_jax.config import Config, DistillationConfig
 from hyperforget_jax.diffusion import distillation
 from hyperforget_jax.diffusion.distillation import Lesson
 from hyperforget_jax.pipeline import pretrained, student, training, unlearning
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
-from hyperforget_jax.pipeline.pretrained import Pretrained
 from hyperforget_jax.pipeline.run import HYPERNETWORK, Run
-from hyperforget_jax.pipeline.workdir import acquire_workdir
 from hyperforget_jax.runtime import artifacts, prng
-from tests.small_run import on_paper, tiny
+from tests.small_run import on_paper, taught, trained
 
 pytestmark = pytest.mark.usefixtures("programs")
-
-
-def taught(folder: Path, kind: Any = "dihyfo2") -> Config:
-    """A tiny run with a student that takes four steps of eight lessons."""
-    config = tiny(folder)
-    return replace(
-        config,
-        data=replace(config.data, distillation_size=100),
-        hypernetwork=replace(config.hypernetwork, kind=kind),
-        training=replace(config.training, checkpoint_every=2),
-        sampling=replace(config.sampling, batch_size=32),
-        distillation=DistillationConfig(steps=4, lessons=64, batch_size=8, lesson_steps=3),
-    )
-
-
-def train(run: Run) -> Pretrained:
-    acquire_workdir(run.config)
-    zoo = pipeline_zoo.make_zoo(run)
-    return training.train_hypernetwork(run, *zoo.split(run.config.zoo.runs, run.config.zoo.validation_share))
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run with a trained hypernetwork and its student."""
     job = on_paper(taught(tmp_path_factory.mktemp("taught") / "run"))
-    train(job)
+    trained(job)
     return job
 
 
@@ -79,9 +56,9 @@ def test_a_stopped_one_goes_on_and_ends_the_same(run: Run, tmp_path: Path, monke
     with monkeypatch.context() as patch:
         patch.setattr(distillation, "batches", stopped)
         with pytest.raises(KeyboardInterrupt):
-            train(job)
+            trained(job)
     assert not artifacts.is_complete(job.folder / HYPERNETWORK)
-    ended, straight = train(job).hypernetwork.student, pretrained.load(run.folder / HYPERNETWORK).hypernetwork.student
+    ended, straight = trained(job).hypernetwork.student, pretrained.load(run.folder / HYPERNETWORK).hypernetwork.student
     jax.tree.map(np.testing.assert_array_equal, ended, straight)
 
 
@@ -98,5 +75,5 @@ def test_lessons_are_of_training_and_of_requests_of_every_set(run: Run) -> None:
 
 
 def test_dihyfo_1_has_one_too(tmp_path: Path) -> None:
-    model = train(on_paper(taught(tmp_path / "run", "dihyfo1")))
+    model = trained(on_paper(taught(tmp_path / "run", "dihyfo1")))
     assert model.hypernetwork.student is not None
