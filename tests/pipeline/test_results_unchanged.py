@@ -30,8 +30,9 @@ RENAMED: dict[str, dict[Any, Any]] = {
 COMMANDS = {
     "smoke_dihyfo1": ("run", "--config", "smoke_dihyfo1"),
     "smoke_dihyfo2": ("run", "--config", "smoke_dihyfo2"),
-    "quickstart": ("quickstart",),
+    "quickstart": ("quickstart", "--request.trial-samples", "64"),
 }
+"""Those numbers are of prompts that 64 models each had judged, in one round."""
 
 
 SAME_ZOO = ("--zoo.min-clean-runs", "0")
