@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     for name, generate in generators.items():
         for label, sweep in alignment.followed(run, grids, generate).items():
             reached = alignment.means(run, sweep)
-            rows.append({"models": name, "class": label, "r2": reached["r2"], "pearson": reached["pearson"]})
+            rows.append({"models": name, "class": str(label), "r2": reached["r2"], "pearson": reached["pearson"]})
     artifacts.write_rows(run.folder / "student.jsonl", rows)
     artifacts.write_text(run.folder / "student.md", page(rows))
     figures.save(figure(rows), run.folder / "figures", "student")
@@ -135,10 +135,10 @@ def sampled(
 def page(rows: Rows) -> str:
     """Both tables as Markdown, with the figure."""
     tables = []
-    for key in ("forget", "r2"):
+    for key, words in (("forget", 3), ("r2", 2)):
         lines = [row for row in rows if key in row]
         body = [[value if isinstance(value, str) else number(value) for value in row.values()] for row in lines]
-        tables.append(markdown([*lines[0]], "l" * 3 + "r" * (len(lines[0]) - 3), body))
+        tables.append(markdown([*lines[0]], "l" * words + "r" * (len(lines[0]) - words), body))
     return (
         "# A student beside its hypernetwork\n\n"
         "Unselected models on test images. Failed: more than 0.1 below the median of the retrained models. "
@@ -152,7 +152,7 @@ def figure(rows: Rows) -> Figure:
     """Median retain accuracy with the 5% quantile below it, one panel per mode, beside the retrained models' median."""
     lines = [row for row in rows if "forget" in row]
     modes, names = (list(dict.fromkeys(row[key] for row in lines)) for key in ("prompts", "models"))
-    drawn = Figure(figsize=(WIDTH, 2.8), layout="constrained")
+    drawn = Figure(figsize=(WIDTH, 3.2), layout="constrained")
     panels = drawn.subplots(1, len(modes), sharey=True, squeeze=False)[0]
     for panel, mode in zip(panels, modes, strict=True):
         for shift, name in enumerate(names):
@@ -163,10 +163,10 @@ def figure(rows: Rows) -> Figure:
             panel.errorbar(places, middle, yerr=[middle - low, np.zeros_like(low)], fmt="o", markersize=3, label=name)
         of_name = [row for row in lines if (row["prompts"], row["models"]) == (mode, names[0])]
         panel.plot([row["retrained, median"] for row in of_name], "k_", markersize=18, label="retrained")
-        panel.set_xticks(range(len(of_name)), [row["forget"] for row in of_name], fontsize=7)
+        panel.set_xticks(range(len(of_name)), [row["forget"] for row in of_name], fontsize=7, rotation=20)
         panel.set(title=f"{mode} prompts", xlabel="forget")
     panels[0].set_ylabel("retain accuracy")
-    panels[0].legend(fontsize=6)
+    drawn.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(names) + 1, fontsize=7)
     return drawn
 
 
