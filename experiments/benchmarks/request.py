@@ -90,8 +90,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def requests(asking: Asked) -> dict[str, float]:
-    """Seconds of a whole warm request, selection included, by its number of models; they take turns."""
-    works = {f"request_{count}": partial(asking.answer, count) for count in SAMPLES}
+    """Seconds of a whole warm request, selection included, by its number of models, and of one model alone; they take turns."""
+    works: dict[str, timing.Work] = {f"request_{count}": partial(asking.answer, count) for count in SAMPLES}
+    works["model_1"] = asking.one
     with track(asking.run.console, "requests", ROUNDS, "rounds") as advance:
         timings = timing.alternate(works, ROUNDS, SECONDS, advance)
     return {name: each.best for name, each in timings.items()}
@@ -174,7 +175,7 @@ def break_even(run: Run, warm: Mapping[str, float], others: Mapping[str, float])
 
     return {
         "break_even_requests_64": count(others["retraining_64"], warm["request_64"]),
-        "break_even_models": count(others["retraining_1"], warm["request_1"]),
+        "break_even_models": count(others["retraining_1"], warm["model_1"]),
     }
 
 

@@ -56,6 +56,11 @@ class Asked:
     training: Images
     validation: Images
 
+    def one(self) -> Params:
+        """One model by one prompt, without selection."""
+        prompt = self.drawn_from[:1] if self.page is None else self.page.prompts[self.page.chosen][None]
+        return self.generate(jax.random.key(0)[None], jnp.asarray(prompt), lambda made: None)
+
     def answer(self, count: int) -> UnlearningResult:
         """A request of so many models, with selection."""
         config = replace(self.run.config.request, samples=count, num_selected=min(count, SELECTED))

@@ -138,8 +138,15 @@ def generator_of_params(hypernetwork: Hypernetwork, config: SamplingConfig) -> C
         chex.assert_shape(prompts, (len(keys), None))
         chex.assert_axis_dimension_lteq(prompts, 1, num_columns)
         count, parts = len(keys), []
-        left_open = jnp.full((count, num_columns - prompts.shape[1]), jnp.nan, jnp.float32)
-        prompts = jnp.concatenate([jnp.asarray(prompts), left_open], axis=1)  # [N, C]
+        if lacking := num_columns - prompts.shape[1]:
+            left_open = jnp.full((count, lacking), jnp.nan, jnp.float32)
+            prompts = jnp.concatenate([jnp.asarray(prompts), left_open], axis=1)  # [N, C]
+        if (
+            count in (*FEW, config.batch_size) and count <= config.batch_size
+        ):  # as it is: a copy takes as long as one model
+            models = program(count)(params, keys, prompts, start)
+            on_models(count)
+            return models
         for first in range(0, count, config.batch_size):
             made = min(config.batch_size, count - first)
             size = next((few for few in FEW if made <= few < config.batch_size), config.batch_size)

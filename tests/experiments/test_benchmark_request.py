@@ -24,7 +24,7 @@ def test_every_contender_is_timed_and_break_even_is_what_was_spent_over_what_a_r
     *_, line = capsys.readouterr().out.splitlines()
     result = json.loads(line)
     assert result == json.loads((run.folder / "bench_request.json").read_text(encoding="utf-8"))
-    assert {"request_1", "request_64", "retraining_1", "retraining_64", "process_with_cache_64"} <= set(
+    assert {"model_1", "request_1", "request_64", "retraining_1", "retraining_64", "process_with_cache_64"} <= set(
         result["seconds"]
     )
     assert all(seconds > 0 for seconds in result["seconds"].values())
@@ -33,7 +33,7 @@ def test_every_contender_is_timed_and_break_even_is_what_was_spent_over_what_a_r
     artifacts.write_rows(
         run.folder / "costs.jsonl", [{"stage": "zoo", "seconds": 30.0}, {"stage": "hypernetwork", "seconds": 10.0}]
     )
-    warm, others = {"request_64": 1.0, "request_1": 0.5}, {"retraining_64": 5.0, "retraining_1": 0.25}
+    warm, others = {"request_64": 1.0, "model_1": 0.5}, {"retraining_64": 5.0, "retraining_1": 0.25}
     assert request.break_even(run, warm, others) == {"break_even_requests_64": 10.0, "break_even_models": None}
     artifacts.write_rows(run.folder / "costs.jsonl", [{"stage": "hypernetwork", "seconds": 10.0}])
     assert request.break_even(run, warm, others)["break_even_requests_64"] is None
