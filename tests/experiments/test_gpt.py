@@ -36,16 +36,16 @@ FOLDERS = ["mean_loss", "mean_loss_balanced", "mean_error", "one_loss"]
 PICTURES = [f"fig{number}" for number in range(26, 32)]
 
 
-def tiny(folder: Path) -> Config:
+def tiny(finished: Path) -> Config:
     """The experiment in seconds: bad models, every file."""
     base, ours = smoke_dihyfo1.get_config(), setting.get_config()
     asked = replace(base.hypernetwork, metric="one_loss", metric_class=3)
     few = replace(base.training, untrained=16)
-    return replace(base, workdir=str(folder), loader=ours.loader, hypernetwork=asked, training=few)
+    return replace(base, workdir=str(finished), loader=ours.loader, hypernetwork=asked, training=few)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The workdir of a tiny run."""
     place = tmp_path_factory.mktemp("gpt") / "run"
     printed(tiny(place), gpt.run)
@@ -53,22 +53,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def known(folder: Path) -> Zoo:
+def known(finished: Path) -> Zoo:
     """The training part of its zoo."""
-    job = on_paper(tiny(folder))
+    job = on_paper(tiny(finished))
     return pipeline_zoo.make_zoo(job).split(job.config.zoo.runs, job.config.zoo.validation_share)[0]
 
 
-def variant(folder: Path, name: str) -> Run:
+def variant(finished: Path, name: str) -> Run:
     """The run of one hypernetwork."""
-    return on_paper(gpt.variants(tiny(folder))[name])
+    return on_paper(gpt.variants(tiny(finished))[name])
 
 
 # The experiment.
 
 
-def test_it_leaves_its_rows_figures_and_page(folder: Path) -> None:
-    rows = artifacts.read_rows(folder / "gpt.jsonl")
+def test_it_leaves_its_rows_figures_and_page(finished: Path) -> None:
+    rows = artifacts.read_rows(finished / "gpt.jsonl")
     assert list(dict.fromkeys(row["method"] for row in rows)) == FOLDERS
     for name in FOLDERS:
         ours = [row for row in rows if row["method"] == name]
@@ -82,30 +82,30 @@ def test_it_leaves_its_rows_figures_and_page(folder: Path) -> None:
         ]
         assert all(math.isfinite(row["value"]) for row in ours)
     for name in PICTURES:
-        assert (folder / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-        assert "<svg" in (folder / "figures" / f"{name}.svg").read_text()[:1000]
-    page = (folder / "gpt.md").read_text(encoding="utf-8")
+        assert (finished / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert "<svg" in (finished / "figures" / f"{name}.svg").read_text()[:1000]
+    page = (finished / "gpt.md").read_text(encoding="utf-8")
     for words in ("| mean loss, re-balanced |", "| mean error |", "| loss of class 3 |", *PICTURES):
         assert words in page
 
 
-def test_every_hypernetwork_has_its_folder_and_all_share_one_zoo(folder: Path) -> None:
-    manifests = {str(path.parent.relative_to(folder)) for path in folder.rglob(artifacts.MANIFEST)}
+def test_every_hypernetwork_has_its_folder_and_all_share_one_zoo(finished: Path) -> None:
+    manifests = {str(path.parent.relative_to(finished)) for path in finished.rglob(artifacts.MANIFEST)}
     assert manifests == {"zoo/block-00000", "zoo/block-00001", *(f"{name}/hypernetwork" for name in FOLDERS)}
     for name in FOLDERS:
-        curve = artifacts.read_rows(folder / name / "training" / "alignment_curve.jsonl")
+        curve = artifacts.read_rows(finished / name / "training" / "alignment_curve.jsonl")
         assert [row["step"] for row in curve] == [2, 4]
         assert all(set(row) == {"step", "r2", "pearson", "pivots"} for row in curve)
         assert all(-1.0 <= row["pearson"] <= 1.0 >= row["r2"] for row in curve)
 
 
-def test_a_second_run_does_nothing_again_and_leaves_the_same(folder: Path) -> None:
+def test_a_second_run_does_nothing_again_and_leaves_the_same(finished: Path) -> None:
     names = ["gpt.jsonl", "gpt.md", *(f"figures/{name}.png" for name in PICTURES)]
-    before = {name: (folder / name).read_bytes() for name in names}
-    told = printed(tiny(folder), gpt.run)
+    before = {name: (finished / name).read_bytes() for name in names}
+    told = printed(tiny(finished), gpt.run)
     for name in FOLDERS:
-        assert f"hypernetwork: reused from {folder / name / 'hypernetwork'}" in told
-    assert {name: (folder / name).read_bytes() for name in names} == before
+        assert f"hypernetwork: reused from {finished / name / 'hypernetwork'}" in told
+    assert {name: (finished / name).read_bytes() for name in names} == before
 
 
 def test_the_variants_differ_in_metric_and_balance_alone(tmp_path: Path) -> None:
@@ -116,13 +116,13 @@ def test_the_variants_differ_in_metric_and_balance_alone(tmp_path: Path) -> None
     flats = [flatten(config) for config in found.values()]
     differing = {name for name in flats[0] if len({str(flat[name]) for flat in flats}) > 1}
     assert differing == {"workdir", "hypernetwork.metric", "loader.resample"}
-    assert {config.zoo.folder for config in found.values()} == {str(tmp_path.resolve() / "zoo")}
+    assert {config.zoo.finished for config in found.values()} == {str(tmp_path.resolve() / "zoo")}
 
 
 def test_a_zoo_elsewhere_stays_there(tmp_path: Path) -> None:
     base = tiny(tmp_path)
-    elsewhere = replace(base, zoo=replace(base.zoo, folder=str(tmp_path / "mine")))
-    folders = {config.zoo.folder for config in gpt.variants(elsewhere).values()}
+    elsewhere = replace(base, zoo=replace(base.zoo, finished=str(tmp_path / "mine")))
+    folders = {config.zoo.finished for config in gpt.variants(elsewhere).values()}
     assert folders == {str((tmp_path / "mine").resolve())}
 
 
@@ -130,10 +130,10 @@ def test_a_zoo_elsewhere_stays_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_the_grid_is_regular_and_lies_within_the_zoos_range(folder: Path, known: Zoo, name: str) -> None:
+def test_the_grid_is_regular_and_lies_within_the_zoos_range(finished: Path, known: Zoo, name: str) -> None:
     by_hand = {"mean_error": 1.0 - known.accuracies.mean(1), "one_loss": known.losses[:, 3]}
     stored = by_hand.get(name, known.losses.mean(1)).astype(np.float64)
-    each = variant(folder, name)
+    each = variant(finished, name)
     grid = gpt.grid_of(each, known)
     assert grid.prompts.shape == (each.config.evaluation.alignment_prompts, 1)
     assert stored.min() <= grid.prompts.min() < grid.prompts.max() <= stored.max()
@@ -143,10 +143,10 @@ def test_the_grid_is_regular_and_lies_within_the_zoos_range(folder: Path, known:
     assert stored.min() <= grid.learned <= np.quantile(stored, 0.1)
 
 
-def test_what_is_drawn_is_what_the_training_reads(folder: Path, known: Zoo, monkeypatch: Any) -> None:
+def test_what_is_drawn_is_what_the_training_reads(finished: Path, known: Zoo, monkeypatch: Any) -> None:
     """Both ends of a pair are checkpoints of one run, the start the earlier; their mean losses are those of the zoo."""
     monkeypatch.setattr(gpt, "DRAWN", 5)
-    each = variant(folder, "mean_loss_balanced")
+    each = variant(finished, "mean_loss_balanced")
     sweep = gpt.Sweep(np.zeros(2), np.zeros((3, 2)), 0.0)
     found = gpt.followed(each, ("a {}", "b"), 7, sweep, known)
     assert (found.name, found.axis) == ("a 7", "b")
@@ -164,9 +164,11 @@ def test_what_is_drawn_is_what_the_training_reads(folder: Path, known: Zoo, monk
 @pytest.mark.parametrize(
     ("name", "expected"), [("mean_loss", math.log(4)), ("mean_error", 0.75), ("one_loss", math.log(4))]
 )
-def test_a_sweep_observes_the_metric_of_what_is_generated(folder: Path, known: Zoo, name: str, expected: float) -> None:
+def test_a_sweep_observes_the_metric_of_what_is_generated(
+    finished: Path, known: Zoo, name: str, expected: float
+) -> None:
     """Models of zeros find every class alike and answer the first, whatever is asked for."""
-    each = variant(folder, name)
+    each = variant(finished, name)
 
     def zeros(keys: jax.Array, losses: jax.Array, on_models: Callable[[int], None], start: Any = None) -> Any:
         assert losses.shape == (len(keys), 1)
@@ -227,7 +229,7 @@ def followed(name: str, error: float = 0.1, above: float = 1.0) -> Followed:
 
 
 def pictures() -> dict[str, Figure]:
-    found = {folder: followed(name) for folder, (name, _) in gpt.NAMES.items()}
+    found = {finished: followed(name) for finished, (name, _) in gpt.NAMES.items()}
     return gpt_figures.draw(found, levels=20)
 
 

@@ -227,6 +227,7 @@ def test_a_second_run_does_nothing_again(straight: Path) -> None:
     assert [(path, path.stat().st_mtime_ns) for path in sorted(straight.rglob("*.np[yz]"))] == weights
 
 
+@pytest.mark.slow
 def test_dihyfo1_answers_the_same_requests_from_the_same_zoo(straight: Path, rows: Table, tmp_path: Path) -> None:
     """With the paper's codec and conditioning, dropped classes and guidance."""
     base = whole(tmp_path)
@@ -345,6 +346,7 @@ EXHAUSTED = ValueError(
 """What orbax raises on a full disk."""
 
 
+@pytest.mark.slow
 def test_a_run_that_full_disks_stop_again_and_again_ends_like_any_other(
     straight: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

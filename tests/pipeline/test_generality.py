@@ -123,6 +123,7 @@ def idx_file(values: np.ndarray) -> bytes:
     return gzip.compress(struct.pack(f">HBB{values.ndim}I", 0, 8, values.ndim, *values.shape) + values.tobytes())
 
 
+@pytest.mark.slow
 def test_images_with_constant_pixels_give_the_same_numbers_from_idx_files_and_as_arrays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -236,6 +236,7 @@ def test_prompts_brought_the_class_out_before_and_do_not_after(certificate: dict
 # Later requests and purges.
 
 
+@pytest.mark.slow
 def test_later_requests_forget_the_purged_class_too_and_another_purge_goes_on(place: Path, purged: Files) -> None:
     purge.purge(restored(place, noise=False), (PURGED,))
     run = opened(place)

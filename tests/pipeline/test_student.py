@@ -74,6 +74,7 @@ def test_lessons_are_of_training_and_of_requests_of_every_set(run: Run) -> None:
     assert (asked[:, 16:] == 1.0).all()
 
 
+@pytest.mark.slow
 def test_dihyfo_1_has_one_too(tmp_path: Path) -> None:
     model = trained(on_paper(taught(tmp_path / "run", "dihyfo1")))
     assert model.hypernetwork.student is not None

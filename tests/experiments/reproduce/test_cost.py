@@ -23,7 +23,9 @@ def costly(folder: Path, sample: float, retraining: float, **stage_seconds: floa
 
 
 def test_it_breaks_even_where_requests_have_saved_what_it_took_to_train(tmp_path: Path) -> None:
-    run = costly(tmp_path, 0.5, 2.0, zoo=30.0, hypernetwork=60.0, forget_2=2.0, forget_2_3=4.0, evaluation=9.0)
+    run = costly(
+        tmp_path, 0.5, 2.0, zoo=30.0, hypernetwork=50.0, prompts=10.0, forget_2=2.0, forget_2_3=4.0, evaluation=9.0
+    )
     assert cost.seconds(run) == {
         **{"zoo": 30.0, "training": 60.0, "request": 3.0, "sample": 0.5, "retraining": 2.0},
         "break_even": (30.0 + 60.0) / (2.0 - 0.5),
@@ -32,12 +34,14 @@ def test_it_breaks_even_where_requests_have_saved_what_it_took_to_train(tmp_path
 
 @pytest.mark.parametrize("sample", [2.0, 3.0])
 def test_it_never_breaks_even_if_sampling_takes_as_long_as_retraining(tmp_path: Path, sample: float) -> None:
-    assert cost.seconds(costly(tmp_path, sample, 2.0, hypernetwork=60.0, forget_2=2.0))["break_even"] is None
+    assert (
+        cost.seconds(costly(tmp_path, sample, 2.0, hypernetwork=50.0, prompts=10.0, forget_2=2.0))["break_even"] is None
+    )
 
 
 def test_a_shared_zoo_counts_with_the_seconds_of_the_run_that_made_it(tmp_path: Path) -> None:
     costly(tmp_path / "first", 0.5, 2.0, zoo=30.0, hypernetwork=1.0)
-    run = costly(tmp_path / "second", 0.5, 2.0, hypernetwork=60.0, forget_2=2.0)
+    run = costly(tmp_path / "second", 0.5, 2.0, hypernetwork=50.0, prompts=10.0, forget_2=2.0)
     for folder, zoo, break_even in ((tmp_path / "first" / "zoo", 30.0, 60.0), (tmp_path / "zoo", None, 40.0)):
         shared = replace(run.config, zoo=replace(run.config.zoo, folder=str(folder)))
         found = cost.seconds(replace(run, config=shared))
