@@ -116,13 +116,13 @@ def test_the_variants_differ_in_metric_and_balance_alone(tmp_path: Path) -> None
     flats = [flatten(config) for config in found.values()]
     differing = {name for name in flats[0] if len({str(flat[name]) for flat in flats}) > 1}
     assert differing == {"workdir", "hypernetwork.metric", "loader.resample"}
-    assert {config.zoo.finished for config in found.values()} == {str(tmp_path.resolve() / "zoo")}
+    assert {config.zoo.folder for config in found.values()} == {str(tmp_path.resolve() / "zoo")}
 
 
 def test_a_zoo_elsewhere_stays_there(tmp_path: Path) -> None:
     base = tiny(tmp_path)
-    elsewhere = replace(base, zoo=replace(base.zoo, finished=str(tmp_path / "mine")))
-    folders = {config.zoo.finished for config in gpt.variants(elsewhere).values()}
+    elsewhere = replace(base, zoo=replace(base.zoo, folder=str(tmp_path / "mine")))
+    folders = {config.zoo.folder for config in gpt.variants(elsewhere).values()}
     assert folders == {str((tmp_path / "mine").resolve())}
 
 
@@ -229,7 +229,7 @@ def followed(name: str, error: float = 0.1, above: float = 1.0) -> Followed:
 
 
 def pictures() -> dict[str, Figure]:
-    found = {finished: followed(name) for finished, (name, _) in gpt.NAMES.items()}
+    found = {folder: followed(name) for folder, (name, _) in gpt.NAMES.items()}
     return gpt_figures.draw(found, levels=20)
 
 
