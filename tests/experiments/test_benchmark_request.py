@@ -12,6 +12,7 @@ from tests.small_run import on_paper, tiny, trained
 pytestmark = pytest.mark.usefixtures("programs")
 
 
+@pytest.mark.slow
 def test_every_contender_is_timed_and_break_even_is_what_was_spent_over_what_a_request_saves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

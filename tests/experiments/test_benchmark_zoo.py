@@ -275,6 +275,7 @@ def test_the_last_line_is_json_with_the_promised_figures(job: Run) -> None:
     assert "<svg" in (job.folder / "bench_zoo.svg").read_text()[:1000]
 
 
+@pytest.mark.slow
 def test_without_pytorch_the_rest_is_measured_and_a_line_says_so(job: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "experiments.benchmarks.torch_zoo", raising=False)

@@ -14,6 +14,7 @@ from tests.small_run import on_paper, taught, tiny, trained
 pytestmark = pytest.mark.usefixtures("programs")
 
 
+@pytest.mark.slow
 def test_a_student_that_learned_nothing_has_the_rows_of_the_hypernetwork_in_as_few_steps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -172,7 +172,11 @@ def no_run_is_removed(patch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("leak", "files"),
     [
-        (all_images_teach, {"hypernetwork/codec.safetensors", "hypernetwork/model.safetensors"}),
+        pytest.param(
+            all_images_teach,
+            {"hypernetwork/codec.safetensors", "hypernetwork/model.safetensors"},
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             no_run_is_removed,
             {"zoo/block-00000/weights.npy", "hypernetwork/zoo_statistics.safetensors"},

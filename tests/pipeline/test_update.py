@@ -341,6 +341,7 @@ def test_models_that_were_updated_to_forget_stand_beside_clean_runs(finished: Pa
     ]
 
 
+@pytest.mark.slow
 def test_updates_of_one_model_are_told_from_clean_runs_by_their_likeness_and_clean_runs_are_not(
     job: Run, model: Params
 ) -> None:
