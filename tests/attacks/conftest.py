@@ -21,7 +21,7 @@ class Problem(NamedTuple):
 
 @pytest.fixture(scope="session")
 def clustered() -> Problem:
-    train, test = problems.clusters(0, 60), problems.clusters(1, 60)
+    train, test = problems.clusters(0, 150), problems.clusters(1, 150)
     known, never_seen = problems.known_and_never_seen(train, (40, 4, 4), 150, 12, 48)
     reference, further = problems.take(never_seen, slice(0, 32)), problems.take(never_seen, slice(32, 48))
     return Problem(known, reference, further, train, test)

@@ -106,7 +106,7 @@ def test_what_cannot_be_attacked_is_refused(clustered: Problem) -> None:
         margin.margin_auc(models, reference, forgotten, empty, CONFIG)
     with pytest.raises(HyperForgetError, match="not finite for 1 of 12 models"):
         margin.margins(broken, forgotten, CONFIG)
-    with pytest.raises(HyperForgetError, match="60 training and 0 test images of output 3"):
+    with pytest.raises(HyperForgetError, match="150 training and 0 test images of output 3"):
         cmia.cmia(models, reference, clustered.train, of_class(clustered.test, 2), FORGET, CONFIG)
     with pytest.raises(HyperForgetError, match="logits that are not finite"):
         cmia.cmia(broken, reference, clustered.train, clustered.test, FORGET, CONFIG)

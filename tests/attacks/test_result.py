@@ -44,7 +44,9 @@ def test_groups_are_of_one_size_and_share_no_reference_model() -> None:
         assert len({*control.tolist(), *against.tolist()}) == 10
         assert max(ours) < 7
     assert len({tuple(control) for _, control, _ in found}) == 6
-    with pytest.raises(HyperForgetError, match="klom got 7 unlearned and 9 reference models, expected at least 5 and 10"):
+    with pytest.raises(
+        HyperForgetError, match="klom got 7 unlearned and 9 reference models, expected at least 5 and 10"
+    ):
         next(groups("klom", 7, 9, 5, splits=6, seed=0))
 
 

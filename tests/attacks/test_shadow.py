@@ -88,7 +88,9 @@ def test_shadows_of_one_distribution_are_inside_in_nine_of_ten_cases(density: De
 
 
 def test_what_cannot_be_attacked_is_refused() -> None:
-    with pytest.raises(HyperForgetError, match="ulira got 3 unlearned and 20 reference models, expected at least 4 and 8"):
+    with pytest.raises(
+        HyperForgetError, match="ulira got 3 unlearned and 20 reference models, expected at least 4 and 8"
+    ):
         shadow_attack(np.zeros((3, 2)), np.zeros((20, 2)), "gaussian", CONFIG)
     with pytest.raises(HyperForgetError, match="not finite"):
         shadow_attack(np.full((9, 2), np.inf), np.zeros((20, 2)), "kernel", CONFIG)
