@@ -79,7 +79,14 @@ def of_class(images: Images, label: int) -> Images:
     return images[0][rows], images[1][rows]
 
 
-def with_edited_output(models: Params) -> Params:
-    """Models that answer FORGET no more, though their hidden units know it: its output row and bias are pushed away."""
+def with_edited_output(models: Params, train: Images) -> Params:
+    """Models whose hidden units know FORGET, and that answer it no more.
+
+    Its output row is pushed away by half a unit, and its bias until no training image is left.
+    """
     *earlier, last = models
-    return (*earlier, {"w": last["w"].at[:, FORGET].add(-1.2), "b": last["b"].at[:, FORGET].add(-2.5)})
+    pushed = (*earlier, {"w": last["w"].at[:, FORGET].add(-0.5), "b": last["b"]})
+    logits = np.asarray(classifier.logits_of_many(pushed, of_class(train, FORGET)[0]))  # [N, n, K]
+    lead = logits[..., FORGET] - np.delete(logits, FORGET, axis=-1).max(-1)  # [N, n]
+    bias = last["b"].at[:, FORGET].add(-jnp.asarray(lead.max(1)) - 0.1)
+    return (*earlier, {"w": pushed[-1]["w"], "b": bias})

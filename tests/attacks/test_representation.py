@@ -68,7 +68,8 @@ def audited(problem: Problem, models: Params) -> dict[str, AttackResult]:
 
 
 def test_hidden_units_that_know_the_class_are_found(clustered: Problem) -> None:
-    edited, never = (audited(clustered, each) for each in (with_edited_output(clustered.known), clustered.never_seen))
+    hidden = with_edited_output(clustered.known, clustered.train)
+    edited, never = (audited(clustered, each) for each in (hidden, clustered.never_seen))
     assert {name: edited[name].position for name in ("linear_probe", "knn")} == {
         "linear_probe": "above",
         "knn": "above",
