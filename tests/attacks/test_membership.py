@@ -82,7 +82,7 @@ def test_cmia_tells_models_that_know_a_class(clustered: Problem) -> None:
 
 
 def test_cmia_does_not_see_the_forgotten_output(clustered: Problem) -> None:
-    cut = clustered.known[:-1] + (jax.tree.map(lambda leaf: leaf.at[:, FORGET].set(0.0), clustered.known[-1]),)
+    cut = (*clustered.known[:-1], jax.tree.map(lambda leaf: leaf.at[:, FORGET].set(0.0), clustered.known[-1]))
     whole, without = (
         cmia.cmia(take(each, slice(0, 3)), clustered.reference, clustered.train, clustered.test, FORGET, CONFIG)
         for each in (clustered.known, cut)
