@@ -129,14 +129,14 @@ def drawing(reference_accuracies: Doubles, seed: int) -> Accuracies:
     return lambda prompts: reference_accuracies[rng.integers(len(reference_accuracies), size=len(prompts))]
 
 
-def chance_bound(models: int, images: int, num_classes: int, confidence: float = 0.999) -> float:
+def chance_bound(models: int, images: int, num_classes: int, confidence: float) -> float:
     """Accuracy that the best of many models stays below if each guesses among K classes, image by image (binomial distribution).
 
     Args:
       models: how many.
       images: of the class.
       num_classes: K.
-      confidence: chance that all stay at or below the bound.
+      confidence: chance that all stay at or below the bound, such as 0.999.
     """
     each = -math.expm1(math.log(confidence) / models)  # chance of one model to be above
     return float(binom.isf(each, images, 1.0 / num_classes)) / images

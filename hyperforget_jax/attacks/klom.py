@@ -5,12 +5,10 @@ the reference's shares floored. The result is a high percentile over images.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hyperforget_jax.attacks.result import AttackResult, beside_reference, groups
+from hyperforget_jax.attacks.result import AttackResult, Doubles, beside_reference, groups
 from hyperforget_jax.config import AttackConfig
-
-Doubles = NDArray[np.float64]
+from hyperforget_jax.errors import HyperForgetError
 
 
 def klom(ours: Doubles, reference: Doubles, config: AttackConfig) -> AttackResult:
@@ -27,8 +25,12 @@ def klom(ours: Doubles, reference: Doubles, config: AttackConfig) -> AttackResul
       "klom", one value a split, in nats.
 
     Raises:
-      HyperForgetError: fewer than 100 unlearned or 200 reference models.
+      HyperForgetError: fewer than 100 unlearned or 200 reference models, or a margin is not finite.
     """
+    if not (np.isfinite(ours).all() and np.isfinite(reference).all()):
+        raise HyperForgetError(
+            "klom got margins that are not finite: clip them, such as at 100, and drop models with NaN weights"
+        )
     found = [
         [percentile(group, reference[against], config) for group in (ours[mine], reference[control])]
         for mine, control, against in groups(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperforget_jax import classifier
-from hyperforget_jax.attacks.result import AttackResult, Images, beside_reference
+from hyperforget_jax.attacks.result import AttackResult, Images, beside_reference, validate_models
 from hyperforget_jax.attacks.roc import area_under_curve
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.config import AttackConfig
@@ -46,17 +46,12 @@ def margins(models: Params, images: Images, config: AttackConfig) -> NDArray[np.
     """Margins [N, n] of N stacked models on n images.
 
     Raises:
-      HyperForgetError: there is no image, or a margin is not finite.
+      HyperForgetError: there is no image, or a weight is not finite.
     """
+    validate_models("an attack", models)
     if len(images[1]) == 0:
         raise HyperForgetError("an attack got a set of 0 images: name classes that the split contains")
-    found = np.asarray(_margins(models, *images, jnp.float32(config.margin_clip)), np.float64)
-    if np.isnan(found).any():
-        broken = int(np.isnan(found).any(1).sum())
-        raise HyperForgetError(
-            f"an attack got margins that are not finite for {broken} of {len(found)} models: drop models with NaN weights"
-        )
-    return found
+    return np.asarray(_margins(models, *images, jnp.float32(config.margin_clip)), np.float64)
 
 
 def margin_auc(
@@ -76,7 +71,7 @@ def margin_auc(
       alike: judge by the reference's interval.
 
     Raises:
-      HyperForgetError: there is no image, or a margin is not finite.
+      HyperForgetError: there is no image, or a weight is not finite.
     """
     ours, reference = (
         area_under_curve(margins(each, forgotten, config), margins(each, unseen, config))

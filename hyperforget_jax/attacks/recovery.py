@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from hyperforget_jax import classifier
 from hyperforget_jax.attacks import linear
-from hyperforget_jax.attacks.result import AttackResult, Doubles, Images, beside_reference
+from hyperforget_jax.attacks.result import AttackResult, Doubles, Images, beside_reference, validate_models
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.config import AttackConfig
 from hyperforget_jax.errors import HyperForgetError
@@ -46,7 +46,7 @@ def recover(
       Name -> forget accuracy after the attack, of every model; that of relearning is its mean over the steps of `relearning_steps`.
 
     Raises:
-      HyperForgetError: a split has no image of a forgotten class.
+      HyperForgetError: a split has no image of a forgotten class, or a weight is not finite.
     """
     labels = np.asarray(train[1])
     lacking = [each for each in forget if not (labels == each).any() or not (np.asarray(test[1]) == each).any()]
@@ -54,6 +54,8 @@ def recover(
         raise HyperForgetError(
             f"recovery got no image of outputs {lacking} among the forget set {[*forget]}: name classes that both splits contain"
         )
+    for each in (models, reference_models):
+        validate_models("recovery", each)
     ours, theirs = (
         after_attacks(gauge_of_many(each), train, test, forget, config) for each in (models, reference_models)
     )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hyperforget_jax import classifier
 from hyperforget_jax.attacks import linear
-from hyperforget_jax.attacks.result import AttackResult, Doubles, Images, beside_reference
+from hyperforget_jax.attacks.result import AttackResult, Doubles, Images, beside_reference, validate_models
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.config import AttackConfig
 from hyperforget_jax.errors import HyperForgetError
@@ -47,8 +47,10 @@ def read_hidden_units(
       against the others; "linear_probe" and "knn": balanced accuracy of telling forgotten classes from others by the hidden units.
 
     Raises:
-      HyperForgetError: a split has no image of either kind, or an activation is not finite.
+      HyperForgetError: a split has no image of either kind, or a weight is not finite.
     """
+    for stacked in (models, reference_models):
+        validate_models("an audit of hidden units", stacked)
     sets = {"training": train, "test": test}
     chosen = {name: _both_kinds(name, images, forget, config.probe_images) for name, images in sets.items()}
     compared = test[0][spaced_images(np.asarray(test[1]), config.probe_images)]
@@ -76,17 +78,8 @@ def read_hidden_units(
 
 
 def activations(models: Params, images: jax.Array) -> Doubles:
-    """Hidden activations [N, n, H] of N stacked models.
-
-    Raises:
-      HyperForgetError: one is not finite.
-    """
-    found = np.asarray(linear.hidden_units_of_many(models, images), np.float64)
-    if not np.isfinite(found).all():
-        raise HyperForgetError(
-            "an audit got hidden activations that are not finite: drop models with NaN or infinite weights"
-        )
-    return found
+    """Hidden activations [N, n, H] of N stacked models."""
+    return np.asarray(linear.hidden_units_of_many(models, images), np.float64)
 
 
 def linear_cka(first: Doubles, second: Doubles) -> Doubles:
@@ -100,12 +93,12 @@ def linear_cka(first: Doubles, second: Doubles) -> Doubles:
       [N, M], in [0, 1]; 0 where no unit of a model varies.
     """
     centred = [each - each.mean(1, keepdims=True) for each in (first, second)]
-    (count, images, width), (others, _, other_width) = first.shape, second.shape
-    flat = [each.transpose(1, 0, 2).reshape(images, -1) for each in centred]  # [n, N H], [n, M H']
-    squares = (flat[0].T @ flat[1]).reshape(count, width, others, other_width) ** 2
+    others, images, width = second.shape
+    flat = centred[1].transpose(1, 0, 2).reshape(images, -1)  # [n, M H']
+    squares = [((units.T @ flat) ** 2).sum(0).reshape(others, width).sum(1) for units in centred[0]]  # N of [M]
     own, other = (np.linalg.norm(each.transpose(0, 2, 1) @ each, axis=(1, 2)) for each in centred)  # [N], [M]
     norms = own[:, None] * other[None]
-    return np.asarray(np.where(norms > 0, squares.sum((1, 3)), 0.0) / np.where(norms > 0, norms, 1.0))
+    return np.asarray(np.where(norms > 0, np.array(squares), 0.0) / np.where(norms > 0, norms, 1.0))
 
 
 @partial(jax.jit, static_argnames="steps")

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperforget_jax.classifier import Params
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.metrics.comparison import relative_to
 from hyperforget_jax.metrics.results import Context, Row, rows_of
@@ -90,6 +91,20 @@ def beside_reference(attack: str, ours: NDArray[np.floating], reference: NDArray
                 f"{attack} is not finite for {broken} of {len(values)} {name} models: drop models with NaN or infinite outputs"
             )
     return AttackResult(attack, np.asarray(ours, np.float64), np.asarray(reference, np.float64))
+
+
+def validate_models(attack: str, models: Params) -> None:
+    """Refuses stacked models of which one has a weight that is not finite.
+
+    Raises:
+      HyperForgetError: says how many.
+    """
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(models)]
+    broken = ~np.all([np.isfinite(leaf).reshape(len(leaf), -1).all(1) for leaf in leaves], axis=0)
+    if broken.any():
+        raise HyperForgetError(
+            f"{attack} got {int(broken.sum())} of {len(broken)} models with weights that are not finite: drop these models"
+        )
 
 
 def rows(result: AttackResult, context: Context, reference_method: str, resamples: int, seed: int) -> list[Row]:

@@ -13,15 +13,13 @@ distribution is 0.5.
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logsumexp  # type: ignore[import-untyped]
 
-from hyperforget_jax.attacks.result import AttackResult, beside_reference, groups
+from hyperforget_jax.attacks.result import AttackResult, Doubles, beside_reference, groups
 from hyperforget_jax.attacks.roc import area_under_curve, balanced_accuracy, true_positive_rate
 from hyperforget_jax.config import AttackConfig
 from hyperforget_jax.errors import HyperForgetError
 
-Doubles = NDArray[np.float64]
 Density = Literal["gaussian", "kernel"]
 ATTACKS: dict[Density, str] = {"gaussian": "ulira", "kernel": "ruli"}
 

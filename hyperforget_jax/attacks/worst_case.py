@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from hyperforget_jax.config import AttackConfig
 from hyperforget_jax.errors import HyperForgetError
 
 Doubles = NDArray[np.float64]
-Score = Callable[[NDArray[np.bool_]], object]
+Score = Callable[[NDArray[np.bool_]], Any]
 """(forget sets [F, K], True for a class to forget) -> scores [F]; `jax.jit(jax.vmap(f))` of a function f of one set [K] is one."""
 
 
@@ -39,7 +40,11 @@ def allowed_sets(forgettable: Sequence[int], num_classes: int) -> tuple[tuple[in
 
 
 def worst_case(
-    score: Score, forget_sets: Sequence[tuple[int, ...]], num_classes: int, worst: str, config: AttackConfig
+    score: Score,
+    forget_sets: Sequence[tuple[int, ...]],
+    num_classes: int,
+    worst: Literal["highest", "lowest"],
+    config: AttackConfig,
 ) -> WorstCase:
     """The worst of some forget sets.
 
@@ -49,14 +54,12 @@ def worst_case(
       score: of a batch of sets.
       forget_sets: sets of output positions, such as `allowed_sets`.
       num_classes: K.
-      worst: "highest" or "lowest": which score is bad.
+      worst: which score is bad.
       config: sets in one call.
 
     Raises:
       HyperForgetError: no set, or a score is not finite.
     """
-    if worst not in ("highest", "lowest"):
-        raise HyperForgetError(f"worst is {worst!r}, expected highest or lowest: say which score is bad")
     if not forget_sets:
         raise HyperForgetError("the worst case got 0 forget sets, expected at least 1: name forgettable classes")
     masks = np.array([np.isin(np.arange(num_classes), each) for each in forget_sets])  # [F, K]

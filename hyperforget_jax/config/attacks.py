@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from hyperforget_jax.config.unlearning import EvaluationConfig
+
 
 @dataclass(frozen=True)
 class AttackConfig:
@@ -29,9 +31,9 @@ class AttackConfig:
     """Fewest models a side: histograms of fewer are noise."""
     false_positive_rates: tuple[float, ...] = (0.01, 0.001)
     """At which the true positive rate of an attack with shadow models is reported."""
-    relearning_shots: tuple[int, ...] = (1, 5, 20)
+    relearning_shots: tuple[int, ...] = EvaluationConfig.relearning_shots
     """Training images a class, retained and forgotten, that models are fine-tuned on, once for each number."""
-    relearning_steps: tuple[int, ...] = (5, 10, 20, 40, 60)
+    relearning_steps: tuple[int, ...] = EvaluationConfig.relearning_steps
     """Steps of Adam after which forget accuracy is measured; the result of relearning is its mean over them."""
     retained_shots: int = 50
     """Training images a class that models are fine-tuned on where retained classes alone are shown."""

@@ -71,7 +71,7 @@ def test_the_control_is_a_search_that_prompts_cannot_guide() -> None:
 
 def test_the_bound_of_chance_holds() -> None:
     rng, models, images = np.random.default_rng(0), 300, 100
-    bound = chance_bound(models, images, 4)
+    bound = chance_bound(models, images, 4, 0.999)
     best = rng.binomial(images, 0.25, (4000, models)).max(1) / images
     assert np.mean(best > bound) <= 0.003
     assert np.mean(best > chance_bound(models, images, 4, confidence=0.5)) > 0.2

@@ -58,3 +58,8 @@ def test_the_control_has_the_bias_of_ours() -> None:
 def test_few_models_are_refused(ours: int, reference: int) -> None:
     with pytest.raises(HyperForgetError, match="expected at least 100 and 200"):
         klom(np.zeros((ours, 3)), np.zeros((reference, 3)), CONFIG)
+
+
+def test_margins_that_are_not_finite_are_refused() -> None:
+    with pytest.raises(HyperForgetError, match="not finite"):
+        klom(np.full((100, 3), np.nan), np.zeros((200, 3)), CONFIG)

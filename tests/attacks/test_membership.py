@@ -74,7 +74,7 @@ def test_shadow_models_tell_remembered_images(memorised: Problem, density: shado
 def test_cmia_tells_models_that_know_a_class(clustered: Problem) -> None:
     train, test = clustered.train, clustered.test
     known, never = (
-        cmia.cmia(each, clustered.reference, train, test, FORGET, CONFIG)
+        cmia.cmia(each, clustered.reference, train, test, [FORGET], CONFIG)
         for each in (clustered.known, clustered.never_seen)
     )
     assert (known.position, never.position) == ("above", "inside")
@@ -84,7 +84,7 @@ def test_cmia_tells_models_that_know_a_class(clustered: Problem) -> None:
 def test_cmia_does_not_see_the_forgotten_output(clustered: Problem) -> None:
     cut = (*clustered.known[:-1], jax.tree.map(lambda leaf: leaf.at[:, FORGET].set(0.0), clustered.known[-1]))
     whole, without = (
-        cmia.cmia(take(each, slice(0, 3)), clustered.reference, clustered.train, clustered.test, FORGET, CONFIG)
+        cmia.cmia(take(each, slice(0, 3)), clustered.reference, clustered.train, clustered.test, [FORGET], CONFIG)
         for each in (clustered.known, cut)
     )
     np.testing.assert_array_equal(whole.ours, without.ours)
@@ -94,7 +94,7 @@ def test_the_neighbour_is_the_class_that_looks_alike(clustered: Problem) -> None
     forgotten = of_class(clustered.train, FORGET)
     answers = np.asarray(classifier.logits_of_many(clustered.reference, forgotten[0])).argmax(-1)
     assert np.bincount(answers.ravel()).argmax() == 2  # as the clusters were made
-    assert cmia.neighbour_classes(clustered.reference, forgotten, FORGET, 2)[0] == 2
+    assert cmia.neighbour_classes(clustered.reference, forgotten[0], [FORGET], 2)[0] == 2
 
 
 def test_what_cannot_be_attacked_is_refused(clustered: Problem) -> None:
@@ -104,9 +104,11 @@ def test_what_cannot_be_attacked_is_refused(clustered: Problem) -> None:
     models, reference = clustered.known, clustered.reference
     with pytest.raises(HyperForgetError, match="a set of 0 images"):
         margin.margin_auc(models, reference, forgotten, empty, CONFIG)
-    with pytest.raises(HyperForgetError, match="not finite for 1 of 12 models"):
+    with pytest.raises(HyperForgetError, match="1 of 12 models with weights that are not finite"):
         margin.margins(broken, forgotten, CONFIG)
     with pytest.raises(HyperForgetError, match="150 training and 0 test images of output 3"):
-        cmia.cmia(models, reference, clustered.train, of_class(clustered.test, 2), FORGET, CONFIG)
-    with pytest.raises(HyperForgetError, match="logits that are not finite"):
-        cmia.cmia(broken, reference, clustered.train, clustered.test, FORGET, CONFIG)
+        cmia.cmia(models, reference, clustered.train, of_class(clustered.test, 2), [FORGET], CONFIG)
+    with pytest.raises(HyperForgetError, match="not finite"):
+        cmia.cmia(broken, reference, clustered.train, clustered.test, [FORGET], CONFIG)
+    with pytest.raises(HyperForgetError, match=r"forget set \[1, 2, 3\], which leaves 1 classes"):
+        cmia.cmia(models, reference, clustered.train, clustered.test, [1, 2, FORGET], CONFIG)

@@ -90,5 +90,5 @@ def test_what_cannot_be_audited_is_refused(clustered: Problem) -> None:
     with pytest.raises(HyperForgetError, match="0 of 150 test images of the forget set"):
         read_hidden_units(models, reference, original, train, of_class(test, 0), [FORGET], CONFIG)
     broken = jax.tree.map(lambda leaf: leaf * jnp.nan, models)
-    with pytest.raises(HyperForgetError, match="not finite"):
+    with pytest.raises(HyperForgetError, match="2 of 2 models with weights that are not finite"):
         read_hidden_units(broken, reference, original, train, test, [FORGET], CONFIG)
