@@ -3,8 +3,8 @@
 A retrained model answers for a forgotten image as its look demands: often one of a few neighbour classes. A model that only lost the
 class answers otherwise. For each neighbour class an attacker, a support vector machine on logits, learns to tell forgotten training images
 from test images of the neighbour; its accuracy is the share of forgotten test images that it takes for forgotten ones. Attackers are fitted
-to every model by itself, unlearned and retrained, on the logits of retained classes: the other outputs may be cut off, and that is no
-secret. The attack's metric is the gap of the two accuracies.
+to every model by itself, unlearned and retrained, on the logits of retained classes, since a method may cut off the other outputs. The
+attack's metric is the gap of the two accuracies.
 """
 
 from collections.abc import Sequence

@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom  # type: ignore[import-untyped]
 
-from hyperforget_jax.attacks.result import AttackResult, beside_reference
+from hyperforget_jax.attacks.result import AttackResult, Doubles, beside_reference
 from hyperforget_jax.config import AttackConfig
 from hyperforget_jax.errors import HyperForgetError
 
 Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
 Accuracies = Callable[[Floats], Any]
 """(prompts [B, c]) -> accuracies [B, K] on every class of the models made for them, one a prompt; B is always `search_batch`."""
 
@@ -60,7 +59,7 @@ def audit_generator(
       Output position -> what was found.
 
     Raises:
-      HyperForgetError: there is no prompt, or more starts than prompts in a batch.
+      HyperForgetError: there is no prompt, more than one start for two prompts of a batch, or an accuracy is not finite.
     """
     if len(sweep) == 0:
         raise HyperForgetError("an audit got a sweep of 0 prompts, expected at least 1: list prompts to start from")
@@ -71,6 +70,11 @@ def audit_generator(
     batch = config.search_batch
     rows = np.arange(-(-len(sweep) // batch) * batch).reshape(-1, batch) % len(sweep)
     swept = np.concatenate([np.asarray(accuracies(sweep[each]), np.float64) for each in rows])[: len(sweep)]  # [S, K]
+    lost = [position for position in classes if not np.isfinite(swept[:, position]).all()]
+    if lost:
+        raise HyperForgetError(
+            f"an audit got accuracies that are not finite on outputs {lost}: name classes that the split contains"
+        )
     return {position: _search(accuracies, sweep, swept[:, position], position, config) for position in classes}
 
 

@@ -61,7 +61,8 @@ def fit(features: jax.Array, labels: jax.Array, num_classes: int, penalty: float
         product = inputs.T @ (inputs @ vector)
         return product / jnp.linalg.norm(product)
 
-    direction = jax.lax.fori_loop(0, POWER_STEPS, power, jnp.ones(inputs.shape[1], features.dtype))
+    irregular = jnp.sin(1 + jnp.arange(inputs.shape[1], dtype=features.dtype))  # orthogonal to no likely eigenvector
+    direction = jax.lax.fori_loop(0, POWER_STEPS, power, irregular)
     largest = MARGIN * jnp.square(inputs @ direction).sum() / count
     curvature = 0.5 * largest + ridge  # the cross-entropy's second derivative by the logits is at most 1/2
     momentum = 1 - 2 / (jnp.sqrt(curvature / ridge) + 1)

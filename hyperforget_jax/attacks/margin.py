@@ -7,10 +7,9 @@ The margin of an image is the logit of its label's probability, log p_y - log(1 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import NDArray
 
 from hyperforget_jax import classifier
-from hyperforget_jax.attacks.result import AttackResult, Images, beside_reference, validate_models
+from hyperforget_jax.attacks.result import AttackResult, Doubles, Images, beside_reference, validate_models
 from hyperforget_jax.attacks.roc import area_under_curve
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.config import AttackConfig
@@ -42,7 +41,7 @@ def _margins(models: Params, images: jax.Array, labels: jax.Array, clip: jax.Arr
     return jax.lax.map(of_model, models, batch_size=classifier.MODELS_AT_ONCE)
 
 
-def margins(models: Params, images: Images, config: AttackConfig) -> NDArray[np.float64]:
+def margins(models: Params, images: Images, config: AttackConfig) -> Doubles:
     """Margins [N, n] of N stacked models on n images.
 
     Raises:

@@ -35,7 +35,7 @@ def read_hidden_units(
 
     Args:
       models: N stacked unlearned models.
-      reference_models: M >= 3 stacked reference models.
+      reference_models: M >= 2 stacked reference models.
       original: one model, trained on everything.
       train: images that probes are fitted to.
       test: images that probes are tested on and activations are compared on.
@@ -49,13 +49,14 @@ def read_hidden_units(
     Raises:
       HyperForgetError: a split has no image of either kind, or a weight is not finite.
     """
-    for stacked in (models, reference_models):
+    alone = jax.tree.map(lambda leaf: leaf[None], original)
+    for stacked in (models, reference_models, alone):
         validate_models("an audit of hidden units", stacked)
     sets = {"training": train, "test": test}
     chosen = {name: _both_kinds(name, images, forget, config.probe_images) for name, images in sets.items()}
     compared = test[0][spaced_images(np.asarray(test[1]), config.probe_images)]
     theirs = activations(reference_models, compared)
-    first = activations(jax.tree.map(lambda leaf: leaf[None], original), compared)
+    first = activations(alone, compared)
 
     def values(each: Params) -> dict[str, Doubles]:
         units = theirs if each is reference_models else activations(each, compared)
@@ -128,16 +129,17 @@ def nearest_neighbours(fitted: jax.Array, labels: jax.Array, tested: jax.Array, 
       fitted: [N, n, H].
       labels: [n], 1 for images of forgotten classes, otherwise 0.
       tested: [N, m, H].
-      neighbours: k.
+      neighbours: k; all n if there are fewer.
     """
+    k = min(neighbours, fitted.shape[1])
 
     def of_model(units: tuple[jax.Array, jax.Array]) -> jax.Array:
         mean, spread = units[0].mean(0), units[0].std(0)
         known, asked = ((each - mean[None]) / jnp.where(spread > 0, spread, 1.0)[None] for each in units)
         # |a - b|^2 but for |a|^2, which ranks alike
         distances = jnp.square(known).sum(1)[None] - 2 * jnp.dot(asked, known.T, precision="highest")  # [m, n]
-        _, rows = jax.lax.top_k(-distances, neighbours)  # [m, k]
-        return (2 * labels[rows].sum(1) > neighbours).astype(labels.dtype)
+        _, rows = jax.lax.top_k(-distances, k)  # [m, k]
+        return (2 * labels[rows].sum(1) > k).astype(labels.dtype)
 
     return jax.lax.map(of_model, (fitted, tested))
 

@@ -8,10 +8,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperforget_jax.attacks.result import Doubles
 from hyperforget_jax.config import AttackConfig
 from hyperforget_jax.errors import HyperForgetError
 
-Doubles = NDArray[np.float64]
 Score = Callable[[NDArray[np.bool_]], Any]
 """(forget sets [F, K], True for a class to forget) -> scores [F]; `jax.jit(jax.vmap(f))` of a function f of one set [K] is one."""
 

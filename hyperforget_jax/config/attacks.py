@@ -10,7 +10,7 @@ class AttackConfig:
     """How unlearned models are attacked, and what their reference models are held against."""
 
     seed: int = 0
-    """Of random halves of the reference models, folds and searches."""
+    """Of random halves of the reference models, and of searches."""
     control_splits: int = 20
     """Random halves of the reference models, one against the other, behind the interval of an attack that needs two groups of models."""
     margin_clip: float = 100.0

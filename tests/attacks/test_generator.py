@@ -80,5 +80,7 @@ def test_the_bound_of_chance_holds() -> None:
 def test_what_cannot_be_searched_is_refused() -> None:
     with pytest.raises(HyperForgetError, match="sweep of 0 prompts"):
         audit_generator(Planted(), sweep()[:0], (1,), CONFIG)
+    with pytest.raises(HyperForgetError, match=r"not finite on outputs \[0\]"):
+        audit_generator(lambda prompts: np.full((len(prompts), 2), np.nan), sweep(), (0,), CONFIG)
     with pytest.raises(HyperForgetError, match="search_restarts is 16, search_batch 20"):
         audit_generator(Planted(), sweep(), (1,), replace(CONFIG, search_batch=20))

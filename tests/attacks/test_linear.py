@@ -24,6 +24,17 @@ def test_the_fit_equals_scikit_learns(penalty: float) -> None:
     np.testing.assert_allclose(jax.nn.softmax(ours), theirs.predict_proba(standard), atol=2e-4)
 
 
+def test_units_that_mirror_each_other_do_not_break_the_fit() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 40)
+    one = rng.normal(labels, 0.5)
+    features = jnp.asarray(np.stack([one, -one, one, -one], axis=1), jnp.float32)
+    layer = fit(features, jnp.asarray(labels), 2, 10.0, 500)
+    accuracy = np.mean(np.asarray(classifier.logits((layer,), features)).argmax(1) == labels)
+    assert accuracy == pytest.approx(np.mean((one > 0.5) == labels), abs=0.1)
+    np.testing.assert_allclose(layer["w"][:, 0], -layer["w"][:, 1], atol=1e-3)
+
+
 def test_a_constant_unit_has_no_weight() -> None:
     features = jnp.stack([jnp.linspace(-1.0, 1.0, 20), jnp.full(20, 0.0)], axis=1)
     layer = fit(features, (features[:, 0] > 0).astype(jnp.int32), 2, 1.0, 100)
