@@ -26,5 +26,5 @@ def test_the_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_every_module_of_attacks_is_in_the_table() -> None:
     modules = {path.stem for path in (ROOT / "hyperforget_jax" / "attacks").glob("*.py")}
-    helpers = {"__init__", "result", "roc", "linear"}
-    assert {name for name in modules - helpers if f"`{name}`" not in TEXT} == set()
+    shared = {"__init__", "result", "roc", "linear"}
+    assert {name for name in modules - shared if f"`{name}`" not in TEXT} == set()
