@@ -1,6 +1,7 @@
 """DiHyFo-2 on digits: classes {0, 1, 2, 3}, a 64-3-4 classifier, pivots {0, 1}.
 
-`hyperforget run --config digits4_dihyfo2` (also `hyperforget quickstart`) takes 16 minutes on two CPU cores beside a test suite that has both, and 1.5 GB.
+`hyperforget run --config digits4_dihyfo2` (also `hyperforget quickstart`) takes 16 minutes on two CPU cores beside a test suite that has
+both, and 1.5 GB.
 
 Every model has a prompt drawn from clean runs; the best prompt is answered and measured beside it as `dihyfo2_best`.
 

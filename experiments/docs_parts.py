@@ -15,7 +15,7 @@ RUNS = {
     "mnist_drawn_dihyfo2": "MNIST, DiHyFo-2, drawn prompts and sets never shown",
     "mnist_dihyfo1": "MNIST, DiHyFo-1 from random weights",
     "fashion4_dihyfo2": "Fashion-MNIST-4, DiHyFo-2",
-    "digits4_dihyfo2": "Digits, classes 0 to 3, drawn prompts and one best prompt",
+    "digits4_dihyfo2": "Digits, classes 0 to 3",
     "digits_dihyfo2": "All ten digits",
 }
 """Workdirs whose tables are parts too, by their names, and the titles of these."""
