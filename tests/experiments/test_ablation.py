@@ -138,7 +138,6 @@ def test_a_second_run_reuses_every_row_and_every_training(finished: Path) -> Non
     assert (finished / "ablation.jsonl").read_bytes() == before
 
 
-@pytest.mark.slow
 def test_a_stopped_grid_goes_on_where_it_was_and_measures_the_same(
     finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,12 +36,12 @@ FOLDERS = ["mean_loss", "mean_loss_balanced", "mean_error", "one_loss"]
 PICTURES = [f"fig{number}" for number in range(26, 32)]
 
 
-def tiny(finished: Path) -> Config:
+def tiny(folder: Path) -> Config:
     """The experiment in seconds: bad models, every file."""
     base, ours = smoke_dihyfo1.get_config(), setting.get_config()
     asked = replace(base.hypernetwork, metric="one_loss", metric_class=3)
     few = replace(base.training, untrained=16)
-    return replace(base, workdir=str(finished), loader=ours.loader, hypernetwork=asked, training=few)
+    return replace(base, workdir=str(folder), loader=ours.loader, hypernetwork=asked, training=few)
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +59,9 @@ def known(finished: Path) -> Zoo:
     return pipeline_zoo.make_zoo(job).split(job.config.zoo.runs, job.config.zoo.validation_share)[0]
 
 
-def variant(finished: Path, name: str) -> Run:
+def variant(folder: Path, name: str) -> Run:
     """The run of one hypernetwork."""
-    return on_paper(gpt.variants(tiny(finished))[name])
+    return on_paper(gpt.variants(tiny(folder))[name])
 
 
 # The experiment.

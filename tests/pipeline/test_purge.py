@@ -169,19 +169,12 @@ def no_run_is_removed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(zoo_purge, "never_saw", lambda block, positions: np.ones(len(block.run), bool))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("leak", "files"),
     [
-        pytest.param(
-            all_images_teach,
-            {"hypernetwork/codec.safetensors", "hypernetwork/model.safetensors"},
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            no_run_is_removed,
-            {"zoo/block-00000/weights.npy", "hypernetwork/zoo_statistics.safetensors"},
-            marks=pytest.mark.slow,
-        ),
+        (all_images_teach, {"hypernetwork/codec.safetensors", "hypernetwork/model.safetensors"}),
+        (no_run_is_removed, {"zoo/block-00000/weights.npy", "hypernetwork/zoo_statistics.safetensors"}),
     ],
 )
 def test_a_leak_is_seen(leak: Change, files: set[str], place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
