@@ -47,7 +47,8 @@ def main(arguments: Sequence[str]) -> int:
     if model.hypernetwork.student is None:
         raise HyperForgetError(f"{run.folder} has no student: make the run with distillation.steps above 0")
     generators = by_name(run, model.hypernetwork)
-    rows = [row for mode in run.modes for row in answers(mode, model, generators)]
+    beside = reference_models(run), clean_reference(run)
+    rows = [row for mode in run.modes for row in answers(mode, model, generators, beside)]
     grids = alignment.grids(run, model.statistics)
     for name, generate in generators.items():
         for label, sweep in alignment.followed(run, grids, generate).items():
@@ -74,10 +75,12 @@ def by_name(run: Run, hypernetwork: Hypernetwork) -> dict[str, Generator]:
     }
 
 
-def answers(run: Run, model: pretrained.Pretrained, generators: Mapping[str, Generator]) -> Rows:
-    """One row of each contender for every forget set: unselected models in one mode."""
+def answers(
+    run: Run, model: pretrained.Pretrained, generators: Mapping[str, Generator], beside: tuple[Params, Params]
+) -> Rows:
+    """One row of each contender for every forget set: unselected models in one mode, beside retrained models and clean runs."""
     rows, test = Rows(), on_device(run.dataset.test)
-    retrained, clean = reference_models(run), clean_reference(run)
+    retrained, clean = beside
     for index, (labels, forget) in enumerate(zip(run.config.task.forget_sets, run.forget_sets, strict=True)):
         retain, forgotten = class_weights(run.dataset.test.labels, forget, run.dataset.num_classes)
 
