@@ -27,11 +27,13 @@ def get_config() -> Config:
     return replace(
         mnist4_base.get_config(),
         workdir="runs/ablation",
-        codec=CodecConfig(basis_size=128, chunk_size=157),
-        hypernetwork=HypernetworkConfig(hidden_size=192, depth=4),
-        diffusion=DiffusionConfig(class_dropout=0.1, full_dropout=0.1),
+        codec=CodecConfig(kind="functional", basis_size=128, chunk_size=157),
+        hypernetwork=HypernetworkConfig(exposure=False, hidden_size=192, depth=4),
+        diffusion=DiffusionConfig(class_dropout=0.1, kind_dropout=0.0, full_dropout=0.1),
         training=TrainingConfig(steps=1500, batch_size=256),
         sampling=SamplingConfig(batch_size=60, temperature=1.0),
-        request=RequestConfig(samples=20, forget_levels=1, retain_quantiles=(0.05,), retain_factors=(1.0,)),
+        request=RequestConfig(
+            prompts="best", samples=20, forget_levels=1, retain_quantiles=(0.05,), retain_factors=(1.0,)
+        ),
         evaluation=EvaluationConfig(alignment_prompts=10, alignment_families=6),
     )

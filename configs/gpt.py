@@ -17,9 +17,14 @@ def get_config() -> Config:
     return replace(
         base,
         workdir="runs/gpt",
-        zoo=replace(base.zoo, runs=1024),
+        zoo=replace(base.zoo, runs=1024, min_clean_runs=32),
         loader=LoaderConfig(resample="none"),
-        hypernetwork=HypernetworkConfig(kind="dihyfo1", metric="one_loss", metric_class=2, hidden_size=128, depth=3),
+        codec=replace(base.codec, kind="functional"),
+        hypernetwork=HypernetworkConfig(
+            kind="dihyfo1", metric="one_loss", metric_class=2, exposure=False, hidden_size=128, depth=3
+        ),
+        diffusion=replace(base.diffusion, class_dropout=0.0, kind_dropout=0.0),
         sampling=replace(base.sampling, temperature=1.0),
+        request=replace(base.request, prompts="best"),
         training=TrainingConfig(steps=800, batch_size=256, alignment_every=100),
     )

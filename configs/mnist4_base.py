@@ -11,14 +11,18 @@ from hyperforget_jax.config import (
     CodecConfig,
     Config,
     DataConfig,
+    DiffusionConfig,
+    HypernetworkConfig,
     ReferenceConfig,
+    RequestConfig,
+    SamplingConfig,
     TrainingConfig,
     ZooConfig,
 )
 
 
 def get_config() -> Config:
-    """The paper's first setting at a size for two cores, with the defaults of the hypernetwork."""
+    """The paper's first setting at a size for two cores, asked by losses alone and by one best prompt, as in the paper."""
     return Config(
         workdir="runs/mnist4_base",
         data=DataConfig(name="mnist", validation_size=5000),
@@ -26,7 +30,11 @@ def get_config() -> Config:
         zoo=ZooConfig(
             runs=2048, runs_per_block=256, epochs=25.0, batch_size=256, snapshots=60, learning_rate=(3e-3, 1e-2)
         ),
-        codec=CodecConfig(basis_size=128),
+        codec=CodecConfig(kind="functional", basis_size=128),
+        hypernetwork=HypernetworkConfig(exposure=False),
+        diffusion=DiffusionConfig(class_dropout=0.0, kind_dropout=0.0),
         training=TrainingConfig(steps=4000, batch_size=256),
+        sampling=SamplingConfig(temperature=0.7),
+        request=RequestConfig(prompts="best"),
         reference=ReferenceConfig(epochs=50.0, batch_size=64, learning_rate=2e-3),
     )

@@ -8,7 +8,7 @@ reference models'; prompt alignment on classes 2 and 3 with a mean R^2 of at lea
 
 from dataclasses import replace
 
-from hyperforget_jax.config import Config, HypernetworkConfig, TrainingConfig
+from hyperforget_jax.config import Config, TrainingConfig
 
 from . import mnist4_base
 
@@ -20,6 +20,6 @@ def get_config() -> Config:
         base,
         workdir="runs/mnist4_dihyfo2",
         zoo=replace(base.zoo, runs=4096),
-        hypernetwork=HypernetworkConfig(kind="dihyfo2"),
+        hypernetwork=replace(base.hypernetwork, kind="dihyfo2"),
         training=TrainingConfig(steps=4000, alignment_every=500),
     )

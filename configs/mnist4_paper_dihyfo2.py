@@ -30,6 +30,7 @@ def get_config() -> Config:
         loader=LoaderConfig(resample="none"),
         codec=CodecConfig(kind="raw", chunk_size=1000),
         hypernetwork=HypernetworkConfig(
+            exposure=False,
             conditioning="tokens",
             hidden_size=1536,
             depth=12,
@@ -38,7 +39,14 @@ def get_config() -> Config:
             max_frequency=2.0**14,
             dtype="bfloat16",
         ),
-        diffusion=DiffusionConfig(schedule="linear", prediction="x0", weighting="uniform", functional_weight=0.0),
+        diffusion=DiffusionConfig(
+            schedule="linear",
+            prediction="x0",
+            weighting="uniform",
+            functional_weight=0.0,
+            class_dropout=0.0,
+            kind_dropout=0.0,
+        ),
         training=TrainingConfig(
             steps=200_000,
             batch_size=1024,

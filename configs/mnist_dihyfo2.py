@@ -19,6 +19,6 @@ def get_config() -> Config:
     return replace(
         mnist_zoo.get_config(),
         workdir="runs/mnist_dihyfo2",
-        hypernetwork=HypernetworkConfig(kind="dihyfo2"),
+        hypernetwork=HypernetworkConfig(kind="dihyfo2", exposure=False),
         training=TrainingConfig(steps=6000, alignment_every=1000),
     )

@@ -8,6 +8,7 @@ Batches of 13 take one device of eight: programs for one compile faster.
 from hyperforget_jax.config import (
     CodecConfig,
     Config,
+    DiffusionConfig,
     EvaluationConfig,
     HypernetworkConfig,
     ReferenceConfig,
@@ -32,10 +33,11 @@ def get_config() -> Config:
             never_seen_probability=1.0,
             min_clean_runs=4,
         ),
-        codec=CodecConfig(basis_size=8),
+        codec=CodecConfig(kind="functional", basis_size=8),
         hypernetwork=HypernetworkConfig(
-            kind="dihyfo2", hidden_size=32, depth=1, num_heads=2, mlp_ratio=1, frequencies=4
+            kind="dihyfo2", exposure=False, hidden_size=32, depth=1, num_heads=2, mlp_ratio=1, frequencies=4
         ),
+        diffusion=DiffusionConfig(class_dropout=0.0, kind_dropout=0.0),
         training=TrainingConfig(
             steps=4,
             batch_size=13,
@@ -45,8 +47,10 @@ def get_config() -> Config:
             alignment_every=2,
             alignment_families=2,
         ),
-        sampling=SamplingConfig(steps=3, batch_size=13),
-        request=RequestConfig(samples=8, forget_levels=2, retain_quantiles=(0.5,), trial_samples=(2,), num_selected=2),
+        sampling=SamplingConfig(steps=3, temperature=0.7, batch_size=13),
+        request=RequestConfig(
+            prompts="best", samples=8, forget_levels=2, retain_quantiles=(0.5,), trial_samples=(2,), num_selected=2
+        ),
         reference=ReferenceConfig(seeds=3, clean_runs=10, epochs=10.0, batch_size=64, learning_rate=1e-2),
         evaluation=EvaluationConfig(
             alignment_prompts=4,

@@ -22,8 +22,9 @@ from hyperforget_jax.cli.job import RunOptions, open_finished
 from hyperforget_jax.diffusion import samplers
 from hyperforget_jax.diffusion.hypernetwork import Generator, Hypernetwork
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.metrics.two_sample import two_sample_test
-from hyperforget_jax.pipeline import alignment, distribution, pretrained, prompt_book, training
+from hyperforget_jax.metrics.two_sample import class_score_features, two_sample_test
+from hyperforget_jax.pipeline import alignment, pretrained, prompt_book, training
+from hyperforget_jax.pipeline.evaluation import Floats
 from hyperforget_jax.pipeline.reference import clean_reference, reference_models
 from hyperforget_jax.pipeline.run import HYPERNETWORK, Run, on_device
 from hyperforget_jax.report import figures
@@ -47,7 +48,8 @@ def main(arguments: Sequence[str]) -> int:
     if model.hypernetwork.student is None:
         raise HyperForgetError(f"{run.folder} has no student: make the run with distillation.steps above 0")
     generators = by_name(run, model.hypernetwork)
-    rows = [row for mode in run.modes for row in answers(mode, model, generators)]
+    retrained, clean = reference_models(run), clean_reference(run)
+    rows = [row for mode in run.modes for row in answers(mode, model, generators, retrained, clean)]
     grids = alignment.grids(run, model.statistics)
     for name, generate in generators.items():
         for label, sweep in alignment.followed(run, grids, generate).items():
@@ -74,25 +76,33 @@ def by_name(run: Run, hypernetwork: Hypernetwork) -> dict[str, Generator]:
     }
 
 
-def answers(run: Run, model: pretrained.Pretrained, generators: Mapping[str, Generator]) -> Rows:
-    """One row of each contender for every forget set: unselected models in one mode."""
+def answers(
+    run: Run, model: pretrained.Pretrained, generators: Mapping[str, Generator], retrained: Params, clean: Params
+) -> Rows:
+    """One row of each contender for every forget set: unselected models in one mode, beside retrained models and clean runs."""
     rows, test = Rows(), on_device(run.dataset.test)
-    retrained, clean = reference_models(run), clean_reference(run)
+
+    def scores(models: Params) -> tuple[Floats, Floats]:
+        losses, accuracies = classifier.class_scores_of_many(models, *test)  # [N, K] each
+        return np.asarray(losses, np.float64), np.asarray(accuracies, np.float64)
+
     for index, (labels, forget) in enumerate(zip(run.config.task.forget_sets, run.forget_sets, strict=True)):
         retain, forgotten = class_weights(run.dataset.test.labels, forget, run.dataset.num_classes)
-
-        def scores(models: Params) -> Any:
-            losses, accuracies = classifier.class_scores_of_many(models, *test)
-            return np.asarray(losses, np.float64), np.asarray(accuracies, np.float64)
-
-        typical = np.median(scores(jax.tree.map(lambda leaf, index=index: leaf[index], retrained))[1] @ retain)
-        others = jax.tree.map(lambda leaf, index=index: leaf[index], clean)
+        of_retrained, of_clean = (
+            scores(jax.tree.map(lambda leaf, index=index: leaf[index], group)) for group in (retrained, clean)
+        )
+        typical = np.median(of_retrained[1] @ retain)
+        theirs = class_score_features(*of_clean)
         for name, generate in generators.items():
-            models = sampled(run, model, labels, generators, generate)
-            retained = scores(models)[1] @ retain
-            ours, theirs = (distribution.views(run, group)["class_scores"] for group in (models, others))
+            ours = scores(sampled(run, model, labels, generators, generate))
+            retained = ours[1] @ retain
             told = two_sample_test(
-                ours, theirs, "forest", trees=run.config.evaluation.c2st_trees, permutations=0, seed=run.config.seed
+                class_score_features(*ours),
+                theirs,
+                "forest",
+                trees=run.config.evaluation.c2st_trees,
+                permutations=0,
+                seed=run.config.seed,
             )
             rows.append(
                 {
@@ -102,7 +112,7 @@ def answers(run: Run, model: pretrained.Pretrained, generators: Mapping[str, Gen
                     "retain, median": float(np.median(retained)),
                     "retain, 5%": float(np.quantile(retained, 0.05)),
                     "failed": float((retained < typical - FAILED).mean()),
-                    "forget accuracy": float((scores(models)[1] @ forgotten).mean()),
+                    "forget accuracy": float((ours[1] @ forgotten).mean()),
                     "retrained, median": float(typical),
                     "c2st class scores": told.auc,
                 }

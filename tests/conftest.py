@@ -25,8 +25,11 @@ os.environ["HYPERFORGET_COMPILE_CACHE"] = (
 
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of all programs that tests keep for each other."""
-    return tmp_path_factory.mktemp("programs")
+    """The folder of all programs that tests keep for each other; pytest's workers share it, if there are several."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "programs"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ class HypernetworkConfig:
     """What is asked for: every class's loss; or one number as in G.pt (section A.6): a class's loss, the mean loss, the mean error."""
     metric_class: int = 0
     """one_loss: output position of the class."""
-    exposure: bool = False
+    exposure: bool = True
     """Whether the condition also has the exposure of every class and the age of the checkpoint (ours), or losses alone (the paper's)."""
     conditioning: Literal["adaln", "tokens"] = "adaln"
     """adaln: the condition modulates every block (arXiv 2212.09748). tokens: it is further tokens (the paper's)."""
@@ -56,9 +56,9 @@ class DiffusionConfig:
     """Weight of the error of the predicted model's logits beside that of its tokens (ours); 0: tokens alone (the paper's)."""
     functional_images: int = 16
     """Training images of every class on which those logits are compared, drawn anew in every step."""
-    class_dropout: float = 0.0
+    class_dropout: float = 0.1
     """Chance that a class's loss, or its exposure, of a training condition is not asked for ("don't care"), each for itself."""
-    kind_dropout: float = 0.0
+    kind_dropout: float = 0.2
     """Chance that no loss is asked for, that no exposure is, and that the age is not, each for itself."""
     full_dropout: float = 0.0
     """Chance that nothing is asked for, as guidance needs."""
@@ -142,7 +142,7 @@ class SamplingConfig:
     """even: timesteps from the noisiest to the least noisy one. trailing: equal steps that end at the clean model (arXiv 2305.08891)."""
     eta: float = 0.0
     """ddim: share of ddpm's fresh noise in a step; 0 is deterministic."""
-    temperature: float = 0.7
+    temperature: float = 1.0
     """Factor on all noise: below 1 models are nearer to the typical one of their prompt (truncation); 1 samples what was learned."""
     guidance_scale: float = 1.0
     """Guidance scale w: unconditional + w (conditional - unconditional) estimates (arXiv 2207.12598); 1 is none."""

@@ -38,10 +38,10 @@ class TaskConfig:
 class RequestConfig:
     """How a request becomes prompts, and prompts become one answer."""
 
-    prompts: Prompts = "best"
-    """best: one prompt, chosen on validation (the paper's). drawn: every model has its own, the losses of a clean run (ours); set
-    sampling.temperature to 1 with it, since models shall vary as retrained ones do. A run with drawn prompts answers by the best one
-    as well, with the same sampling settings, under a name of its own."""
+    prompts: Prompts = "drawn"
+    """drawn: every model has a prompt of its own, the losses of a clean run (ours), so that models vary as retrained ones do. best: one
+    prompt, chosen on validation (the paper's). A run with drawn prompts answers by the best one as well, with the same sampling
+    settings, under a name of its own."""
     samples: int = 256
     """Models sampled per request (N)."""
     forget_levels: int = 3

@@ -121,7 +121,7 @@ class LoaderConfig:
 class CodecConfig:
     """How weights become tokens."""
 
-    kind: Literal["complete", "functional", "raw"] = "functional"
+    kind: Literal["complete", "functional", "raw"] = "complete"
     """complete: neuron tokens from which a model comes back as training left it (ours). functional: the same without what no training image
     shows, symmetries removed. raw: chunks of each tensor (the paper's)."""
     basis_size: int = 48

@@ -64,6 +64,7 @@ def test_a_run_that_is_none_or_was_not_made_for_it_is_refused(
     assert "was made with zoo.purgeable False" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_purge_says_what_it_kept_and_the_same_command_finishes_a_stopped_one(
     purgeable: Path, compiled: Path, program: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,7 +27,7 @@ from hyperforget_jax.weights.layout import TokenLayout
 pytestmark = pytest.mark.usefixtures("programs")
 LAYOUT = TokenLayout(mask=np.array([[True, True], [True, False]]), kinds=(0, 1), positions=(0, 1))
 CONFIG = TrainingConfig(steps=8, batch_size=16, learning_rate=1e-2, warmup_steps=2, log_every=2, checkpoint_every=4)
-DIFFUSION = DiffusionConfig(timesteps=50)
+DIFFUSION = DiffusionConfig(timesteps=50, class_dropout=0.0, kind_dropout=0.0)
 SMALL = HypernetworkConfig(hidden_size=8, depth=1, num_heads=2, mlp_ratio=1, frequencies=2)
 
 

@@ -54,8 +54,8 @@ def config_of(folder: Path) -> Config:
     return Config(
         workdir=str(folder),
         classifier=ClassifierConfig(hidden=(3,)),
-        codec=CodecConfig(basis_size=5),
-        hypernetwork=HypernetworkConfig(hidden_size=8, depth=2, num_heads=2, frequencies=3),
+        codec=CodecConfig(kind="functional", basis_size=5),
+        hypernetwork=HypernetworkConfig(exposure=False, hidden_size=8, depth=2, num_heads=2, frequencies=3),
         training=TrainingConfig(
             steps=20, warmup_steps=1, batch_size=6, clip_norm=0.1, learning_rate=1e-2, weight_decay=5.0
         ),

@@ -30,9 +30,13 @@ RENAMED: dict[str, dict[Any, Any]] = {
 COMMANDS = {
     "smoke_dihyfo1": ("run", "--config", "smoke_dihyfo1"),
     "smoke_dihyfo2": ("run", "--config", "smoke_dihyfo2"),
-    "quickstart": ("quickstart", "--request.trial-samples", "64"),
+    "quickstart": (
+        *("quickstart", "--request.prompts", "best", "--request.trial-samples", "64", "--sampling.temperature", "0.7"),
+        *("--hypernetwork.exposure", "False", "--diffusion.class-dropout", "0", "--diffusion.kind-dropout", "0"),
+        *("--codec.kind", "functional", "--loader.clean-share", "0"),
+    ),
 }
-"""Those numbers are of prompts that 64 models each had judged, in one round."""
+"""Those numbers are of one best prompt, which 64 models each had judged in one round, asked by losses alone."""
 
 
 SAME_ZOO = ("--zoo.min-clean-runs", "0")

@@ -13,7 +13,7 @@ from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.unlearn import halving, prompts, requests
 from hyperforget_jax.zoo.statistics import ZooStatistics
 
-CONFIG = RequestConfig(forget_levels=2, retain_quantiles=(0.5,), retain_factors=(1.0,))
+CONFIG = RequestConfig(prompts="best", forget_levels=2, retain_quantiles=(0.5,), retain_factors=(1.0,))
 LOSSES = np.array([[0.1, 0.2, 5.0], [0.2, 0.1, 7.0], [0.1, 0.1, 0.1]], np.float32)
 ZOO = ZooStatistics(
     losses=LOSSES,
