@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hyperforget_jax.config.attacks import AttackConfig
 from hyperforget_jax.config.hypernetwork import (
     DiffusionConfig,
     DistillationConfig,
@@ -28,6 +29,7 @@ from hyperforget_jax.config.zoo import ClassifierConfig, CodecConfig, DataConfig
 from hyperforget_jax.errors import HyperForgetError
 
 __all__ = [
+    "AttackConfig",
     "ClassifierConfig",
     "CodecConfig",
     "Config",

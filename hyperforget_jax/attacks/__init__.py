@@ -1,0 +1,1 @@
+"""Attacks on unlearned models, and audits of them; reference models are attacked alike, as a control."""
