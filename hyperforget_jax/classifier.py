@@ -72,11 +72,16 @@ def scores(params: Params, columns: jax.Array) -> jax.Array:
     Returns:
       [K, B].
     """
-    *hidden, last = params
-    activations = columns  # [D, B]
-    for layer in hidden:
-        activations = jax.nn.relu(product(layer["w"], activations) + layer["b"][:, None])  # [H, B]
-    return product(last["w"], activations) + last["b"][:, None]  # [K, B]
+    last = params[-1]
+    return product(last["w"], activations(params, columns)) + last["b"][:, None]  # [K, B]
+
+
+def activations(params: Params, columns: jax.Array) -> jax.Array:
+    """Units of the last hidden layer of one model, features first: [D, B] to [H, B]; the columns themselves if there is no such layer."""
+    units = columns  # [D, B]
+    for layer in params[:-1]:
+        units = jax.nn.relu(product(layer["w"], units) + layer["b"][:, None])  # [H, B]
+    return units
 
 
 def logits(params: Params, images: jax.Array) -> jax.Array:

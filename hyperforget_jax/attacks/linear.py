@@ -16,10 +16,7 @@ MARGIN = 1.05
 
 def hidden_units(params: Params, images: jax.Array) -> jax.Array:
     """Activations [n, H] of the last hidden layer of one model; the images [n, D] themselves if there is no such layer."""
-    activations = images.T  # [D, n]
-    for layer in params[:-1]:
-        activations = jax.nn.relu(layer["w"] @ activations + layer["b"][:, None])  # [H, n]
-    return activations.T  # [n, H]
+    return classifier.activations(params, images.T).T  # [n, H]
 
 
 @jax.jit

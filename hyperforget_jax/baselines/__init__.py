@@ -1,0 +1,1 @@
+"""Other methods of unlearning, each a pure function of one model, vectorised over models and settings in `method`."""
