@@ -32,14 +32,20 @@ class BadTeacher(Method):
 
     def unlearn(self, original: Params, problem: Problem, key: jax.Array) -> Params:
         """Steps of Adam on the sum of both divergences."""
-        incompetent = classifier.init(key, sizes_of(original))
+        teachers = original, classifier.init(key, sizes_of(original))
+        count, optimizer = steps.num_steps(problem, self.epochs, self.batch_size), optax.adam(self.learning_rate)
+        return steps.train(original, problem, loss(*teachers, self.temperature), optimizer, count, self.batch_size)
 
-        def loss(params: Params, step: steps.Step) -> jax.Array:
-            def apart(teacher: Params, batch: steps.Minibatch) -> jax.Array:
-                followed, found = (classifier.scores(each, batch.columns) for each in (teacher, params))
-                return steps.divergence(followed, found, self.temperature)
 
-            return apart(original, step.retained) + step.present * apart(incompetent, step.forgotten)
+def loss(competent: Params, incompetent: Params, temperature: float) -> steps.Loss:
+    """KL(competent || student) on the retain set + KL(incompetent || student) on the forget set."""
 
-        count = steps.num_steps(problem, self.epochs, self.batch_size)
-        return steps.train(original, problem, loss, optax.adam(self.learning_rate), count, self.batch_size)
+    def apart(teacher: Params, params: Params, batch: steps.Minibatch) -> jax.Array:
+        followed, found = (classifier.scores(each, batch.columns) for each in (teacher, params))
+        return steps.divergence(followed, found, temperature)
+
+    def of_step(params: Params, step: steps.Step) -> jax.Array:
+        near = apart(competent, params, step.retained)
+        return near + step.present * apart(incompetent, params, step.forgotten)
+
+    return of_step

@@ -58,5 +58,5 @@ def salient(params: Params, problem: Problem, batches: int, batch_size: int, sha
 
     means = jax.tree.map(lambda leaf: jnp.abs(leaf.mean(0)), jax.lax.map(gradient, jnp.arange(batches)))
     flat, unravel = ravel_pytree(means)  # [P]
-    rank = jnp.argsort(jnp.argsort(-flat, stable=True), stable=True)
+    rank = jnp.argsort(jnp.argsort(-flat, stable=True), stable=True).astype(flat.dtype)
     return unravel((rank < jnp.round(share * flat.size)).astype(flat.dtype))
