@@ -43,21 +43,24 @@ class Laf(Method):
     def unlearn(self, original: Params, problem: Problem, key: jax.Array) -> Params:
         """Steps of Adam; the output layer stays as it is."""
         spread = gaussian(original, steps.draw(problem, jnp.asarray(0), problem.order.shape[0]))
-
-        def loss(params: Params, step: steps.Step) -> jax.Array:
-            before, after = (
-                classifier.activations(model, step.retained.columns) for model in (original, params)
-            )  # [H, B]
-            mean, precision = spread
-            kept = jnp.square(after - before).mean() / jnp.maximum(before.var(), 1e-6)
-            moved = classifier.activations(params, step.forgotten.columns) - mean[:, None]  # [H, B]
-            distances = (moved * (precision @ moved)).mean(0)  # [B]
-            return kept - self.away * step.present * jnp.minimum(distances, self.far).mean()
-
         count = steps.num_steps(problem, self.epochs, self.batch_size)
         extractor = (*jax.tree.map(jnp.ones_like, original[:-1]), jax.tree.map(jnp.zeros_like, original[-1]))
-        optimizer = optax.adam(self.learning_rate)
-        return steps.train(original, problem, loss, optimizer, count, self.batch_size, extractor)
+        optimizer, descended = optax.adam(self.learning_rate), loss(original, spread, self.away, self.far)
+        return steps.train(original, problem, descended, optimizer, count, self.batch_size, extractor)
+
+
+def loss(original: Params, spread: tuple[jax.Array, jax.Array], away: float, far: float) -> steps.Loss:
+    """What `Laf` minimises, given the Gaussian of forgotten features: mean [H] and precision [H, H]."""
+    mean, precision = spread
+
+    def of_step(params: Params, step: steps.Step) -> jax.Array:
+        before, after = (classifier.activations(model, step.retained.columns) for model in (original, params))  # [H, B]
+        kept = jnp.square(after - before).mean() / jnp.maximum(before.var(), 1e-6)
+        moved = classifier.activations(params, step.forgotten.columns) - mean[:, None]  # [H, B]
+        distances = (moved * (precision @ moved)).mean(0)  # [B]
+        return kept - away * step.present * jnp.minimum(distances, far).mean()
+
+    return of_step
 
 
 def gaussian(params: Params, step: steps.Step) -> tuple[jax.Array, jax.Array]:

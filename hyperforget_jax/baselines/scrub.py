@@ -40,18 +40,23 @@ class Scrub(Method):
     def unlearn(self, original: Params, problem: Problem, key: jax.Array) -> Params:
         """Steps of one Adam, whose state goes on through both kinds."""
         each = steps.num_steps(problem, 1, self.batch_size)
-        with_max = self.max_epochs * (self.max_steps + each)
-        count = with_max + (self.epochs - self.max_epochs) * each
+        count = self.max_epochs * self.max_steps + self.epochs * each
+        loss = self.loss(original, each)
+        return steps.train(original, problem, loss, optax.adam(self.learning_rate), count, self.batch_size)
+
+    def loss(self, original: Params, min_steps: int) -> steps.Loss:
+        """The loss of a step: each of the first `max_epochs` passes has `max_steps` max steps, then `min_steps` min steps."""
+        cycle = self.max_steps + min_steps
 
         def divergence(params: Params, batch: steps.Minibatch) -> jax.Array:
             teacher, student = (classifier.scores(model, batch.columns) for model in (original, params))
             return steps.divergence(teacher, student, self.temperature)
 
-        def loss(params: Params, step: steps.Step) -> jax.Array:
+        def of_step(params: Params, step: steps.Step) -> jax.Array:
             away = -step.present * divergence(params, step.forgotten)
             near = self.gamma * steps.cross_entropy(params, step.retained)
             near += self.alpha * divergence(params, step.retained)
-            maximises = (step.number < with_max) & (step.number % (self.max_steps + each) < self.max_steps)
+            maximises = (step.number < self.max_epochs * cycle) & (step.number % cycle < self.max_steps)
             return jnp.where(maximises, away, near)
 
-        return steps.train(original, problem, loss, optax.adam(self.learning_rate), count, self.batch_size)
+        return of_step
