@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hyperforget_jax.config.attacks import AttackConfig
+from hyperforget_jax.config.bottleneck import BottleneckConfig
 from hyperforget_jax.config.hypernetwork import (
     DiffusionConfig,
     DistillationConfig,
@@ -30,6 +31,7 @@ from hyperforget_jax.errors import HyperForgetError
 
 __all__ = [
     "AttackConfig",
+    "BottleneckConfig",
     "ClassifierConfig",
     "CodecConfig",
     "Config",
