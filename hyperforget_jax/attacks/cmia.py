@@ -8,6 +8,7 @@ attack's metric is the gap of the two accuracies.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -43,12 +44,36 @@ def cmia(
     """
     for each in (models, reference_models):
         validate_models("cmia", each)
-    retained = np.setdiff1d(np.arange(models[-1]["b"].shape[-1]), [*forget])
+    asked = attackers(reference_models, train, test, forget, config)
+    return beside_reference("cmia", accuracies(models, asked, config), accuracies(reference_models, asked, config))
+
+
+class Attacker(NamedTuple):
+    """What one attacker is fitted on and asked about.
+
+    Attributes:
+      members: [a, D], training images of a forgotten class.
+      others: [b, D], test images of a neighbour class.
+      held_out: [c, D], test images of the forgotten class.
+      retained: [k], output positions of the retained classes, whose logits it sees.
+    """
+
+    members: jax.Array
+    others: jax.Array
+    held_out: jax.Array
+    retained: Integers
+
+
+def attackers(
+    reference_models: Params, train: Images, test: Images, forget: Sequence[int], config: AttackConfig
+) -> list[Attacker]:
+    """The images of every attacker, one for each forgotten class and neighbour; arguments and errors are those of `cmia`."""
+    retained = np.setdiff1d(np.arange(reference_models[-1]["b"].shape[-1]), [*forget])
     if len(retained) < 2 or not forget:
         raise HyperForgetError(
             f"cmia got the forget set {[*forget]}, which leaves {len(retained)} classes: forget some, and retain at least 2"
         )
-    fits = []  # of forgotten training images, test images of a neighbour, and forgotten test images
+    found = []
     for label in forget:
         members = train[0][_rows(train, label, config.cmia_images)]
         held_out = test[0][np.flatnonzero(np.asarray(test[1]) == label)]
@@ -61,16 +86,17 @@ def cmia(
             rows = _rows(test, neighbour, config.cmia_images)
             if len(rows) == 0:
                 raise HyperForgetError(f"cmia got 0 test images of output {neighbour}: use a split with all classes")
-            fits.append((members, test[0][rows], held_out))
+            found.append(Attacker(members, test[0][rows], held_out, retained))
+    return found
 
-    def accuracies(stacked: Params) -> Doubles:
-        found = []
-        for fit in fits:
-            members, others, held_out = (_logits(stacked, images, retained) for images in fit)
-            found.append(_accuracies(members, others, held_out, config.cmia_penalty))
-        return np.mean(found, axis=0)
 
-    return beside_reference("cmia", accuracies(models), accuracies(reference_models))
+def accuracies(models: Params, asked: Sequence[Attacker], config: AttackConfig) -> Doubles:
+    """Share [N] of forgotten test images that attackers fitted to each of N stacked models recognise, the mean over attackers."""
+    found = []
+    for members, others, held_out, retained in asked:
+        known, near, new = (_logits(models, images, retained) for images in (members, others, held_out))
+        found.append(_accuracies(known, near, new, config.cmia_penalty))
+    return np.mean(found, axis=0)
 
 
 def neighbour_classes(

@@ -72,8 +72,10 @@ def margin_auc(
     Raises:
       HyperForgetError: there is no image, or a weight is not finite.
     """
-    ours, reference = (
-        area_under_curve(margins(each, forgotten, config), margins(each, unseen, config))
-        for each in (models, reference_models)
-    )
+    ours, reference = (aucs(each, forgotten, unseen, config) for each in (models, reference_models))
     return beside_reference("margin_auc", ours, reference)
+
+
+def aucs(models: Params, forgotten: Images, unseen: Images, config: AttackConfig) -> Doubles:
+    """AUC [N] of N stacked models; the other arguments are those of `margin_auc`."""
+    return area_under_curve(margins(models, forgotten, config), margins(models, unseen, config))

@@ -6,6 +6,7 @@ activations that differ by a rotation and a scale.
 
 from collections.abc import Sequence
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -49,33 +50,70 @@ def read_hidden_units(
     Raises:
       HyperForgetError: a split has no image of either kind, or a weight is not finite.
     """
-    alone = jax.tree.map(lambda leaf: leaf[None], original)
-    for stacked in (models, reference_models, alone):
-        validate_models("an audit of hidden units", stacked)
-    sets = {"training": train, "test": test}
-    chosen = {name: _both_kinds(name, images, forget, config.probe_images) for name, images in sets.items()}
-    compared = test[0][spaced_images(np.asarray(test[1]), config.probe_images)]
-    theirs = activations(reference_models, compared)
-    first = activations(alone, compared)
+    validate_models("an audit of hidden units", models)
+    audit = audit_of(reference_models, original, train, test, forget, config)
+    ours, references = audit.values(models), audit.control()
+    return {name: beside_reference(name, ours[name], references[name]) for name in ours}
 
-    def values(each: Params) -> dict[str, Doubles]:
-        units = theirs if each is reference_models else activations(each, compared)
-        pairs = linear_cka(units, theirs)  # [N, M]
-        if each is reference_models:
-            pairs = pairs_without_self(pairs).reshape(len(pairs), -1)
-        fitted, tested = (linear.hidden_units_of_many(each, images) for images, _ in chosen.values())
-        labels, asked = (of_forgotten for _, of_forgotten in chosen.values())
+
+class Audit(NamedTuple):
+    """An audit of hidden units, ready for any models.
+
+    Attributes:
+      reference_models: M stacked reference models.
+      theirs: [M, n, H], their activations.
+      first: [1, n, H], activations of the original.
+      compared: [n, D], images that activations are compared on.
+      fitted: images that probes are fitted to, with 1 for forgotten classes and otherwise 0.
+      asked: images that they are tested on.
+      config: of the probes.
+    """
+
+    reference_models: Params
+    theirs: Doubles
+    first: Doubles
+    compared: jax.Array
+    fitted: Images
+    asked: Images
+    config: AttackConfig
+
+    def values(self, models: Params) -> dict[str, Doubles]:
+        """The four values of N stacked models, [N] each; names are those of `read_hidden_units`."""
+        units = activations(models, self.compared)
+        return self._values(models, units, linear_cka(units, self.theirs))
+
+    def control(self) -> dict[str, Doubles]:
+        """The same of the reference models, each held against the others."""
+        pairs = pairs_without_self(linear_cka(self.theirs, self.theirs))
+        return self._values(self.reference_models, self.theirs, pairs.reshape(len(self.theirs), -1))
+
+    def _values(self, models: Params, units: Doubles, pairs: Doubles) -> dict[str, Doubles]:
+        config = self.config
+        fitted, tested = (linear.hidden_units_of_many(models, each[0]) for each in (self.fitted, self.asked))
+        labels, asked = self.fitted[1], np.asarray(self.asked[1])
         probed = linear_probe(fitted, labels, tested, config.linear_penalty, config.linear_steps)
         nearest = nearest_neighbours(fitted, labels, tested, config.neighbours)
         return {
-            "cka_original": linear_cka(units, first)[:, 0],
+            "cka_original": linear_cka(units, self.first)[:, 0],
             "cka_reference": np.median(pairs, axis=1),
-            "linear_probe": _balanced(np.asarray(probed), np.asarray(asked)),
-            "knn": _balanced(np.asarray(nearest), np.asarray(asked)),
+            "linear_probe": _balanced(np.asarray(probed), asked),
+            "knn": _balanced(np.asarray(nearest), asked),
         }
 
-    ours, references = values(models), values(reference_models)
-    return {name: beside_reference(name, ours[name], references[name]) for name in ours}
+
+def audit_of(
+    reference_models: Params, original: Params, train: Images, test: Images, forget: Sequence[int], config: AttackConfig
+) -> Audit:
+    """The audit against some reference models; arguments and errors are those of `read_hidden_units`."""
+    alone = jax.tree.map(lambda leaf: leaf[None], original)
+    for stacked in (reference_models, alone):
+        validate_models("an audit of hidden units", stacked)
+    fitted, asked = (
+        _both_kinds(name, images, forget, config.probe_images) for name, images in (("training", train), ("test", test))
+    )
+    compared = test[0][spaced_images(np.asarray(test[1]), config.probe_images)]
+    theirs, first = activations(reference_models, compared), activations(alone, compared)
+    return Audit(reference_models, theirs, first, compared, fitted, asked, config)
 
 
 def activations(models: Params, images: jax.Array) -> Doubles:

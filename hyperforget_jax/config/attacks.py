@@ -11,8 +11,14 @@ class AttackConfig:
 
     seed: int = 0
     """Of random halves of the reference models, and of searches."""
+    attacked_models: int = 64
+    """Unlearned models that are attacked one by one, at most; attacks on groups take all."""
+    attacked_reference: int = 128
+    """Reference models that are attacked one by one, at most."""
     control_splits: int = 20
     """Random halves of the reference models, one against the other, behind the interval of an attack that needs two groups of models."""
+    entropy_images: int = 2000
+    """Images of each kind, evenly spaced, whose entropies the paper's attacker sees, at most."""
     margin_clip: float = 100.0
     """Largest absolute margin, a logit; larger ones are set to it."""
     cmia_neighbours: int = 2
@@ -29,8 +35,18 @@ class AttackConfig:
     """Over images, of the divergence."""
     klom_models: int = 100
     """Fewest models a side: histograms of fewer are noise."""
+    klom_images: int = 1000
+    """Test images in a suite of attacks, evenly spaced, at most."""
+    shadow_images: int = 256
+    """Forgotten training images in a suite of attacks, evenly spaced, at most."""
     false_positive_rates: tuple[float, ...] = (0.01, 0.001)
     """At which the true positive rate of an attack with shadow models is reported."""
+    two_sample_models: int = 64
+    """Models a side of a two-sample test, at most."""
+    two_sample_splits: int = 10
+    """Random halves of the reference models behind the interval of two-sample tests and of diversity."""
+    two_sample_trees: int = 50
+    """Trees of the random forest."""
     relearning_shots: tuple[int, ...] = EvaluationConfig.relearning_shots
     """Training images a class, retained and forgotten, that models are fine-tuned on, once for each number."""
     relearning_steps: tuple[int, ...] = EvaluationConfig.relearning_steps
