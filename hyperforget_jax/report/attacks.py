@@ -19,8 +19,8 @@ FARTHEST = 10.0
 """Reference standard deviations at which a distance is cut off: beyond, a value says no more than that it is far off."""
 CAPTION = (
     "Value: mean over the models; reference: mean over clean runs of the zoo's recipe, which never saw the classes, and their 5–95% range. "
-    "Inside: share of the values that lie in the range, about 0.9 for models like the reference. z: distance of the means in the reference's "
-    "standard deviations; – where these have none."
+    "Inside: share of the values that lie in the range, about 0.9 for models like the reference. z: distance of the means in standard "
+    "deviations of the reference; – where these are 0."
 )
 
 
