@@ -18,7 +18,7 @@ from hyperforget_jax.pipeline import pretrained, training
 from hyperforget_jax.pipeline.pretrained import Pretrained
 from hyperforget_jax.pipeline.run import HYPERNETWORK, Run, on_device
 from hyperforget_jax.pipeline.workdir import acquire_workdir, current, identity, zoo_identity
-from hyperforget_jax.runtime import artifacts, prng
+from hyperforget_jax.runtime import artifacts, locks, prng
 from hyperforget_jax.unlearn import halving, requests, starting_models
 from hyperforget_jax.unlearn.halving import Generate
 from hyperforget_jax.unlearn.prompt_book import Page
@@ -93,7 +93,7 @@ class HyperForget:
         Raises:
           HyperForgetError: the zoo is of other data, or the workdir of another training.
         """
-        with tempfile.TemporaryDirectory() as temporary:
+        with tempfile.TemporaryDirectory() as temporary, locks.scope():
             config = replace(
                 zoo.config,
                 workdir=str(temporary if workdir is None else workdir),

@@ -18,7 +18,7 @@ from hyperforget_jax.config import Config
 from hyperforget_jax.config.overrides import parse_known_options, parse_overrides
 from hyperforget_jax.pipeline import alignment
 from hyperforget_jax.pipeline.run import Run, open_run, start, validate_run_config
-from hyperforget_jax.pipeline.workdir import acquire_workdir
+from hyperforget_jax.pipeline.workdir import acquire_workdir, hold_run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,12 @@ Options = TypeVar("Options", bound=RunOptions)
 
 @cli_errors
 def run_job(
-    program: str, default: Config | None, job: Job, arguments: Sequence[str], validate: Job | None = None
+    program: str,
+    default: Config | None,
+    job: Job,
+    arguments: Sequence[str],
+    validate: Job | None = None,
+    shared: bool = False,
 ) -> int:
     """Parses, validates, loads the images, takes the workdir, works: nothing is written before all input is known to be good.
 
@@ -46,6 +51,7 @@ def run_job(
       job: the work.
       arguments: overrides of config fields.
       validate: raises what this job has against a run; None: nothing.
+      shared: whether other processes may work in the workdir too.
 
     Returns:
       Exit status: 0, 2 after bad input or in an unfit environment, 130 after Ctrl-C.
@@ -58,7 +64,7 @@ def run_job(
     run = start(config, Console(soft_wrap=True), f"{program} {shlex.join(arguments)}".rstrip())
     if validate:
         validate(run)
-    acquire_workdir(run.config)
+    acquire_workdir(run.config, shared=shared, say=run.console.print)
     job(run)
     return 0
 
@@ -71,16 +77,20 @@ def run_experiment(
     return run_job(f"python -m experiments.{name}", default, job, arguments, validate)
 
 
-def open_finished(options: type[Options], verb: str, arguments: Sequence[str]) -> tuple[Options, Run]:
+def open_finished(
+    options: type[Options], verb: str, arguments: Sequence[str], shared: bool = False
+) -> tuple[Options, Run]:
     """Parses the arguments of a verb that asks something of a finished run, and opens the run.
 
     Args:
       options: of the verb; what they do not take overrides fields of the run's config, such as the place of its data.
       verb: its name.
       arguments: of the verb.
+      shared: whether other processes may ask things of the run too, as requests do.
 
     Raises:
-      HyperForgetError: no run or an unfinished one, one whose condition tells no class from another, an override that cannot be.
+      HyperForgetError: no run or an unfinished one, one that another process works on; one whose condition tells no class from another;
+        an override that cannot be.
     """
     parsed, overrides = parse_known_options(options, arguments)
 
@@ -92,4 +102,5 @@ def open_finished(options: type[Options], verb: str, arguments: Sequence[str]) -
     console = Console(soft_wrap=True, stderr=parsed.json)
     run = open_run(parsed.run.expanduser().resolve(), console, f"hyperforget {verb} {shlex.join(arguments)}", change)
     alignment.validate_metric(run)
+    hold_run(run.folder, shared=shared)
     return parsed, run

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     parsed, _ = parse_known_options(Options, arguments)
     folder, console = parsed.run.expanduser().resolve(), Console(soft_wrap=True, stderr=parsed.json)
     finished = purge.finish(folder, console.print)
-    options, run = open_finished(Options, "purge", arguments)
+    options, run = open_finished(Options, "purge", arguments, shared=True)
     if finished and {*options.forget} <= {*run.config.task.purged}:
         certificate: dict[str, Any] = json.loads((folder / CERTIFICATE).read_text(encoding="utf-8"))
     else:

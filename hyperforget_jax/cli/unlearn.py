@@ -61,7 +61,7 @@ class Options(RunOptions):
 @cli_errors
 def main(arguments: Sequence[str]) -> int:
     """Runs the verb; exit status 0, 2 or 130."""
-    options, run = open_finished(Options, "unlearn", arguments)
+    options, run = open_finished(Options, "unlearn", arguments, shared=True)
     if options.seed is not None and options.seed < 0:
         raise HyperForgetError(f"--seed is {options.seed}: choose a whole number of at least 0")
     answer = unlearning.unlearn(run, options.forget, options.samples, options.best, options.seed, options.prompts)

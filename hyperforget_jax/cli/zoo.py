@@ -61,7 +61,8 @@ def main(arguments: Sequence[str]) -> int:
         shard = distributed.initialize(options["cluster"], TIMEOUT_S)
     job = partial(make, shard=shard, cluster="cluster" in options)
     program = command_line("hyperforget zoo", options)
-    return distributed.run_in_order(partial(run_job, program, config, arguments=others), job)
+    command = partial(run_job, program, config, arguments=others, shared="shard" in options)
+    return distributed.run_in_order(command, job)
 
 
 def parse_shard(text: str) -> tuple[int, int]:

@@ -63,7 +63,7 @@ class Config:
     workdir: str = "runs/digits4_dihyfo2"
     """Folder for every artifact of the run."""
     overwrite: bool = False
-    """Delete what another config left in the workdir."""
+    """Delete what a run of another config has made in the workdir."""
     data: DataConfig = field(default_factory=DataConfig)
     task: TaskConfig = field(default_factory=TaskConfig)
     classifier: ClassifierConfig = field(default_factory=ClassifierConfig)

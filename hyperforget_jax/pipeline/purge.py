@@ -22,7 +22,7 @@ from hyperforget_jax.pipeline.pretrained import Pretrained
 from hyperforget_jax.pipeline.run import HYPERNETWORK, Run, run_on
 from hyperforget_jax.pipeline.workdir import CERTIFICATE, beside, zoo_identity, zoo_path
 from hyperforget_jax.report.tables import braces
-from hyperforget_jax.runtime import artifacts
+from hyperforget_jax.runtime import artifacts, locks
 from hyperforget_jax.runtime.progress import track
 from hyperforget_jax.unlearn import requests
 from hyperforget_jax.zoo import storage
@@ -181,7 +181,7 @@ def _certify(run: Run, clean: Run, kept: Kept, audited: dict[str, Any], labels: 
             each | {"exposures": dict(zip(map(str, purged), highest[each["run"]], strict=True))} for each in kept.runs
         ],
         "runs_removed": kept.removed,
-        "removed": sorted(path.name for path in run.folder.iterdir()),
+        "removed": sorted(path.name for path in run.folder.iterdir() if not path.name.startswith(locks.LOCK)),
         "audit": audited,
         "files": {str(path): artifacts.checksum(folder / path) for path in files if path.name not in NOT_LISTED},
         "earlier": None
@@ -194,8 +194,10 @@ def _certify(run: Run, clean: Run, kept: Kept, audited: dict[str, Any], labels: 
 
 def _swap(folder: Path, purged: Path) -> None:
     """Removes all that stands in a run's folder and gives its place to the purged system."""
-    with artifacts.writing_errors(folder):
-        for path in folder.iterdir():
+    with artifacts.writing_errors(folder), locks.hold(folder):
+        for path in sorted(
+            folder.iterdir(), key=lambda path: path.name.startswith(locks.LOCK)
+        ):  # the lock is the last to go
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         try:
             purged.rename(folder)  # over an empty folder: one step

@@ -112,7 +112,7 @@ class RunFolder:
         if name not in self._opened:
             run = start(self._config(name), self._console, self._command)
             alignment.validate_metric(run)
-            acquire_workdir(run.config)
+            acquire_workdir(run.config, say=self._console.print)
             if not self.is_finished(name):
                 self._console.print(f"{name}: not there yet, made in {run.folder}")
                 end_to_end.run(run)

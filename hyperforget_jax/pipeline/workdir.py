@@ -4,13 +4,17 @@ import errno
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import jax
 
 from hyperforget_jax import data
 from hyperforget_jax.config import Config, flatten, unflatten
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.runtime import artifacts
+from hyperforget_jax.pipeline import overwrite
+from hyperforget_jax.runtime import artifacts, locks
 from hyperforget_jax.weights.layout import num_weights
 
 CONFIG = "config.json"
@@ -58,12 +62,19 @@ def workdir_path(config: Config) -> Path:
     return Path(config.workdir).expanduser().resolve()
 
 
-def acquire_workdir(config: Config) -> None:
+def acquire_workdir(config: Config, *, shared: bool = False, say: Callable[[str], None] = lambda line: None) -> None:
     """Takes the workdir for a config, or goes on in one that the same config has taken; forget sets may differ.
+
+    No other process works there until the end of the `locks.scope` around it; in a cluster, process 0 holds it for all.
+
+    Args:
+      config: the workdir's.
+      shared: whether other processes may work there too, as parts of one zoo do.
+      say: takes a line about what `overwrite` has left.
 
     Raises:
       HyperForgetError: another config's workdir (names the fields that differ), one of an older format, a folder that is no run,
-        no permission to write, too little space for what the run will store.
+        another process at work there, no permission to write, too little space for what the run will store.
     """
     folder = workdir_path(config)
     if is_purged(folder):
@@ -74,25 +85,65 @@ def acquire_workdir(config: Config) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):
             raise PermissionError(errno.EACCES, "no permission", str(folder))
-        theirs = _recorded(folder)
-        # another part of the same zoo may be writing its config at this moment
-        if theirs is None and any(path.name != f"{CONFIG}.partial" for path in folder.iterdir()):
-            raise HyperForgetError(f"{folder} is not empty and not a run: choose another workdir")
-        if theirs is not None and (refusal := _refusal(folder, theirs, config)):
-            if not config.overwrite:
-                raise HyperForgetError(f"{refusal}: choose another workdir, or set overwrite to delete what is there")
-            shutil.rmtree(folder)
-            folder.mkdir()
-            theirs = None
-        zoo = zoo_path(config)
-        disk = next(above for above in (zoo, *zoo.parents) if above.exists())
-        needed, free = _zoo_bytes(config), shutil.disk_usage(disk).free
-        if needed > free and not theirs and not zoo.exists():
+        if jax.process_index() > 0:
+            _claim(folder, config, say)
+            return
+        with locks.hold(folder, shared=shared and not config.overwrite):
+            _claim(folder, config, say)
+        if shared and config.overwrite:
+            with locks.hold(folder, shared=True):
+                pass
+
+
+def hold_run(folder: Path, *, shared: bool = False) -> None:
+    """Keeps other processes from working in a finished run until the end of the `locks.scope` around this call.
+
+    Args:
+      folder: its workdir.
+      shared: whether others may ask things of it too.
+
+    Raises:
+      HyperForgetError: another process is at work on it, no permission to write.
+    """
+    with artifacts.writing_errors(folder), locks.hold(folder, shared=shared):
+        pass
+
+
+def _claim(folder: Path, config: Config, say: Callable[[str], None]) -> None:
+    """Writes down in a workdir whose it is, after what another config has left is removed, if that is asked for."""
+    theirs = _recorded(folder)
+    # another part of the same zoo may be writing its config at this moment
+    ours = (f"{CONFIG}.partial", locks.LOCK)
+    if theirs is None and any(not path.name.startswith(ours) for path in folder.iterdir()):
+        raise HyperForgetError(f"{folder} is not empty and not a run: choose another workdir")
+    if theirs is not None and (refusal := _refusal(folder, theirs, config)):
+        if not config.overwrite:
             raise HyperForgetError(
-                f"{disk} has {free / 1e9:.1f} GB free, this zoo may need {needed / 1e9:.1f} GB: "
-                "free some space, choose another workdir or zoo.folder, or lower zoo.runs"
+                f"{refusal}: choose another workdir, or set overwrite to delete what that run has made"
             )
-        record(folder, config)
+        overwrite.validate_place(folder)
+        kept = ["zoo"] if _same_zoo(theirs, config) and (folder / "zoo").is_dir() else []
+        left = overwrite.remove(folder, CONFIG, kept)
+        if kept:
+            say(f"overwrite: {folder / 'zoo'} is kept, which the changed fields do not decide")
+        if left:
+            say(f"overwrite: left as no run's work: {', '.join(left)} in {folder}")
+        theirs = None
+    zoo = zoo_path(config)
+    disk = next(above for above in (zoo, *zoo.parents) if above.exists())
+    needed, free = _zoo_bytes(config), shutil.disk_usage(disk).free
+    if needed > free and not theirs and not zoo.exists():
+        raise HyperForgetError(
+            f"{disk} has {free / 1e9:.1f} GB free, this zoo may need {needed / 1e9:.1f} GB: "
+            "free some space, choose another workdir or zoo.folder, or lower zoo.runs"
+        )
+    record(folder, config)
+
+
+def _same_zoo(record: dict[str, Any], config: Config) -> bool:
+    """Whether a run's record tells of the zoo that a config asks for."""
+    theirs = record.get("identity", {})
+    return all(theirs.get(name) == value for name, value in artifacts.as_json(zoo_identity(config)).items())
 
 
 def record(folder: Path, config: Config) -> None:

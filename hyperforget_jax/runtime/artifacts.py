@@ -6,7 +6,6 @@ holds (bytes and SHA-256 of every file). It is written beside its place and rena
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -21,6 +20,7 @@ import numpy as np
 import safetensors.numpy
 
 from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.runtime import locks
 
 MANIFEST = "manifest.json"
 PACKAGES = ("jax", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "scikit-learn")
@@ -58,7 +58,7 @@ def write_text(path: Path, text: str) -> None:
 def new_text(path: Path) -> Iterator[TextIO]:
     """A file to fill; it takes its name only when the block ends well, flushed to disk. Another process that fills it is waited for."""
     partial = path.with_name(path.name + ".partial")
-    with writing_errors(path), _alone(partial, wait=True) as file:
+    with writing_errors(path), _alone(partial, partial, wait=True) as file:
         yield file
         file.flush()
         os.fsync(file.fileno())
@@ -66,25 +66,26 @@ def new_text(path: Path) -> Iterator[TextIO]:
 
 
 @contextlib.contextmanager
-def _alone(path: Path, *, wait: bool) -> Iterator[TextIO]:
+def _alone(path: Path, claim: Path, *, wait: bool) -> Iterator[TextIO]:
     """An empty file that this process alone writes; the lock is on the file itself and ends with the process.
 
     Args:
       path: the file. A process that renames it hands on the lock: the next one makes its own.
+      claim: start of names of files that stand for the lock where the file system has none.
       wait: whether to wait for another process that writes it.
 
     Raises:
       HyperForgetError: another process writes it, and `wait` is False.
     """
     while True:
-        with path.open("a", encoding="utf-8") as file:  # open for writing: NFS locks no other file
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        with path.open("a", encoding="utf-8") as file, contextlib.ExitStack() as stack:
+            try:  # the file is open for writing: NFS locks no other
+                stack.enter_context(locks.exclusive(file.fileno(), claim, wait=wait))
             except BlockingIOError as error:
                 raise HyperForgetError(
                     f"another process is writing {path.parent}: wait for it, or stop it, and run again"
                 ) from error
-            if _stands_at(path, file):
+            if locks.stands_at(path, file):
                 file.truncate(0)
                 yield file
                 return
@@ -99,23 +100,16 @@ def only_process(folder: Path) -> Iterator[None]:
     """
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not os.path.samestat(folder.stat(), os.fstat(handle)):
-            raise FileNotFoundError
-        yield
+        with locks.exclusive(handle, folder.with_name(f"{folder.name}.holder"), wait=False):
+            if not os.path.samestat(folder.stat(), os.fstat(handle)):
+                raise FileNotFoundError
+            yield
     except (BlockingIOError, FileNotFoundError) as error:
         raise HyperForgetError(
             f"another process is at work on {folder}: wait for it, or stop it, and run again"
         ) from error
     finally:
         os.close(handle)
-
-
-def _stands_at(path: Path, file: TextIO) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
-    except FileNotFoundError:
-        return False
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
@@ -196,7 +190,7 @@ def new_artifact(folder: Path, made_from: Mapping[str, Any]) -> Iterator[Path]:
     partial = folder.with_name(folder.name + ".partial")
     with writing_errors(folder):
         partial.mkdir(parents=True, exist_ok=True)
-        with _alone(partial / MANIFEST, wait=False) as manifest:
+        with _alone(partial / MANIFEST, partial, wait=False) as manifest:
             for leftover in set(partial.iterdir()) - {partial / MANIFEST}:
                 shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
             yield partial
@@ -228,15 +222,32 @@ def manifest(folder: Path) -> dict[str, Any]:
     """How an artifact was made and what it holds.
 
     Raises:
-      HyperForgetError: there is no manifest, or it is not JSON.
+      HyperForgetError: there is no manifest, or it is damaged.
     """
     try:
         metadata: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        if not _is_manifest(metadata):
+            raise ValueError("not as manifests are")
     except (FileNotFoundError, ValueError) as error:
         raise HyperForgetError(
-            f"{folder / MANIFEST} is missing or unreadable: delete {folder} and run again to rebuild it"
+            f"{folder / MANIFEST} is missing or damaged: delete {folder} and run again to rebuild it"
         ) from error
     return metadata
+
+
+def _is_manifest(metadata: Any) -> bool:
+    """Whether JSON has the structure of a manifest, with names of files inside the artifact."""
+    if not (isinstance(metadata, dict) and isinstance(metadata.get("made_from"), dict)):
+        return False
+    files = metadata.get("files")
+    return isinstance(files, dict) and all(
+        isinstance(told, dict)
+        and isinstance(told.get("bytes"), int)
+        and isinstance(told.get("sha256"), str)
+        and not Path(name).is_absolute()
+        and ".." not in Path(name).parts
+        for name, told in files.items()
+    )
 
 
 def verify(folder: Path) -> dict[str, Any]:

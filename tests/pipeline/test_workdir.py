@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ from hyperforget_jax.config import (
 )
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import workdir
+from hyperforget_jax.runtime import artifacts, locks
 
 WHERE = {
     *("workdir", "overwrite", "zoo.folder", "zoo.memory_gib"),
@@ -45,9 +47,13 @@ def contents(folder: Path) -> dict[str, bytes]:
 def taken(tmp_path: Path) -> Path:
     """A workdir that `config` has taken and in which something is done."""
     workdir.acquire_workdir(config(tmp_path / "run"))
-    (tmp_path / "run" / "zoo").mkdir()
-    (tmp_path / "run" / "zoo" / "weights.npy").write_bytes(b"weights")
+    artifact(tmp_path / "run" / "zoo" / "block-00000", "weights.npy")
     return tmp_path / "run"
+
+
+def artifact(folder: Path, name: str) -> None:
+    with artifacts.new_artifact(folder, {}) as partial:
+        (partial / name).write_bytes(b"weights")
 
 
 def test_a_fresh_workdir_is_made_and_holds_the_resolved_config(tmp_path: Path) -> None:
@@ -145,6 +151,83 @@ def test_overwrite_deletes_what_another_config_left(taken: Path) -> None:
     workdir.acquire_workdir(config(taken, seed=3, overwrite=True))
     assert set(contents(taken)) == {"config.json"}
     assert workdir.read_config(taken).seed == 3
+
+
+def test_overwrite_deletes_all_that_a_run_makes_and_nothing_else(taken: Path, tmp_path: Path) -> None:
+    made = [
+        *("costs.jsonl", "results.jsonl", "results.md", "report.html", "coverage.md", "zoo/zoo.json"),
+        *("training/learning_curve.jsonl", "training/alignment_curve.jsonl", "training/student/learning_curve.jsonl"),
+        *("training/states/00000020/default/d/0a1b", "training/states/00000020/_CHECKPOINT_METADATA"),
+        *("figures/coverage.svg", "figures/coverage.png"),
+        *("requests/forget-3.partial/weights.npy", "requests/forget-3.partial/manifest.json"),
+        *("reference/manifest.json", "reference/weights.npy"),  # a damaged manifest
+    ]
+    theirs = [
+        *("notes.md", "figures/mine.png", "training/notes.txt", "hypernetwork/notes.txt", "zoo/notes.txt"),
+        *("other/config.json", "other/zoo/zoo.json", "zoo/thesis/nested", "my models/manifest.json"),
+    ]
+    for name in (*made, *theirs):
+        (taken / name).parent.mkdir(parents=True, exist_ok=True)
+        (taken / name).write_text("{}")
+    (taken / "hypernetwork" / "model.safetensors").write_bytes(b"1")
+    files = {name: {"bytes": 1, "sha256": ""} for name in ("notes.txt", "../../outside", str(tmp_path / "outside"))}
+    (taken / "hypernetwork" / "manifest.json").write_text(json.dumps({"made_from": {}, "files": files}))
+    artifact(taken / "requests" / "forget-2", "weights.npy")
+    (tmp_path / "outside").write_text("years of work")
+    artifact(tmp_path / "elsewhere" / "block-00000", "weights.npy")
+    (taken / "clean_reference").symlink_to(tmp_path / "elsewhere")
+    said: list[str] = []
+    workdir.acquire_workdir(config(taken, seed=3, overwrite=True), say=said.append)
+    assert set(contents(taken)) == {"config.json", *theirs}
+    assert {path.name for path in (tmp_path / "elsewhere").rglob("*")} == {
+        "block-00000",
+        "weights.npy",
+        "manifest.json",
+    }
+    assert (tmp_path / "outside").exists()
+    left = "clean_reference/, figures/, hypernetwork/, my models/, notes.md, other/, training/, zoo/"
+    assert said == [f"overwrite: left as no run's work: {left} in {taken}"]
+
+
+def test_overwrite_keeps_the_zoo_that_the_changed_fields_do_not_decide(taken: Path) -> None:
+    artifact(taken / "hypernetwork", "model.safetensors")
+    zoo, said = contents(taken / "zoo"), list[str]()
+    asked = config(taken, training=TrainingConfig(learning_rate=1e-4), overwrite=True)
+    workdir.acquire_workdir(asked, say=said.append)
+    assert contents(taken / "zoo") == zoo
+    assert not (taken / "hypernetwork").exists()
+    assert said == [f"overwrite: {taken / 'zoo'} is kept, which the changed fields do not decide"]
+
+
+@pytest.mark.parametrize("place", ["home", "above", "mount"])
+def test_a_place_that_is_more_than_a_workdir_is_not_overwritten(
+    taken: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    before = contents(taken)
+    monkeypatch.setenv("HOME", str({"home": taken, "above": taken / "me", "mount": taken.parent / "me"}[place]))
+    monkeypatch.setattr(os.path, "ismount", lambda path: place == "mount" and path == taken)
+    with pytest.raises(HyperForgetError, match=r"is (the home|above the home|a mount).*choose another workdir"):
+        workdir.acquire_workdir(config(taken, seed=3, overwrite=True))
+    assert contents(taken) == before
+
+
+def test_a_workdir_is_held_to_the_end_of_the_work_and_parts_of_a_zoo_share_it(tmp_path: Path) -> None:
+    with locks.scope():
+        workdir.acquire_workdir(config(tmp_path))
+        with (
+            locks.scope(),
+            pytest.raises(HyperForgetError, match=rf"at work on {tmp_path} \(process {os.getpid()} on "),
+        ):
+            workdir.acquire_workdir(config(tmp_path, overwrite=True))
+    with locks.scope():
+        workdir.acquire_workdir(config(tmp_path), shared=True)
+        with locks.scope(), pytest.raises(HyperForgetError, match="another process is at work"):
+            workdir.acquire_workdir(config(tmp_path))
+        workdir.acquire_workdir(config(tmp_path, seed=3, overwrite=True), shared=True)
+        with locks.scope():
+            workdir.acquire_workdir(config(tmp_path, seed=3), shared=True)
+    assert set(contents(tmp_path)) == {"config.json"}
+    workdir.acquire_workdir(config(tmp_path, seed=3))
 
 
 def test_after_overwrite_the_same_config_goes_on_without_it(taken: Path) -> None:
