@@ -19,6 +19,7 @@ from hyperforget_jax.pipeline.pretrained import Pretrained
 from hyperforget_jax.pipeline.run import HYPERNETWORK, Run, on_device
 from hyperforget_jax.pipeline.workdir import acquire_workdir, current, identity, zoo_identity
 from hyperforget_jax.runtime import artifacts, locks, prng
+from hyperforget_jax.runtime.jax_settings import validate_jax
 from hyperforget_jax.unlearn import halving, requests, starting_models
 from hyperforget_jax.unlearn.halving import Generate
 from hyperforget_jax.unlearn.prompt_book import Page
@@ -137,6 +138,7 @@ class HyperForget:
         Raises:
           HyperForgetError: not fitted; a pivot, an unknown class, an empty or complete forget set.
         """
+        validate_jax()
         model = self._fitted()
         labels = requests.requested(tuple(forget), model.config.task, model.data.classes)
         usual = model.config.request

@@ -17,6 +17,7 @@ from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.metrics import comparison
 from hyperforget_jax.pipeline.run import on_device
 from hyperforget_jax.runtime import prng
+from hyperforget_jax.runtime.jax_settings import validate_jax
 from hyperforget_jax.unlearn import reference, requests
 from hyperforget_jax.unlearn.requests import UnlearningResult
 
@@ -52,6 +53,7 @@ def retrain(
     >>> models[0]["w"].shape
     (2, 3, 64)
     """
+    validate_jax()
     labels = tuple(sorted(forget))
     requests.validate_request(labels, (), data.classes)
     settings = changed(

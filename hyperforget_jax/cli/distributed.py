@@ -9,6 +9,7 @@ import numpy as np
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.runtime import sharding
+from hyperforget_jax.runtime.jax_settings import validate_jax
 
 Job = Callable[[Run], None]
 
@@ -52,6 +53,7 @@ def run_in_order(command: Callable[[Job], int], job: Job) -> int:
     Returns:
       Exit status.
     """
+    validate_jax()
     if jax.process_index() > 0:
         return broadcast_status(0) or command(job)
     started = False

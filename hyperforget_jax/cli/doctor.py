@@ -86,6 +86,7 @@ def examine(options: Options) -> dict[str, Outcome]:
     outcomes = {
         "versions": versions(),
         "devices": devices(),
+        "settings": settings(),
         "gpu": gpu(),
         "memory": memory(),
         "huge pages": pages(),
@@ -120,10 +121,23 @@ def devices() -> Outcome:
 
     try:
         names = ", ".join(str(device) for device in jax.devices())
-    except RuntimeError as error:
+    except (RuntimeError, AssertionError) as error:
         reason = " ".join(str(error).split())
         return "fail", f"JAX finds none ({reason})", "set JAX_PLATFORMS=cpu, or repair the driver"
     return "ok", f"{names}; {os.cpu_count()} CPU cores", ""
+
+
+def settings() -> Outcome:
+    """Whether JAX computes as it usually does."""
+    from hyperforget_jax.runtime import jax_settings
+
+    try:
+        jax_settings.validate_jax()
+    except HyperForgetError as error:
+        message, _, remedy = str(error).rpartition(": ")
+        return "fail", message, remedy
+    chosen = ", ".join(f"{name.upper()} is {value}" for name, value in jax_settings.deciding_settings().items())
+    return "ok", f"{chosen}, which is part of what identifies a run" if chosen else "JAX's usual ones", ""
 
 
 def gpu() -> Outcome:
@@ -132,7 +146,7 @@ def gpu() -> Outcome:
 
     if not NVIDIA.exists() and not shutil.which("nvidia-smi"):
         return "ok", "no NVIDIA driver", ""
-    with contextlib.suppress(RuntimeError):
+    with contextlib.suppress(RuntimeError, AssertionError):
         if jax.default_backend() != "cpu":
             return "ok", "in use", ""
     platforms = os.environ.get("JAX_PLATFORMS")

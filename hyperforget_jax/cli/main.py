@@ -72,8 +72,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if arguments is None:
         set_up_process()
-        if verb not in UNCACHED:
-            compile_cache.enable()
+        try:
+            if verb not in UNCACHED:
+                compile_cache.enable()
+            importlib.import_module("jax")  # reads its variables
+        except ValueError as error:
+            raise HyperForgetError(f"JAX cannot be imported ({error}): correct that variable, or unset it") from error
     status: int = importlib.import_module(f"hyperforget_jax.cli.{verb}").main(others)
     return status
 

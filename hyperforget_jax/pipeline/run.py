@@ -20,6 +20,7 @@ from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.metrics.two_sample import FOLDS
 from hyperforget_jax.pipeline import workdir
 from hyperforget_jax.runtime import artifacts, metric_writer
+from hyperforget_jax.runtime.jax_settings import validate_jax
 from hyperforget_jax.unlearn import requests
 from hyperforget_jax.zoo.build import validate_memory
 from hyperforget_jax.zoo.exposure import validate_held_out_sets
@@ -136,6 +137,7 @@ def validate_run_config(config: Config) -> None:
     Raises:
       HyperForgetError: names the field, its value and the remedy.
     """
+    validate_jax()
     data.validate_data(config.data)
     config = replace(config, data=data.resolve(config.data))
     validation.validate_config(config)
@@ -167,8 +169,9 @@ def run_on(config: Config, dataset: Dataset, console: Console, command: str) -> 
     """A run on a dataset in hand; writes nothing. Of classes that are purged the run has no image to learn from.
 
     Raises:
-      HyperForgetError: a minibatch larger than the training split, a block larger than memory.
+      HyperForgetError: a minibatch larger than the training split, a block larger than memory, a setting of JAX that changes numbers.
     """
+    validate_jax()
     if config.task.purged:
         dataset = dataset.without(config.task.purged)
     num_images = len(dataset.train.labels)

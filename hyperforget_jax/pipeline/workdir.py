@@ -14,7 +14,7 @@ from hyperforget_jax import data
 from hyperforget_jax.config import Config, flatten, unflatten
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import overwrite
-from hyperforget_jax.runtime import artifacts, locks
+from hyperforget_jax.runtime import artifacts, jax_settings, locks
 from hyperforget_jax.weights.layout import num_weights
 
 CONFIG = "config.json"
@@ -34,10 +34,11 @@ WHERE_NOT_WHAT = (
 
 
 def identity(config: Config) -> dict[str, object]:
-    """The flat config without the fields that do not decide any content."""
+    """The flat config without the fields that do not decide any content, and the settings of JAX that do."""
     flat = {name: value for name, value in flatten(config).items() if name not in WHERE_NOT_WHAT}
     others = {name: value for name, value in flat.items() if not name.startswith("data.")}
-    return others | {f"data.{name}": value for name, value in data.identity(config.data, config.task.purged).items()}
+    of_data = {f"data.{name}": value for name, value in data.identity(config.data, config.task.purged).items()}
+    return others | of_data | jax_settings.deciding_settings()
 
 
 def zoo_identity(config: Config) -> dict[str, object]:
@@ -47,7 +48,7 @@ def zoo_identity(config: Config) -> dict[str, object]:
     return {
         name: value
         for name, value in identity(config).items()
-        if name in ("seed", "task.pivots", "task.purged")
+        if name in ("seed", "task.pivots", "task.purged", *jax_settings.DECIDING)
         or (name.startswith(("data.", "classifier.", "zoo.")) and name not in others)
     }
 

@@ -145,7 +145,7 @@ def _select(recipe: Recipe, number: int, runs: Numbers, plans: Hyperparameters, 
     codes = coverage.combination(accuracies, forgettable)  # [S, R]
     snapshot_ids, lanes = np.nonzero(selected)
     # the caps take no snapshot for being early
-    priorities = np.asarray(jax.random.bits(caps_key, selected.shape))[snapshot_ids, lanes]
+    priorities = np.asarray(jax.random.bits(caps_key, selected.shape, jnp.uint32))[snapshot_ids, lanes]
     order = np.argsort(priorities, kind="stable")
     if config.max_per_bin is not None:
         seen = losses[snapshot_ids[order], lanes[order]][:, forgettable]

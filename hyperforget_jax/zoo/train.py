@@ -82,7 +82,7 @@ def start(key: jax.Array, sizes: tuple[int, ...]) -> RunState:
     """A run before its first step."""
     init_key, word_key = jax.random.split(key)
     params = classifier.init(init_key, sizes)
-    return RunState(params, ADAM.init(params), jax.random.bits(word_key))
+    return RunState(params, ADAM.init(params), jax.random.bits(word_key, (), jnp.uint32))
 
 
 def varying(training: Images) -> tuple[Images, tuple[int, ...]]:
@@ -184,7 +184,7 @@ def train_runs(
     steps = snapshots * steps_per_snapshot
     batch_key, word_key = jax.random.split(order_key)
     rows = minibatches(batch_key, num_images, batch_size, steps)
-    words = jax.random.bits(word_key, (num_images,))  # [N]
+    words = jax.random.bits(word_key, (num_images,), jnp.uint32)  # [N]
     times = jnp.arange(steps, dtype=jnp.float32) / steps
 
     def one_step(runs: RunState, at: tuple[jax.Array, jax.Array]) -> tuple[RunState, None]:

@@ -38,7 +38,7 @@ def examined(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 
 def test_a_healthy_machine_has_nothing_to_remedy(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     findings = examined(capsys, "--workdir", str(tmp_path / "run" / "deep"))
     assert list(findings) == [
-        *("versions", "devices", "gpu", "memory", "huge pages", "programs", "workdir", "disk", "tfds")
+        *("versions", "devices", "settings", "gpu", "memory", "huge pages", "programs", "workdir", "disk", "tfds")
     ]
     del findings["versions"]  # the package may run from a checkout that is not installed
     assert [finding["status"] for finding in findings.values()] == ["ok"] * len(findings)
@@ -54,7 +54,7 @@ def test_lines_are_for_people_and_the_exit_status_for_scripts(
     out, error = capsys.readouterr()
     assert "\nok    memory      8.0 of 16.0 GiB available\n" in out
     assert f"\nfail  data.dir    {tmp_path / 'none'} is not a folder: set data.dir to the folder" in out
-    assert error == "error: 1 of 10 checks failed, first data.dir: follow its remedy\n"
+    assert error == "error: 1 of 11 checks failed, first data.dir: follow its remedy\n"
 
 
 @pytest.mark.parametrize("sign", ["driver", "program"])
