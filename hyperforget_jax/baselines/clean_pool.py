@@ -31,6 +31,7 @@ class Retrieval(Method):
     learning_rate: float = 4e-3
 
     source = "a stored model in place of a new one; methods of this repository"
+    exact = True
     ranges = (Range("learning_rate", 1e-3, 2e-2),)
 
     def unlearn(self, original: Params, problem: Problem, key: jax.Array) -> Params:
@@ -62,6 +63,7 @@ class Soup(Method):
     learning_rate: float = 4e-3
 
     source = "arXiv 2203.05482, of runs that match the request"
+    exact = True
     ranges = (Range("learning_rate", 1e-3, 2e-2),)
 
     def unlearn(self, original: Params, problem: Problem, key: jax.Array) -> Params:

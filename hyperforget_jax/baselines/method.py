@@ -78,12 +78,14 @@ class Method:
       source: where the method comes from.
       reconstructed: whether it is rebuilt from an abstract, without the original code.
       ranges: settings that a search varies.
+      exact: whether its models never saw the forget set, as retraining.
       cannot: why it may not reach a forget accuracy of 0.01; None: it can.
     """
 
     source: ClassVar[str]
     reconstructed: ClassVar[bool] = False
     ranges: ClassVar[tuple[Range, ...]] = ()
+    exact: ClassVar[bool] = False
     cannot: ClassVar[str | None] = None
 
     def unlearn(self, original: Params, problem: Problem, key: jax.Array) -> Params:

@@ -24,6 +24,7 @@ class Retrain(Method):
     learning_rate: float = 4e-3
 
     source = "the definition of exact unlearning"
+    exact = True
     ranges = (Range("learning_rate", 1e-3, 2e-2),)
 
     def unlearn(self, original: Params, problem: Problem, key: jax.Array) -> Params:

@@ -11,6 +11,7 @@ from typing import Any
 
 from hyperforget_jax.config.attacks import AttackConfig
 from hyperforget_jax.config.bottleneck import BottleneckConfig
+from hyperforget_jax.config.comparison import ComparisonConfig
 from hyperforget_jax.config.hypernetwork import (
     DiffusionConfig,
     DistillationConfig,
@@ -34,6 +35,7 @@ __all__ = [
     "BottleneckConfig",
     "ClassifierConfig",
     "CodecConfig",
+    "ComparisonConfig",
     "Config",
     "DataConfig",
     "DiffusionConfig",

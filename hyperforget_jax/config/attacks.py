@@ -37,7 +37,7 @@ class AttackConfig:
     """Fewest models a side: histograms of fewer are noise."""
     klom_images: int = 1000
     """Test images in a suite of attacks, evenly spaced, at most."""
-    shadow_images: int = 256
+    shadow_images: int = 64
     """Forgotten training images in a suite of attacks, evenly spaced, at most."""
     false_positive_rates: tuple[float, ...] = (0.01, 0.001)
     """At which the true positive rate of an attack with shadow models is reported."""
@@ -45,7 +45,7 @@ class AttackConfig:
     """Models a side of a two-sample test, at most."""
     two_sample_splits: int = 10
     """Random halves of the reference models behind the interval of two-sample tests and of diversity."""
-    two_sample_trees: int = 50
+    two_sample_trees: int = 25
     """Trees of the random forest."""
     relearning_shots: tuple[int, ...] = EvaluationConfig.relearning_shots
     """Training images a class, retained and forgotten, that models are fine-tuned on, once for each number."""

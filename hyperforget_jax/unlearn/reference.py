@@ -80,7 +80,7 @@ def clean_runs(recipe: Recipe, forget: Sequence[int], count: int, on_runs: Calla
       Models with leaves [M, …].
 
     Raises:
-      HyperForgetError: a whole block has no model that is good enough on the pivots.
+      HyperForgetError: as many runs as a block of the zoo has gave no model that is good enough on the pivots.
     """
     config = recipe.config
     code = coverage.code_of(forget, recipe.forgettable)
@@ -90,11 +90,13 @@ def clean_runs(recipe: Recipe, forget: Sequence[int], count: int, on_runs: Calla
         runs = number * size + np.arange(size)
         ends = build.train_block(recipe, number, runs, recipe.plans(runs, np.array([code])), snapshots=1)
         good = np.asarray(selection.is_good(ends.accuracies[0], recipe.pivots, config))  # [R]
-        if not good.any():
+        tried = (number + 1) * size
+        if not found and not good.any() and tried >= config.runs_per_block:
             raise HyperForgetError(
-                f"none of {size} runs is good on the pivots: lower zoo.pivot_accuracy {config.pivot_accuracy:g}, or raise zoo.epochs"
+                f"none of {tried} runs is good on the pivots: lower zoo.pivot_accuracy {config.pivot_accuracy:g}, or raise zoo.epochs"
             )
-        found.append(np.asarray(ends.weights[0]).astype(np.float32)[good][:missing])
-        on_runs(len(found[-1]))
+        if good.any():
+            found.append(np.asarray(ends.weights[0]).astype(np.float32)[good][:missing])
+            on_runs(len(found[-1]))
         number += 1
     return unflatten_many(jnp.asarray(np.concatenate(found)), recipe.sizes)
