@@ -14,6 +14,8 @@ from hyperforget_jax.report.tables import braces, number, to_markdown
 
 FORGOTTEN = 0.01
 """Highest forget accuracy of a method that forgets."""
+NEAR = 0.03
+"""Share of an axis within which marks of the Pareto figure have one label."""
 CAPTION = (
     "Retain: mean accuracy over forget sets; forget: the highest of a forget set; both on test images, means over models. "
     f"Distance: mean of |z| over attacks and forget sets, each at most {FARTHEST:g}, in standard deviations of the clean reference. "
@@ -66,7 +68,7 @@ def texts(table: pd.DataFrame) -> pd.DataFrame:
         "Distance": ordered["distance"].map(_short),
         "Rank": ordered["rank"].map(lambda rank: "–" if pd.isna(rank) else f"{rank:.1f}"),
         "ms": (1000 * ordered["seconds"]).map("{:.1f}".format),
-        "MFLOP": ordered["flops"].map(lambda count: "–" if pd.isna(count) else f"{count / 1e6:.0f}"),
+        "MFLOP": ordered["flops"].map(lambda count: "–" if pd.isna(count) else f"{count / 1e6:.3g}"),
         "Worst set": ordered["worst"].map(
             lambda worst: f"{braces(worst['forget_set'])}: {number(worst['retain'])}, {number(worst['forget'])}"
         ),
@@ -138,38 +140,32 @@ def pareto(table: pd.DataFrame, ours: Sequence[str]) -> Figure:
       table: of `frame`.
       ours: names of the hypernetwork's modes.
     """
-    figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
-    panel = figure.subplots()
-    placed = list[tuple[float, float]]()
-    low, high = table["retain"].min(), table["retain"].max()
+    figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
+    panel, names = figure.subplots(1, 2, width_ratios=(3, 1))
     rows: list[dict[str, Any]] = table.sort_values("distance").to_dict("records")  # type: ignore[assignment]
-    for row in rows:
-        at, height = row["retain"], row["distance"]
+    width, height = (max(np.ptp(table[name]), 1e-9) for name in ("retain", "distance"))
+    together: dict[tuple[float, float], list[str]] = {}  # numbers of methods that lie at one place
+    for place, row in enumerate(rows, start=1):
+        at, up = row["retain"], row["distance"]
         colour = OURS if row["method"] in ours else LEVEL if row["exact"] else REFERENCE
-        filled = colour if row["forget"] <= FORGOTTEN else "none"
-        panel.plot(at, height, "o", markersize=5, color=colour, markerfacecolor=filled)
-        label = _free((at - low) / max(high - low, 1e-9), height / FARTHEST, placed) * FARTHEST
-        panel.annotate(
-            row["method"], (at, height), xytext=(at + 0.012 * (high - low), label), fontsize=6.5, color=INK, va="center"
+        panel.plot(
+            at, up, "o", markersize=5, color=colour, markerfacecolor=colour if row["forget"] <= FORGOTTEN else "none"
         )
-    panel.set(xlabel="mean retain accuracy on test", ylabel="distance from clean runs, mean over families")
-    panel.set_xlim(low - 0.02, high + 0.14 * (high - low) + 0.02)
+        near = (other for other in together if abs(other[0] - at) < NEAR * width and abs(other[1] - up) < NEAR * height)
+        together.setdefault(next(near, (at, up)), []).append(str(place))
+        names.text(0.0, 1.0 - place / (len(rows) + 1), f"{place}  {row['method']}", fontsize=7.5, color=colour)
+    for (at, up), places in together.items():
+        panel.annotate(", ".join(places), (at + 0.02 * width, up), fontsize=7, color=INK, va="center")
+    names.set_axis_off()
+    panel.margins(x=0.1)
+    panel.set(xlabel="mean retain accuracy on test", ylabel="mean distance from clean runs")
     for colour, name in ((OURS, "hypernetwork"), (REFERENCE, "baseline"), (LEVEL, "exact: never saw the set")):
         panel.plot([], [], "o", markersize=5, color=colour, label=name)
     panel.plot(
         [], [], "o", markersize=5, color=FAINT, markerfacecolor="none", label=f"forget accuracy above {FORGOTTEN}"
     )
-    panel.legend(fontsize=7, loc="best")
+    figure.legend(loc="outside lower center", ncols=4, fontsize=7)
     return figure
-
-
-def _free(x: float, y: float, placed: list[tuple[float, float]]) -> float:
-    """A height for a label near y that no label beside it has."""
-    height = y
-    while any(abs(x - other) < 0.16 and abs(height - taken) < 0.028 for other, taken in placed):
-        height += 0.005
-    placed.append((x, height))
-    return height
 
 
 @styled

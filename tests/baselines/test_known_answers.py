@@ -11,8 +11,8 @@ from numpy.testing import assert_allclose
 
 from hyperforget_jax import classifier
 from hyperforget_jax.baselines import bad_teacher, clean_pool, salun, steps, trw
-from hyperforget_jax.baselines.boundary import BoundaryExpand, nearest_wrong
-from hyperforget_jax.baselines.clean_pool import Retrieval, Soup
+from hyperforget_jax.baselines.boundary import BoundaryExpand, BoundaryShrink, nearest_wrong
+from hyperforget_jax.baselines.clean_pool import DatamodelMatching, Retrieval, Soup
 from hyperforget_jax.baselines.fine_tune import FineTune
 from hyperforget_jax.baselines.l1_sparse import L1Sparse
 from hyperforget_jax.baselines.laf import Laf
@@ -182,6 +182,34 @@ def test_the_nearest_wrong_class_is_wrong_and_nearest(case: Case) -> None:
     second = np.argsort(-scores, axis=0)[1]
     right = scores.argmax(0) == np.asarray(case.labels)
     assert_allclose(chosen[right], second[right])
+
+
+def test_boundary_shrink_moves_forgotten_images_to_their_nearest_wrong_class(case: Case) -> None:
+    method = BoundaryShrink(epochs=20, batch_size=32, learning_rate=0.05, reach=0.0)
+    model = unlearned(method, case.forgetting, case.original)
+    batch = steps.minibatch(case.nothing, jnp.arange(2, 96, 3))
+    wanted = nearest_wrong(case.original, batch, 0.0)
+    assert float((classifier.scores(model, batch.columns).argmax(0) == wanted).mean(dtype=jnp.float32)) >= 0.9
+    same = unlearned(method, case.nothing, case.original)
+    chex.assert_trees_all_equal(same, case.original)
+
+
+def test_datamodel_matching_leaves_a_model_that_answers_as_the_clean_run(case: Case) -> None:
+    recipe = {"epochs": 3, "batch_size": 32}
+    method = DatamodelMatching(models=1, run_rate=0.02, learning_rate=0.01, **recipe)
+    start = classifier.init(own_key(), SIZES)
+    pool = clean_pool.runs(start, case.forgetting, 1, Retrieval(models=1, learning_rate=0.02, **recipe))
+    run = jax.tree.map(lambda leaf: leaf[0], pool)
+    same, moved = (unlearned(method, case.forgetting, each) for each in (run, case.original))
+    wanted = centred_logits(run, case)
+    apart = [float(jnp.square(centred_logits(each, case) - wanted).mean()) for each in (same, moved, case.original)]
+    assert apart[0] < 0.01 * apart[2]  # Adam makes steps of rounding
+    assert apart[1] < 0.7 * apart[2]
+
+
+def centred_logits(params: Params, case: Case) -> jax.Array:
+    logits = classifier.logits(params, case.images)
+    return logits - logits.mean(1, keepdims=True)
 
 
 def test_boundary_expand_without_steps_is_the_original(case: Case) -> None:
