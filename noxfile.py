@@ -34,8 +34,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def test(session: nox.Session) -> None:
-    """The tests but the slow ones; arguments after `--` go to pytest."""
-    session.run("pytest", "-n", "2", "--dist", "loadfile", *session.posargs)
+    """The tests but the slow ones, and which of them took longest; arguments after `--` go to pytest."""
+    session.run(
+        "pytest", "-n", "2", "--dist", "loadfile", "--durations", "100", "--durations-min", "5", *session.posargs
+    )
 
 
 @nox.session
