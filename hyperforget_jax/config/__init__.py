@@ -19,6 +19,7 @@ from hyperforget_jax.config.hypernetwork import (
     SamplingConfig,
     TrainingConfig,
 )
+from hyperforget_jax.config.shadows import ShadowsConfig
 from hyperforget_jax.config.unlearning import (
     EvaluationConfig,
     ForgetSet,
@@ -48,6 +49,7 @@ __all__ = [
     "ReferenceConfig",
     "RequestConfig",
     "SamplingConfig",
+    "ShadowsConfig",
     "TaskConfig",
     "TrainingConfig",
     "ZooConfig",
