@@ -177,8 +177,8 @@ def page(lines: list[dict[str, Any]], reached: Mapping[str, Any], config: Shadow
     """The table as Markdown."""
     return (
         "# Honest shadows of a hypernetwork\n\n"
-        f"{config.systems} systems, each a zoo and a hypernetwork of its own, on digits with classes 0 to 3; each training image of class 2 "
-        "is in the training set of half of them. All answer the request to forget {2}: mean retain accuracy "
+        f"{config.systems} systems, each a zoo and a hypernetwork of its own, on digits with classes 0 to 3; each training image of class "
+        "2 is in the training set of half of them. All answer the request to forget {2}: mean retain accuracy "
         f"{reached['retain']:.4f}, forget accuracy {reached['forget']:.4f} on test images. Models that were trained on everything, "
         f"of which nothing is forgotten, reach {reached['knowing_forget']:.4f} on class 2. Value: the attack on systems that had an "
         "image against those that had it not; reference: the same among systems that had it not.\n\n"

@@ -105,23 +105,22 @@ class Field:
     ) -> Answer:
         """Originals, unlearned by one method."""
         config = self.config
-        draws, own = (prng.stream(self.run.config.seed, f"compare/{name}") for name in ("draws", "own"))
+        draws = prng.stream(self.run.config.seed, "compare/draws")
         asked = baseline.problem(draws, *on_device(self.run.dataset.train), forget, self.run.sizes[-1])
-        keys = jax.random.split(own, self.config.models)[:count]
         starts, some = (jax.tree.map(lambda leaf, n=n: leaf[:n], self.originals) for n in (count, config.search_models))
         changed: Any = method
         if settings is not None:
             changed = replace(changed, **settings)
         elif method.ranges:
             validation, seed = on_device(self.run.dataset.validation), self.run.config.seed
-            of_some = keys[: config.search_models]
-            changed, _ = search(method, some, asked, of_some, validation, config.candidates, seed)
+            own = self._keys(config.search_models)
+            changed, _ = search(method, some, asked, own, validation, config.candidates, seed)
         began = time.monotonic()
-        models = jax.block_until_ready(baseline.answer(changed, starts, asked, keys))
+        models = jax.block_until_ready(baseline.answer(changed, starts, asked, self._keys(count)))
         seconds = (time.monotonic() - began) / count
         first = jax.tree.map(lambda leaf: leaf[0], starts)
         chosen = {each.name: float(getattr(changed, each.name)) for each in method.ranges}
-        return Answer(models, seconds, flops.of_products(changed.unlearn, first, asked, keys[0]), chosen)
+        return Answer(models, seconds, flops.of_products(changed.unlearn, first, asked, self._keys(1)[0]), chosen)
 
     def generated(self, mode: Run, forget: tuple[int, ...], _: Settings | None, count: int) -> Answer:
         """All samples of one request, of the hypernetwork in one mode; the cost is that of sampling."""
@@ -131,21 +130,25 @@ class Field:
         generate, statistics = self._generator
         asked = prompts.of_request(statistics, forget, mode.config.request, mode.config.hypernetwork.exposure)
         rows = jnp.asarray(asked)[jnp.arange(TIMED) % len(asked)]  # [64, c]
-        keys = jax.random.split(prng.stream(self.run.config.seed, "compare/timed"), TIMED)
 
-        def sample(keys: jax.Array, rows: jax.Array) -> Params:
+        def sample(rows: jax.Array) -> Params:
+            keys = jax.random.split(prng.stream(self.run.config.seed, "compare/timed"), TIMED)
             return generate(keys, rows, lambda made: None)
 
-        jax.block_until_ready(sample(keys, rows))
+        jax.block_until_ready(sample(rows))
         began = time.monotonic()
-        jax.block_until_ready(sample(keys, rows))
+        jax.block_until_ready(sample(rows))
         seconds = (time.monotonic() - began) / TIMED
-        return Answer(models, seconds, flops.of_products(sample, keys, rows) // TIMED, {})
+        return Answer(models, seconds, flops.of_products(sample, rows) // TIMED, {})
 
     @cached_property
     def _generator(self) -> tuple[Any, Any]:
         model = pretrained.load(self.run.folder / HYPERNETWORK)
         return training.generator_of(self.run, model.hypernetwork), model.statistics
+
+    def _keys(self, count: int) -> jax.Array:
+        """The same keys [count] for a search and for its answers."""
+        return jax.random.split(prng.stream(self.run.config.seed, "compare/own"), self.config.models)[:count]
 
     def _clean(self, forget: tuple[int, ...], name: str, count: int) -> Params:
         key = prng.stream(self.run.config.seed, f"compare/{name}/{'-'.join(map(str, forget))}")
