@@ -11,11 +11,13 @@ from typing import Literal
 from hyperforget_jax.api.settings import run_of
 from hyperforget_jax.api.zoo import Zoo
 from hyperforget_jax.config import Config, Prompts, validation
+from hyperforget_jax.config.ranges import validate_seed
 from hyperforget_jax.data import Dataset, Split
 from hyperforget_jax.diffusion.hypernetwork import Generator, generator
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import pretrained, training
 from hyperforget_jax.pipeline.pretrained import Pretrained
+from hyperforget_jax.pipeline.resources import validate_resources
 from hyperforget_jax.pipeline.run import HYPERNETWORK, Run, on_device
 from hyperforget_jax.pipeline.workdir import acquire_workdir, current, identity, zoo_identity
 from hyperforget_jax.runtime import artifacts, locks, prng
@@ -143,7 +145,10 @@ class HyperForget:
         labels = requests.requested(tuple(forget), model.config.task, model.data.classes)
         usual = model.config.request
         request = replace(usual, samples=num_samples, num_selected=num_selected, prompts=prompts or usual.prompts)
-        validation.validate_config(replace(model.config, request=request))
+        asking = replace(model.config, request=request)
+        validation.validate_config(asking)
+        validate_resources(asking, model.sizes)
+        validate_seed("seed", seed)
         asked, split = UnlearningRequest(labels, model.data.classes), on_device(data)
         about = asked, split, prng.stream(seed, requests.name_of(labels)), request
         generate = self._quietly(self._generator, split)

@@ -59,7 +59,8 @@ def retrain(
     settings = changed(
         ReferenceConfig(), with_usual_epochs(optimisation, ReferenceConfig(), data) | {"seeds": num_models}
     )
-    validation.validate_config(Config(reference=settings, classifier=ClassifierConfig(tuple(hidden))))
+    config = Config(seed=seed, reference=settings, classifier=ClassifierConfig(tuple(hidden)))
+    validation.validate_config(config)
     sizes = (data.input_size, *hidden, data.num_classes)
     key = prng.stream(seed, "reference")
     models = reference.retrain(key, on_device(data.train), [data.positions(labels)], sizes, settings)

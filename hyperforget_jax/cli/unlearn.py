@@ -33,7 +33,7 @@ from hyperforget_jax import classifier
 from hyperforget_jax.cli.errors import cli_errors
 from hyperforget_jax.cli.job import RunOptions, open_finished
 from hyperforget_jax.config import ForgetSet, Prompts
-from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.config.ranges import validate_seed
 from hyperforget_jax.pipeline import unlearning
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.report.console import listing
@@ -62,8 +62,8 @@ class Options(RunOptions):
 def main(arguments: Sequence[str]) -> int:
     """Runs the verb; exit status 0, 2 or 130."""
     options, run = open_finished(Options, "unlearn", arguments, shared=True)
-    if options.seed is not None and options.seed < 0:
-        raise HyperForgetError(f"--seed is {options.seed}: choose a whole number of at least 0")
+    if options.seed is not None:
+        validate_seed("--seed", options.seed)
     answer = unlearning.unlearn(run, options.forget, options.samples, options.best, options.seed, options.prompts)
     summary = {
         "run": str(run.folder),

@@ -1,7 +1,8 @@
 """Defaults of the attacks on unlearned models."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
+from hyperforget_jax.config.ranges import ATTACKS, validate_ranges
 from hyperforget_jax.config.unlearning import EvaluationConfig
 
 
@@ -84,3 +85,13 @@ class AttackConfig:
     """Standard deviation of the first round, in standard deviations of a prompt column over the sweep."""
     search_least_width: float = 0.02
     """Least standard deviation of later rounds, in the same unit."""
+
+
+def validate_attacks(config: AttackConfig) -> None:
+    """Refuses a config with a number out of range.
+
+    Raises:
+      HyperForgetError: names the field, the number and the range.
+    """
+    flat = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}
+    validate_ranges(flat, ATTACKS, "attacks.")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, fields
 
+from hyperforget_jax.config.ranges import BOTTLENECK, validate_ranges
 from hyperforget_jax.errors import HyperForgetError
 
 
@@ -49,17 +50,7 @@ def validate_bottleneck(config: BottleneckConfig) -> None:
     Raises:
       HyperForgetError: names the field, the number and the range.
     """
-    for field in fields(config):
-        number = getattr(config, field.name)
-        if field.type is int and number < (0 if field.name == "seed" else 1):
-            least = 0 if field.name == "seed" else 1
-            raise HyperForgetError(f"bottleneck.{field.name} is {number}: choose a whole number of at least {least}")
-    for name in ("key_decay", "dead_share", "value_decay"):
-        if not 0.0 <= (number := getattr(config, name)) < 1.0:
-            raise HyperForgetError(f"bottleneck.{name} is {number}: choose a number from 0 to below 1")
-    for name in ("temperature", "learning_rate"):
-        if not 0.0 < (number := getattr(config, name)) < float("inf"):
-            raise HyperForgetError(f"bottleneck.{name} is {number}: choose a finite number above 0")
+    validate_ranges({field.name: getattr(config, field.name) for field in fields(config)}, BOTTLENECK, "bottleneck.")
     if config.top_k > config.pairs:
         raise HyperForgetError(
             f"bottleneck.top_k is {config.top_k}, of {config.pairs} pairs: choose at most bottleneck.pairs"

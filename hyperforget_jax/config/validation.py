@@ -1,46 +1,15 @@
-"""Which numbers a config may hold, as tables; what depends on images or on other modules is validated there."""
+"""How the numbers of a config go together; the range of each is in `ranges`, what depends on images or other modules is validated there."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from hyperforget_jax.config import Config, flatten
+from hyperforget_jax.config import Config, flatten, ranges
 from hyperforget_jax.errors import HyperForgetError
 
-UNIT_INTERVAL = (
-    *("zoo.undersample_probability", "zoo.never_seen_probability", "zoo.keep_rate", "zoo.deletion_probability"),
-    *("zoo.deletion_time", "zoo.selection_probability", "zoo.pivot_accuracy", "zoo.validation_share"),
-    *("loader.reverse_probability", "loader.clean_share", "codec.whitening"),
-    *("diffusion.class_dropout", "diffusion.kind_dropout", "diffusion.full_dropout"),
-    *("training.beta2", "training.ema_decay", "training.untrained_share", "training.unrelated_share", "sampling.eta"),
-    *("request.retain_quantiles", "request.forget_tolerance", "request.score_tolerance"),
-    *("evaluation.alignment_quantiles", "evaluation.learned_share"),
-)
-"""Fields in [0, 1]."""
-BELOW_ONE = ("zoo.pivot_accuracy", "zoo.validation_share", "training.beta2", "training.ema_decay")
-"""Fields in [0, 1)."""
-POSITIVE = (
-    *("zoo.validation_share", "zoo.memory_gib", "training.learning_rate", "reference.learning_rate"),
-    "distillation.learning_rate",
-    *("hypernetwork.loss_floor", "diffusion.min_snr_ceiling", "request.retain_factors", "sampling.temperature"),
-)
-"""Fields that must be above 0."""
 NON_EMPTY = (
     *("classifier.hidden", "request.retain_quantiles", "request.trial_samples", "zoo.bin_edges"),
     *("evaluation.relearning_shots", "evaluation.relearning_steps"),
 )
-LABELS = ("data.classes", "task.pivots", "task.forget_sets", "task.purged", "zoo.held_out_sets")
-"""Fields whose numbers are names of classes."""
-ZERO_OR_MORE = (
-    *("seed", "data.distillation_size", "zoo.min_learned", "zoo.min_per_combination", "zoo.max_added_blocks"),
-    *("zoo.min_clean_runs", "hypernetwork.metric_class", "training.seed", "training.alignment_every"),
-    *("evaluation.distribution_models", "distillation.steps"),
-)
-TWO_OR_MORE = (
-    *("loader.loss_levels", "reference.seeds", "reference.clean_runs", "training.alignment_families"),
-    *("evaluation.alignment_families", "evaluation.alignment_prompts"),
-)
-MINIMUM = dict.fromkeys(ZERO_OR_MORE, 0) | dict.fromkeys(TWO_OR_MORE, 2)
-"""Least value of whole numbers, where it is not 1."""
 ORDERED_PAIRS = ("zoo.learning_rate", "zoo.keep_rate", "zoo.deletion_time", "evaluation.alignment_quantiles")
 """Ranges: the first number is at most the second."""
 INDEPENDENT = {
@@ -63,29 +32,10 @@ def validate_config(config: Config) -> None:
       HyperForgetError: names the field, the number and the range.
     """
     flat = flatten(config)
-    for name, value in flat.items():
-        for number in value if isinstance(value, list) else [value]:
-            if name not in LABELS and (expected := _expected(name, number)):
-                raise HyperForgetError(f"{name} is {number}: choose {expected}")
+    ranges.validate_ranges(flat, ranges.CONFIG)
     for contradicts, message in _relations(config, flat):
         if contradicts:
             raise HyperForgetError(message)
-
-
-def _expected(name: str, number: Any) -> str:
-    """What one number of a field should be; empty if it is."""
-    if isinstance(number, int) and not isinstance(number, bool):
-        minimum = MINIMUM.get(name, 1)
-        return f"a whole number of at least {minimum}" if number < minimum else ""
-    if not isinstance(number, float):
-        return ""
-    if not 0.0 <= number < float("inf"):
-        return "a finite number of at least 0"
-    if name in UNIT_INTERVAL and number > 1.0:
-        return "a number from 0 to 1"
-    if name in BELOW_ONE and number == 1.0:
-        return "a number below 1"
-    return "a number above 0" if name in POSITIVE and number == 0.0 else ""
 
 
 def _relations(config: Config, flat: dict[str, Any]) -> Iterator[tuple[bool, str]]:
@@ -98,6 +48,7 @@ def _relations(config: Config, flat: dict[str, Any]) -> Iterator[tuple[bool, str
         yield flat[name][0] <= 0.0, f"{name} starts at {flat[name][0]}: choose a start above 0"
     for name in INCREASING:
         yield flat[name] != sorted(set(flat[name])), f"{name} are {flat[name]}: put them in increasing order"
+    yield from _kept_nothing(config)
     models = config.evaluation.distribution_models
     yield (
         0 < models < 5,
@@ -147,4 +98,28 @@ def _relations(config: Config, flat: dict[str, Any]) -> Iterator[tuple[bool, str
     yield (
         starts > 1.0,
         f"training.untrained_share and training.unrelated_share add up to {starts:g}: choose shares of one whole",
+    )
+
+
+def _kept_nothing(config: Config) -> Iterator[tuple[bool, str]]:
+    """Zoos without a checkpoint to learn from, as arithmetic tells before they are trained."""
+    zoo = config.zoo
+    held_out = zoo.runs - round(zoo.runs * (1.0 - zoo.validation_share))
+    yield (
+        held_out == 0,
+        f"zoo.validation_share is {zoo.validation_share:g}, which holds none of {zoo.runs} runs out: choose at least "
+        f"{1 / zoo.runs:.2g}, or raise zoo.runs",
+    )
+    yield (
+        held_out == zoo.runs,
+        f"zoo.validation_share is {zoo.validation_share:g}, which leaves none of {zoo.runs} runs to learn from: lower it, "
+        "or raise zoo.runs",
+    )
+    yield (
+        max(zoo.selection_probability) == 0.0 and zoo.loss_shift_threshold is None,
+        "zoo.selection_probability is 0 from start to end and zoo.loss_shift_threshold None, so no checkpoint is kept: raise one of them",
+    )
+    yield (
+        config.hypernetwork.kind == "dihyfo1" and zoo.snapshots < 2,
+        f"zoo.snapshots is {zoo.snapshots}, but hypernetwork.kind dihyfo1 learns from two checkpoints of a run: choose at least 2",
     )

@@ -10,6 +10,7 @@ import numpy as np
 from hyperforget_jax.attacks.suite import Suite, suite
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.config import AttackConfig
+from hyperforget_jax.config.attacks import validate_attacks
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline.reference import clean_reference
 from hyperforget_jax.pipeline.run import Run, on_device
@@ -55,6 +56,7 @@ def suites(run: Run, trained_on_all: Params, config: AttackConfig) -> Iterator[t
       trained_on_all: one model, which hidden units are compared with.
       config: of the attacks.
     """
+    validate_attacks(config)
     reference = clean_reference(run)
     train, test = on_device(run.learned_images), on_device(run.dataset.test)
     for index, labels in enumerate(run.config.task.forget_sets):

@@ -1,5 +1,6 @@
 """The reference models of a run: retrained without each of its forget sets, and clean runs by the zoo's recipe for each."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -7,10 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hyperforget_jax import classifier
 from hyperforget_jax.classifier import Params
+from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.pipeline.workdir import identity, zoo_identity
 from hyperforget_jax.pipeline.zoo import zoo_recipe
+from hyperforget_jax.report.tables import braces
 from hyperforget_jax.runtime import artifacts, prng
 from hyperforget_jax.runtime.progress import track
 from hyperforget_jax.unlearn.reference import clean_runs, retrain
@@ -18,6 +22,8 @@ from hyperforget_jax.unlearn.requests import name_of
 from hyperforget_jax.weights.layout import flatten, unflatten_many
 
 FOLDER, CLEAN_FOLDER = "reference", "clean_reference"
+BETTER_THAN_CHANCE = 1.05
+"""Accuracy of models that have learned, at least, as a multiple of chance."""
 
 
 def reference_models(run: Run) -> Params:
@@ -32,10 +38,37 @@ def reference_models(run: Run) -> Params:
             key = prng.stream(config.seed, "reference")
             models = retrain(key, on_device(run.dataset.train), run.forget_sets, run.sizes, config.reference)
             weights = np.asarray(jax.vmap(jax.vmap(flatten))(models))  # [F, M, P]
+        artifacts.validate_finite("reference models", weights, "lower reference.learning_rate")
+        for index, forget in enumerate(run.forget_sets):
+            _validate_learned(run, jax.tree.map(lambda leaf, index=index: leaf[index], models), forget)
         with artifacts.new_artifact(folder, made_from) as partial_folder:
             np.save(partial_folder / "weights.npy", weights)
     stored = jnp.asarray(np.load(folder / "weights.npy", allow_pickle=False))  # [F, M, P]
     return jax.vmap(partial(unflatten_many, sizes=run.sizes))(stored)
+
+
+def _validate_learned(run: Run, models: Params, forget: Sequence[int]) -> None:
+    """Refuses models that are called retrained and have learned nothing.
+
+    Args:
+      run: its training images tell what was to be learned.
+      models: M of them, retrained without a forget set.
+      forget: its output positions.
+
+    Raises:
+      HyperForgetError: half of them are not better than chance on the classes that they were trained on.
+    """
+    images = on_device(run.dataset.train)
+    present = np.setdiff1d(np.unique(run.dataset.train.labels), forget)
+    if len(present) < 2:
+        return
+    _, accuracies = classifier.class_scores_of_many(models, *images)  # [M, K]
+    found, chance = float(np.median(np.asarray(accuracies)[:, present].mean(1))), 1 / len(present)
+    if found <= BETTER_THAN_CHANCE * chance:
+        raise HyperForgetError(
+            f"models retrained without {braces(run.dataset.classes[position] for position in forget)} have an accuracy of {found:.3f} "
+            f"on their own training images, chance is {chance:.3f}: raise reference.epochs, or change reference.learning_rate"
+        )
 
 
 def clean_reference(run: Run) -> Params:
@@ -61,6 +94,7 @@ def _clean_runs(run: Run, labels: tuple[int, ...], positions: tuple[int, ...]) -
         ):
             models = clean_runs(recipe, positions, count, advance)
             weights = np.asarray(jax.vmap(flatten)(models))  # [M, P]
+        artifacts.validate_finite("clean runs", weights, "lower zoo.learning_rate")
         with artifacts.new_artifact(folder, made_from) as partial_folder:
             np.save(partial_folder / "weights.npy", weights)
     return unflatten_many(jnp.asarray(np.load(folder / "weights.npy", allow_pickle=False)), run.sizes)

@@ -19,6 +19,7 @@ from hyperforget_jax.diffusion.distillation import validate_distillation
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.metrics.two_sample import FOLDS
 from hyperforget_jax.pipeline import workdir
+from hyperforget_jax.pipeline.resources import validate_resources
 from hyperforget_jax.runtime import artifacts, metric_writer
 from hyperforget_jax.runtime.jax_settings import validate_jax
 from hyperforget_jax.unlearn import requests
@@ -169,7 +170,7 @@ def run_on(config: Config, dataset: Dataset, console: Console, command: str) -> 
     """A run on a dataset in hand; writes nothing. Of classes that are purged the run has no image to learn from.
 
     Raises:
-      HyperForgetError: a minibatch larger than the training split, a block larger than memory, a setting of JAX that changes numbers.
+      HyperForgetError: a minibatch larger than the training split, arrays larger than memory, a setting of JAX that changes numbers.
     """
     validate_jax()
     if config.task.purged:
@@ -179,6 +180,7 @@ def run_on(config: Config, dataset: Dataset, console: Console, command: str) -> 
     validate_batch_size("reference.batch_size", config.reference.batch_size, num_images)
     run = Run(config, dataset, workdir.workdir_path(config), console, command)
     validate_memory(config.zoo, run.sizes)
+    validate_resources(config, run.sizes)
     validate_distillation(config, dataset)
     return run
 

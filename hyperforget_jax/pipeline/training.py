@@ -134,6 +134,8 @@ def train_hypernetwork(run: Run, train_zoo: Zoo, val_zoo: Zoo, measure: Measure 
     if writes:
         generators = judging_generators(run, hypernetwork, generator_of(run, hypernetwork))
         model = replace(model, book=prompt_book.make(run, model.statistics, generators))
+        parameters = hypernetwork.params, hypernetwork.student and hypernetwork.student.params
+        artifacts.validate_finite("the hypernetwork's parameters", parameters, "lower training.learning_rate")
         with artifacts.new_artifact(folder, identity(config)) as partial_folder:
             pretrained.save(partial_folder, model)
     return model

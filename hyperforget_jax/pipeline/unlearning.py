@@ -11,9 +11,11 @@ import numpy as np
 
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.config import Prompts, validation
+from hyperforget_jax.config.ranges import validate_seed
 from hyperforget_jax.diffusion.hypernetwork import Generator
 from hyperforget_jax.pipeline import pretrained, prompt_book, training
 from hyperforget_jax.pipeline.pretrained import Pretrained
+from hyperforget_jax.pipeline.resources import validate_resources
 from hyperforget_jax.pipeline.run import HYPERNETWORK, Run, on_device
 from hyperforget_jax.pipeline.workdir import identity
 from hyperforget_jax.runtime import artifacts, prng
@@ -93,7 +95,9 @@ def unlearn(
     )
     asking = replace(run, config=replace(run.config, task=task, request=request))
     validation.validate_config(asking.config)
+    validate_resources(asking.config, run.sizes)
     seed = run.config.seed if seed is None else seed
+    validate_seed("seed", seed)
     usual = request == default and seed == run.config.seed
     variant = "" if usual else f"_samples-{request.samples}_selected-{request.num_selected}_seed-{seed}"
     folder = run.folder / FOLDER / f"{name}{variant}"
@@ -167,6 +171,9 @@ def _answer(
             result = requests.answer_drawn(generate, drawn_from, *about)
         else:
             result = requests.answer(generate, page, *about)
+    artifacts.validate_finite(
+        f"models of {name}", result.models, "make the hypernetwork again with a lower training.learning_rate"
+    )
     with artifacts.new_artifact(folder, made_from) as partial_folder:
         write(partial_folder, result)
     if not result.candidate_scores.any():

@@ -60,6 +60,9 @@ def update(run: Run, model: str | None) -> None:
     rows += recursive_prompting.sweeps(run, grids, generate, before.chosen)
     if run.config.evaluation.distribution_models > 0:
         rows += distribution_rows(run, first_rounds)
+    artifacts.validate_finite(
+        "updated models", models, "make the hypernetwork again with a lower training.learning_rate"
+    )
     with artifacts.new_artifact(run.folder / "update", identity(run.config) | {"model": model}) as folder:
         for name, params in models.items():
             recursive.write(folder / f"{name}.npz", params)

@@ -136,7 +136,7 @@ def _claim(folder: Path, config: Config, say: Callable[[str], None]) -> None:
     if needed > free and not theirs and not zoo.exists():
         raise HyperForgetError(
             f"{disk} has {free / 1e9:.1f} GB free, this zoo may need {needed / 1e9:.1f} GB: "
-            "free some space, choose another workdir or zoo.folder, or lower zoo.runs"
+            f"free some space, choose another workdir or zoo.folder, or lower zoo.runs to {int(config.zoo.runs * free / needed)}"
         )
     record(folder, config)
 

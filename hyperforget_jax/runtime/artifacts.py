@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+import jax
 import numpy as np
 import safetensors.numpy
 
@@ -115,6 +116,21 @@ def only_process(folder: Path) -> Iterator[None]:
 def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     """Writes arrays by their names as one `.safetensors` file, with the permissions of any other file."""
     path.write_bytes(safetensors.numpy.save({name: np.asarray(a, order="C") for name, a in arrays.items()}))
+
+
+def validate_finite(what: str, arrays: Any, remedy: str) -> None:
+    """Refuses models with a number that is not finite, before they become an artifact.
+
+    Args:
+      what: their name.
+      arrays: a pytree of arrays.
+      remedy: how such models come to be, and what to change.
+
+    Raises:
+      HyperForgetError: names them and the remedy.
+    """
+    if not all(np.isfinite(np.asarray(leaf, np.float32)).all() for leaf in jax.tree.leaves(arrays)):
+        raise HyperForgetError(f"{what} have numbers that are not finite: {remedy}")
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:

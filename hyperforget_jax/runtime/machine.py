@@ -11,6 +11,8 @@ import jax
 from hyperforget_jax.runtime import artifacts
 
 CPUINFO = Path("/proc/cpuinfo")
+MEMINFO = Path("/proc/meminfo")
+CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
 def is_cpu() -> bool:
@@ -46,6 +48,17 @@ def about() -> dict[str, Any]:
         "matmul_precision": jax.config.values["jax_default_matmul_precision"] or "default",
         "git": artifacts.provenance()["git"],
     }
+
+
+def memory_bytes() -> int | None:
+    """Memory of the machine, or less where a control group allows less; None where neither tells."""
+    found = []
+    if MEMINFO.exists():
+        fields = dict(line.split(":", 1) for line in MEMINFO.read_text(encoding="utf-8").splitlines())
+        found.append(int(fields["MemTotal"].split()[0]) * 1024)
+    if CGROUP.exists() and (limit := CGROUP.read_text(encoding="utf-8").strip()).isdecimal():
+        found.append(int(limit))
+    return min(found, default=None)
 
 
 def cpu() -> str:

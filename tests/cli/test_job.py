@@ -10,8 +10,9 @@ from configs import digits4_dihyfo2
 from hyperforget_jax.cli import main
 from hyperforget_jax.cli.job import run_experiment, run_job
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.pipeline import workdir
+from hyperforget_jax.pipeline import resources, workdir
 from hyperforget_jax.pipeline.run import Run
+from hyperforget_jax.runtime import machine
 
 DEFAULT = digits4_dihyfo2.get_config()
 Refused = Callable[..., str]
@@ -63,7 +64,7 @@ def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Refused:
         (["--codec.kind", "functoinal"], ["--codec.kind", "functoinal", "functional"]),
         (["--zoo.runs", "0"], ["zoo.runs is 0", "at least 1"]),
         (["--zoo.epochs", "nan"], ["zoo.epochs is nan", "finite"]),
-        (["--zoo.pivot-accuracy", "1.5"], ["zoo.pivot_accuracy is 1.5", "0 to 1"]),
+        (["--zoo.pivot-accuracy", "1.5"], ["zoo.pivot_accuracy is 1.5", "0 to below 1"]),
         (["--hypernetwork.num_heads", "5"], ["hypernetwork.num_heads 5", "hidden_size 192", "divisor"]),
         (["--sampling.steps", "1001"], ["sampling.steps is 1001", "timesteps = 1000"]),
     ],
@@ -100,9 +101,49 @@ def test_a_workdir_that_cannot_be_made_is_refused(refused: Refused, tmp_path: Pa
 
 
 def test_a_disk_too_small_for_the_zoo_is_refused(refused: Refused) -> None:
-    line = refused("--zoo.runs", str(10**12))
+    line = refused("--zoo.runs", str(2**31 - 1))
     assert "GB free" in line
-    assert "lower zoo.runs" in line
+    fitting = int(line.rpartition("lower zoo.runs to ")[2])
+    assert 0 < fitting < 2**31 - 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--training.batch-size", "10000000"], ["training.batch_size is 10000000", "GiB of memory", "at most "]),
+        (["--sampling.batch-size", "10000000"], ["sampling.batch_size is 10000000", "GiB of memory", "at most "]),
+        (["--hypernetwork.hidden-size", "65536"], ["hypernetwork.hidden_size is 65536", "GiB of memory", "at most "]),
+        (["--request.samples", "10000000"], ["request.samples is 10000000", "GiB of memory", "at most "]),
+        (["--request.samples", "1000000"], ["evaluation.bootstrap is 1000", "GiB of memory", "at most "]),
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_fit_is_refused_with_the_number_that_would(
+    refused: Refused, arguments: list[str], words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "memory_bytes", lambda: 8 * 2**30)
+    line = refused(*arguments)
+    assert [word for word in words if word not in line] == []
+
+
+def test_the_number_that_is_told_to_fit_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "memory_bytes", lambda: 8 * 2**30)
+    sizes = (64, 3, 4)
+    resources.validate_resources(DEFAULT, sizes)
+    for need in resources.needs(DEFAULT, sizes):
+        fits = need._replace(value=need.fitting(8 * 2**30))
+        assert fits.total <= 8 * 2**30 < fits._replace(value=fits.value + 1).total
+
+
+def test_the_memory_of_the_machine_is_that_of_its_control_group_if_this_is_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal: 1000 kB\nMemFree: 1 kB\n")
+    monkeypatch.setattr(machine, "MEMINFO", tmp_path / "meminfo")
+    for limit, expected in (("max", 1024_000), ("4096", 4096)):
+        (tmp_path / "limit").write_text(f"{limit}\n")
+        monkeypatch.setattr(machine, "CGROUP", tmp_path / "limit")
+        assert machine.memory_bytes() == expected
 
 
 def test_a_remedy_can_be_followed_in_the_same_workdir(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

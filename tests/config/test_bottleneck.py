@@ -16,7 +16,7 @@ from hyperforget_jax.errors import HyperForgetError
         ("codebooks", 0, "a whole number of at least 1"),
         ("seed", -1, "a whole number of at least 0"),
         ("key_decay", 1.0, "from 0 to below 1"),
-        ("value_decay", float("nan"), "from 0 to below 1"),
+        ("value_decay", float("nan"), "a finite number from 0 to below 1"),
         ("temperature", 0.0, "above 0"),
         ("learning_rate", float("inf"), "above 0"),
         ("top_k", 1000, "at most bottleneck.pairs"),

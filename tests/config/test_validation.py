@@ -28,7 +28,7 @@ REFUSED = {
     "training.learning_rate is nan": Config(training=TrainingConfig(learning_rate=float("nan"))),
     "zoo.pivot_accuracy is 80.0": Config(zoo=ZooConfig(pivot_accuracy=80.0)),
     r"zoo.keep_rate is \[0.3, 0.1\]": Config(zoo=ZooConfig(keep_rate=(0.3, 0.1))),
-    "zoo.learning_rate starts at 0.0": Config(zoo=ZooConfig(learning_rate=(0.0, 0.1))),
+    "zoo.learning_rate is 0.0": Config(zoo=ZooConfig(learning_rate=(0.0, 0.1))),
     "classifier.hidden is empty": Config(classifier=ClassifierConfig(hidden=())),
     r"classifier.hidden is 0": Config(classifier=ClassifierConfig(hidden=(3, 0))),
     "zoo.pivot_accuracy is 1.0": Config(zoo=ZooConfig(pivot_accuracy=1.0)),
@@ -83,6 +83,18 @@ REFUSED = {
     "zoo.min_learned is 1, which lets the images of a class decide about runs that never see it": Config(
         zoo=ZooConfig(purgeable=True, min_learned=1)
     ),
+    "zoo.validation_share is 0.0001, which holds none of 32 runs out": Config(
+        zoo=ZooConfig(runs=32, validation_share=1e-4)
+    ),
+    "zoo.validation_share is 0.99, which leaves none of 8 runs to learn from": Config(
+        zoo=ZooConfig(runs=8, validation_share=0.99)
+    ),
+    "zoo.selection_probability is 0 from start to end and zoo.loss_shift_threshold None, so no checkpoint is kept": Config(
+        zoo=ZooConfig(selection_probability=(0.0, 0.0))
+    ),
+    "zoo.snapshots is 1, but hypernetwork.kind dihyfo1 learns from two checkpoints of a run": Config(
+        zoo=ZooConfig(snapshots=1), hypernetwork=HypernetworkConfig(kind="dihyfo1")
+    ),
     "evaluation.alignment_quantiles is 1.5": Config(evaluation=EvaluationConfig(alignment_quantiles=(0.0, 1.5))),
 }
 
@@ -95,7 +107,8 @@ def test_a_number_without_meaning_is_refused(message: str, config: Config) -> No
 
 def test_the_ends_of_every_range_are_allowed() -> None:
     zoo = ZooConfig(
-        runs=1,
+        runs=2,
+        validation_share=0.5,
         pivot_accuracy=0.0,
         deletion_probability=0.0,
         keep_rate=(1.0, 1.0),
