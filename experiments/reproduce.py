@@ -15,10 +15,7 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
-
-from rich.console import Console
 
 from configs import (
     mnist4_dihyfo1,
@@ -46,7 +43,9 @@ from hyperforget_jax.cli.main import set_up_process
 from hyperforget_jax.cli.options import pop_options
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline.run_folder import RunFolder, RunName, Settings
+from hyperforget_jax.report.console import make_console
 from hyperforget_jax.report.result import Result, save
+from hyperforget_jax.runtime.paths import expand
 
 SETTINGS: Settings = {
     "mnist4": {"dihyfo1": mnist4_dihyfo1.get_config, "dihyfo2": mnist4_dihyfo2.get_config},
@@ -138,7 +137,7 @@ def main(arguments: Sequence[str], settings: Settings = SETTINGS) -> int:
     given, others = pop_options(arguments, "runs", "docs", "workdir")
     names = [*itertools.takewhile(lambda word: not word.startswith("-"), others)]
     validate(names, given)
-    folder, console = Path(given.get("runs", "runs")).expanduser().resolve(), Console(soft_wrap=True)
+    folder, console = expand(given.get("runs", "runs"), "--runs").resolve(), make_console()
     command = f"python -m experiments.reproduce {shlex.join(arguments)}"
     runs = RunFolder(folder, settings, others[len(names) :], console, command)
     chosen = {name: TARGETS[name] for name in (TARGETS if "all" in names else names)}
@@ -149,7 +148,7 @@ def main(arguments: Sequence[str], settings: Settings = SETTINGS) -> int:
             if target.needs and all(need.setting in settings and runs.is_finished(need) for need in target.needs)
         }
         made = {name: target.make(runs) for name, target in chosen.items()}
-        written = docs_parts.write(made, folder if "all" in names else None, Path(given["docs"]).expanduser().resolve())
+        written = docs_parts.write(made, folder if "all" in names else None, expand(given["docs"], "--docs").resolve())
         console.print(f"parts: {', '.join(written) or 'none'}\nindex: {given['docs'].rstrip('/')}.md", markup=False)
         return 0
     runs.print_plan(need for target in chosen.values() for need in target.needs)

@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import Literal
 
 from hyperforget_jax.api.settings import run_of
@@ -22,6 +21,7 @@ from hyperforget_jax.pipeline.run import HYPERNETWORK, Run, on_device
 from hyperforget_jax.pipeline.workdir import acquire_workdir, current, identity, zoo_identity
 from hyperforget_jax.runtime import artifacts, locks, prng
 from hyperforget_jax.runtime.jax_settings import validate_jax
+from hyperforget_jax.runtime.paths import expand
 from hyperforget_jax.unlearn import halving, requests, starting_models
 from hyperforget_jax.unlearn.halving import Generate
 from hyperforget_jax.unlearn.prompt_book import Page
@@ -186,7 +186,7 @@ class HyperForget:
         Raises:
           HyperForgetError: not fitted; the folder holds something else; disk full, no permission.
         """
-        model, folder = self._fitted(), Path(path).expanduser().resolve()
+        model, folder = self._fitted(), expand(path, "path").resolve()
         if folder.exists() and any(folder.iterdir()) and not artifacts.is_complete(folder):
             raise HyperForgetError(f"{folder} holds something else: name a new folder, or an empty one")
         with artifacts.new_artifact(folder, identity(model.config)) as partial_folder:
@@ -203,7 +203,7 @@ class HyperForget:
         Raises:
           HyperForgetError: no hypernetwork there, a damaged one, or one of an older format; says what makes it again.
         """
-        folder = current(Path(path).expanduser().resolve())
+        folder = current(expand(path, "path").resolve())
         of_run = folder / HYPERNETWORK
         model = pretrained.load(of_run if of_run.is_dir() else folder)
         config = model.config

@@ -6,12 +6,11 @@ import math
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from rich.console import Console
-
 from hyperforget_jax.config import Config, ReferenceConfig, ZooConfig, validation
 from hyperforget_jax.data import Dataset
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline.run import Run, run_on
+from hyperforget_jax.report.console import make_console
 
 USUAL_STEPS = 4000
 """Optimiser steps of one classifier where the number of epochs is left open."""
@@ -25,7 +24,7 @@ def run_of(config: Config, data: Dataset, progress: bool) -> Run:
       HyperForgetError: a number that no setting can mean, or that this dataset does not allow.
     """
     validation.validate_config(config)
-    return run_on(config, data, Console(stderr=True, quiet=not progress), "hyperforget_jax")
+    return run_on(config, data, make_console(stderr=True, quiet=not progress), "hyperforget_jax")
 
 
 def with_usual_epochs(given: dict[str, Any], usual: Settings, data: Dataset) -> dict[str, Any]:

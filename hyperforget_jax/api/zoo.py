@@ -13,6 +13,7 @@ from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.workdir import zoo_identity
 from hyperforget_jax.runtime import artifacts
+from hyperforget_jax.runtime.paths import expand
 from hyperforget_jax.unlearn import requests
 from hyperforget_jax.zoo import storage
 
@@ -43,7 +44,7 @@ class Zoo:
         Raises:
           HyperForgetError: no complete zoo, a damaged one, or one of another format.
         """
-        folder = Path(path).expanduser().resolve()
+        folder = expand(path, "path").resolve()
         summary = storage.read_summary(folder)
         if summary is None:
             raise HyperForgetError(f"{folder} holds no complete zoo: make one with build_zoo")
@@ -93,7 +94,7 @@ def build_zoo(
     >>> zoo.config.classifier.hidden
     (3,)
     """
-    folder, labels = Path(path).expanduser().resolve(), tuple(pivots)
+    folder, labels = expand(path, "path").resolve(), tuple(pivots)
     requests.validate_pivots(labels, data.classes)
     usual = with_usual_epochs(protocol, ZooConfig(), data)
     settings = changed(ZooConfig(), usual | {"runs": num_runs, "folder": str(folder)})

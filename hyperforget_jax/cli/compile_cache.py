@@ -17,6 +17,8 @@ import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from hyperforget_jax.runtime.paths import expand
+
 VARIABLE = "HYPERFORGET_COMPILE_CACHE"
 OFF = "off"
 JAX_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
@@ -87,7 +89,7 @@ def machine_folder() -> str:
 def _root(environment: Mapping[str, str]) -> Path:
     chosen = environment.get(VARIABLE)
     if chosen and chosen != OFF:
-        return Path(chosen).expanduser().resolve()
+        return expand(chosen, VARIABLE).resolve()
     return Path(environment.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "hyperforget_jax" / "programs"
 
 

@@ -10,6 +10,7 @@ from types import ModuleType
 import hyperforget_jax
 from hyperforget_jax.config import Config
 from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.runtime.paths import expand
 
 PACKAGE = "hyperforget_jax.configs"
 """Name under which configs are imported, wherever they stand: they import each other relatively."""
@@ -37,7 +38,7 @@ def load_config(name: str | None) -> Config:
       HyperForgetError: no such config (names the nearest ones), a file without `get_config`, one that fails.
     """
     names = config_names()
-    path = configs_folder() / f"{name}.py" if name in names else Path(name or "").expanduser()
+    path = configs_folder() / f"{name}.py" if name in names else expand(name or "", "--config")
     if name not in names and (path.suffix != ".py" or not path.is_file()):
         near = difflib.get_close_matches(path.stem, names, n=3)
         hint = f"did you mean {', '.join(near)}? Or" if near else f"choose {', '.join(names)}, or"

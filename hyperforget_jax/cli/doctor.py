@@ -35,6 +35,7 @@ from hyperforget_jax.config.overrides import parse_options
 from hyperforget_jax.data import idx
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.runtime import artifacts
+from hyperforget_jax.runtime.paths import expand
 
 DISTRIBUTION = "hyperforget-jax"
 PACKAGES = (DISTRIBUTION, "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "pandas")
@@ -82,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def examine(options: Options) -> dict[str, Outcome]:
     """What was found about everything that was looked at."""
-    folder = existing(Path(options.workdir).expanduser().resolve())
+    folder = existing(expand(options.workdir, "workdir").resolve())
     outcomes = {
         "versions": versions(),
         "devices": devices(),
@@ -96,7 +97,7 @@ def examine(options: Options) -> dict[str, Outcome]:
         "tfds": prepared_datasets(),
     }
     if options.data.dir is not None:
-        outcomes["data.dir"] = idx_files(Path(options.data.dir).expanduser())
+        outcomes["data.dir"] = idx_files(expand(options.data.dir, "data.dir"))
     return outcomes
 
 

@@ -9,6 +9,7 @@ from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.runtime import locks
 
 REFUSED, INTERRUPTED = 2, 130
+STOPPED = "stopped: run the same command again to go on from here"
 Arguments = ParamSpec("Arguments")
 
 
@@ -27,7 +28,7 @@ def cli_errors(command: Callable[Arguments, int]) -> Callable[Arguments, int]:
             print(f"error: {error}", file=sys.stderr)
             return REFUSED
         except KeyboardInterrupt:
-            print("stopped: run the same command again to go on from here", file=sys.stderr)
+            print(STOPPED, file=sys.stderr)
             return INTERRUPTED
 
     return wrapper

@@ -7,6 +7,7 @@ process starts, and only then.
 
 import os
 import platform
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,7 +27,9 @@ def environment_with_huge_pages(environment: Mapping[str, str]) -> dict[str, str
 
 
 def enable() -> None:
-    """Starts this process over with huge pages, if that changes something; to be called before any work."""
+    """Starts this process over with huge pages, if that changes something; to be called before any work. Ctrl-C waits meanwhile."""
     environment = environment_with_huge_pages(os.environ)
     if environment:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # waits until the new process is ready for it
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

@@ -6,7 +6,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from rich.console import Console
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from hyperforget_jax.cli import main
@@ -19,6 +18,8 @@ from hyperforget_jax.config.overrides import parse_known_options, parse_override
 from hyperforget_jax.pipeline import alignment
 from hyperforget_jax.pipeline.run import Run, open_run, start, validate_run_config
 from hyperforget_jax.pipeline.workdir import acquire_workdir, hold_run
+from hyperforget_jax.report.console import make_console
+from hyperforget_jax.runtime.paths import expand
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,7 @@ def run_job(
         program, default = command_line(program, options), load_config(options.get("config"))
     config = parse_overrides(default, arguments)
     validate_run_config(config)
-    run = start(config, Console(soft_wrap=True), f"{program} {shlex.join(arguments)}".rstrip())
+    run = start(config, make_console(), f"{program} {shlex.join(arguments)}".rstrip())
     if validate:
         validate(run)
     acquire_workdir(run.config, shared=shared, say=run.console.print)
@@ -99,8 +100,8 @@ def open_finished(
         validate_run_config(config)
         return config
 
-    console = Console(soft_wrap=True, stderr=parsed.json)
-    run = open_run(parsed.run.expanduser().resolve(), console, f"hyperforget {verb} {shlex.join(arguments)}", change)
+    console = make_console(stderr=parsed.json)
+    run = open_run(expand(parsed.run, "RUN").resolve(), console, f"hyperforget {verb} {shlex.join(arguments)}", change)
     alignment.validate_metric(run)
     hold_run(run.folder, shared=shared)
     return parsed, run

@@ -6,13 +6,14 @@ import importlib
 import importlib.util
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from hyperforget_jax import __version__
-from hyperforget_jax.cli import compile_cache, huge_pages
-from hyperforget_jax.cli.errors import cli_errors
+from hyperforget_jax.cli import compile_cache, huge_pages, output
+from hyperforget_jax.cli.errors import INTERRUPTED, STOPPED, cli_errors
 from hyperforget_jax.errors import HyperForgetError
 
 VERBS = (
@@ -37,13 +38,16 @@ place, HYPERFORGET_COMPILE_CACHE=off keeps none."""
 
 def program() -> None:
     """The console script."""
-    try:
-        status = main()
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader has gone, as in `hyperforget --help | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 1
-    sys.exit(status)
+    signal.signal(signal.SIGINT, stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked where the process has started over
+    output.set_up()
+    sys.exit(main())
+
+
+def stop(*_: object) -> None:
+    """What Ctrl-C does while libraries are imported, in the middle of which no exception gets through: nothing is begun yet."""
+    print(STOPPED, file=sys.stderr, flush=True)
+    os._exit(INTERRUPTED)
 
 
 @cli_errors
@@ -78,13 +82,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             importlib.import_module("jax")  # reads its variables
         except ValueError as error:
             raise HyperForgetError(f"JAX cannot be imported ({error}): correct that variable, or unset it") from error
-    status: int = importlib.import_module(f"hyperforget_jax.cli.{verb}").main(others)
+    module = importlib.import_module(f"hyperforget_jax.cli.{verb}")
+    if signal.getsignal(signal.SIGINT) is stop:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    output.announce_lost_readers()
+    status: int = module.main(others)
     return status
 
 
 def set_up_process() -> None:
-    """Huge pages and no log of absl, for a process that is ours; it may start over, so this comes first."""
+    """Huge pages, patient streams and no log of absl, for a process that is ours; it may start over, so this comes first."""
     huge_pages.enable()
+    output.set_up()
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax and tfds log at length
 
 

@@ -30,7 +30,9 @@ from hyperforget_jax.config import ForgetSet
 from hyperforget_jax.config.overrides import parse_known_options
 from hyperforget_jax.pipeline import purge
 from hyperforget_jax.pipeline.workdir import CERTIFICATE
+from hyperforget_jax.report.console import make_console
 from hyperforget_jax.report.tables import braces
+from hyperforget_jax.runtime.paths import expand
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +47,7 @@ class Options(RunOptions):
 def main(arguments: Sequence[str]) -> int:
     """Runs the verb; exit status 0, 2 or 130."""
     parsed, _ = parse_known_options(Options, arguments)
-    folder, console = parsed.run.expanduser().resolve(), Console(soft_wrap=True, stderr=parsed.json)
+    folder, console = expand(parsed.run, "RUN").resolve(), make_console(stderr=parsed.json)
     finished = purge.finish(folder, console.print)
     options, run = open_finished(Options, "purge", arguments, shared=True)
     if finished and {*options.forget} <= {*run.config.task.purged}:

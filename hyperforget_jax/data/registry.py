@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 from hyperforget_jax.config import DataConfig
 from hyperforget_jax.data import arrays, digits, idx, tfds
 from hyperforget_jax.data.source import Info, Source
 from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.runtime.paths import expand
 
 NAMES = ("digits", "mnist", "fashion_mnist", "arrays", "tfds:NAME")
 PLACES = {
@@ -55,11 +55,11 @@ def origin(config: DataConfig) -> Origin:
     if kind == "arrays":
         if config.file is None:
             raise HyperForgetError("data.file is not set: arrays need a .npz or .safetensors file")
-        path = Path(config.file).expanduser()
+        path = expand(config.file, "data.file")
         return Origin(partial(arrays.describe, path), partial(arrays.read, path))
     if config.dir is None:
         return Origin(lambda: idx.INFO, partial(tfds.read, kind, tfds.REMEDY + tfds.IDX_REMEDY))
-    return Origin(lambda: idx.INFO, partial(idx.read, kind, Path(config.dir).expanduser()))
+    return Origin(lambda: idx.INFO, partial(idx.read, kind, expand(config.dir, "data.dir")))
 
 
 def describe(config: DataConfig) -> Info:
@@ -73,7 +73,8 @@ def describe(config: DataConfig) -> Info:
 
 def resolve(config: DataConfig) -> DataConfig:
     """The same config as it can be recorded: all labels named if it names none, and absolute paths."""
-    dir, file = (place and str(Path(place).expanduser().absolute()) for place in (config.dir, config.file))
+    given = (("data.dir", config.dir), ("data.file", config.file))
+    dir, file = (place and str(expand(place, name).absolute()) for name, place in given)
     return replace(config, classes=config.classes or describe(config).labels, dir=dir, file=file)
 
 
@@ -90,7 +91,7 @@ def identity(config: DataConfig, purged: tuple[int, ...] = ()) -> dict[str, obje
     info = describe(config)
     version = {} if info.version is None else {"version": info.version}
     if purged and config.file is not None:
-        version = {"version": arrays.version_without(Path(config.file).expanduser(), purged)}
+        version = {"version": arrays.version_without(expand(config.file, "data.file"), purged)}
     standardised = {"standardise": True} if config.standardise else {}
     distillation = {"distillation_size": config.distillation_size} if config.distillation_size else {}
     return {
@@ -119,7 +120,7 @@ def validate_data(config: DataConfig) -> Info:
     """
     info = describe(config)
     if config.dir is not None:
-        idx.locate(Path(config.dir).expanduser())
+        idx.locate(expand(config.dir, "data.dir"))
     for label, count in Counter(config.classes).items():
         if label not in info.labels:
             raise HyperForgetError(

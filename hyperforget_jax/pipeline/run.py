@@ -139,6 +139,8 @@ def validate_run_config(config: Config) -> None:
       HyperForgetError: names the field, its value and the remedy.
     """
     validate_jax()
+    workdir.workdir_path(config)
+    workdir.zoo_path(config)
     data.validate_data(config.data)
     config = replace(config, data=data.resolve(config.data))
     validation.validate_config(config)

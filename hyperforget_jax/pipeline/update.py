@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -23,6 +22,7 @@ from hyperforget_jax.report.console import listing
 from hyperforget_jax.report.tables import braces
 from hyperforget_jax.report.updates import Panel
 from hyperforget_jax.runtime import artifacts, prng
+from hyperforget_jax.runtime.paths import expand
 from hyperforget_jax.unlearn import prompts, recursive
 from hyperforget_jax.unlearn.reference import retrain
 
@@ -36,7 +36,7 @@ def update(run: Run, model: str | None) -> None:
       run: with a DiHyFo-1.
       model: its file, as `recursive.read` takes it; None: one is trained on all classes.
     """
-    params = train_model(run) if model is None else recursive.read(Path(model), run.sizes)
+    params = train_model(run) if model is None else recursive.read(expand(model, "--model"), run.sizes)
     train_zoo, val_zoo = pipeline_zoo.split_zoo(run)
     candidates, grids = unlearning.candidate_prompts(run, train_zoo), alignment.grids(run, train_zoo)
     trained = training.train_hypernetwork(run, train_zoo, val_zoo, alignment.watch(run, grids))
@@ -104,7 +104,7 @@ def validate(run: Run, model: str | None) -> None:
             "choose dihyfo1 and class_losses, such as the config mnist4_dihyfo1"
         )
     if model is not None:
-        recursive.read(Path(model), run.sizes)
+        recursive.read(expand(model, "--model"), run.sizes)
 
 
 def train_model(run: Run) -> Params:

@@ -15,6 +15,7 @@ from hyperforget_jax.config import Config, flatten, unflatten
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import overwrite
 from hyperforget_jax.runtime import artifacts, jax_settings, locks
+from hyperforget_jax.runtime.paths import expand
 from hyperforget_jax.weights.layout import num_weights
 
 CONFIG = "config.json"
@@ -55,12 +56,12 @@ def zoo_identity(config: Config) -> dict[str, object]:
 
 def zoo_path(config: Config) -> Path:
     """The zoo's path."""
-    return Path(config.zoo.folder).expanduser().resolve() if config.zoo.folder else workdir_path(config) / "zoo"
+    return expand(config.zoo.folder, "zoo.folder").resolve() if config.zoo.folder else workdir_path(config) / "zoo"
 
 
 def workdir_path(config: Config) -> Path:
     """The workdir's path: links followed, `~` expanded."""
-    return Path(config.workdir).expanduser().resolve()
+    return expand(config.workdir, "workdir").resolve()
 
 
 def acquire_workdir(config: Config, *, shared: bool = False, say: Callable[[str], None] = lambda line: None) -> None:

@@ -5,13 +5,24 @@ from typing import Any
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
-from rich.console import Group
+from rich.console import Console, Group
 from rich.table import Table
+from rich.text import Text
 
 from hyperforget_jax.report import distribution as distribution_lines
 from hyperforget_jax.report import tables
 
 COLOURS = {"inside": "green", "below": "yellow", "above": "yellow"}
+
+
+def make_console(*, stderr: bool = False, quiet: bool = False) -> Console:
+    """Where a run reports. No text is markup: names of folders, classes and fields come from people.
+
+    Args:
+      stderr: whether to print there instead of on stdout.
+      quiet: whether to print nothing.
+    """
+    return Console(stderr=stderr, quiet=quiet, soft_wrap=True, markup=False, emoji=False)
 
 
 def listing(rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> Table:
@@ -64,7 +75,7 @@ def _by_forget_set(texts: pd.DataFrame, **options: Any) -> Table:
     """A table whose first column is the forget set, told once a section, and whose last is a verdict, coloured."""
     texts = texts.assign(Forget=texts["Forget"].mask(texts["Forget"].duplicated(), ""))
     first, second, *_, last = map(str, texts)
-    texts[last] = texts[last].map(lambda text: f"[{COLOURS[text.split()[0]]}]{text}[/]")
+    texts[last] = texts[last].map(lambda text: Text(text, COLOURS[text.split()[0]]))
     result = table(texts, [first, second, last], padding=0, pad_edge=False, show_edge=False, **options)
     for above, below in zip(result.rows, texts["Forget"].iloc[1:], strict=False):
         above.end_section = below != ""

@@ -26,10 +26,10 @@ def track(console: Console, task: str, total: int, unit: str) -> Iterator[Callab
     started_at = time.monotonic()
     if console.is_terminal:
         columns = (
-            TextColumn(f"{task:<14}"),
+            TextColumn(f"{task:<14}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn(unit + " · {task.fields[rate]} ·"),
+            TextColumn(unit + " · {task.fields[rate]} ·", markup=False),
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=console) as bar:
