@@ -2,10 +2,10 @@
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -44,6 +44,7 @@ def train(
     config: TrainingConfig,
     on_steps: Callable[[int], None],
     watch: Watch | None = None,
+    made_from: Mapping[str, Any] | None = None,
 ) -> Params:
     """Trains, or goes on from the last saved state; the same key gives the same parameters either way.
 
@@ -58,12 +59,14 @@ def train(
       config: the optimisation.
       on_steps: called with the number of steps just done.
       watch: what to measure on the way; None: nothing.
+      made_from: what decides the training, JSON-ready; a saved state of another one is refused.
 
     Returns:
       The averaged parameters, whole, on one of this process's devices.
 
     Raises:
-      HyperForgetError: the loss or the parameters are not finite; names the step. The last good state stays.
+      HyperForgetError: the loss or the parameters are not finite; names the step. The last good state stays. Or that state is damaged or
+        of another training, or a curve has lost rows.
     """
     init_key, step_key, held_out_key = jax.random.split(key, 3)
     devices = sharding.make(config.batch_size // config.grad_accum_steps)
@@ -86,16 +89,16 @@ def train(
 
     watched = sharding.put(val_batch, split)
     with contextlib.ExitStack() as opened:
-        states = opened.enter_context(Checkpoints(folder / "states"))
+        states = opened.enter_context(Checkpoints(folder / "states", made_from))
         curve = opened.enter_context(MetricWriter(folder, "learning_curve", config.tensorboard))
         watch_curve = watch and opened.enter_context(MetricWriter(folder, watch.name, config.tensorboard))
         latest_step = states.latest()
         if latest_step is not None:
             state = states.restore(latest_step, state)
             on_steps(latest_step)
-        curve.truncate_after(int(state.step))
-        if watch_curve:
-            watch_curve.truncate_after(int(state.step))
+        curve.truncate_after(int(state.step), config.log_every)
+        if watch and watch_curve:
+            watch_curve.truncate_after(int(state.step), watch.every)
         losses: list[jax.Array] = []
         numbers = range(int(state.step) + 1, config.steps + 1)
         for index, batch in zip(numbers, batches(int(state.step)), strict=False):

@@ -120,7 +120,7 @@ def by_position(run: Run, grids: Mapping[int, Grid]) -> dict[int, tuple[int, Gri
 def sweeps(run: Run, grids: Mapping[int, Grid], generate: Generator) -> dict[int, Sweep]:
     """The sweep of every class, measured on test; an artifact."""
     folder = run.folder / "alignment"
-    if not run.reuses("alignment", folder):
+    if not run.reuses("alignment", folder, identity(run.config)):
         with run.timed("alignment", resumes=False):
             measured = followed(run, grids, generate)
         with artifacts.new_artifact(folder, identity(run.config)) as partial:

@@ -65,13 +65,14 @@ def report_again(job: Run) -> None:
     """Draws the figures and the page of a finished run again.
 
     Raises:
-      HyperForgetError: the run's zoo is gone, whose coverage is part of the report.
+      HyperForgetError: the run's zoo is gone, whose coverage is part of the report, or its learning curve, or either is damaged.
     """
     folder = zoo_path(job.config)
     if storage.read_summary(folder) is None:
         raise HyperForgetError(
             f"no complete zoo at {folder}, and the report shows what it covers: set zoo.folder to where it is"
         )
+    artifacts.read_rows(job.folder / "training" / "learning_curve.jsonl")  # raises before the work if it is gone
     write_report(job, storage.read(folder, zoo_identity(job.config)), evaluate_again(job))
 
 

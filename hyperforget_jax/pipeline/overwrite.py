@@ -42,6 +42,12 @@ def validate_place(folder: Path) -> None:
             raise HyperForgetError(f"{folder} is {name}, where nothing is overwritten: choose another workdir")
 
 
+def holds_artifacts(folder: Path) -> bool:
+    """Whether a folder has an artifact of a run at its place."""
+    parts = [part for name in ARTIFACTS for part in (folder / name, *(folder / name).glob("*/"))]
+    return any((part / artifacts.MANIFEST).is_file() for part in parts)
+
+
 def remove(folder: Path, record: str, kept: Sequence[str] = ()) -> list[str]:
     """Removes what a run has left in its workdir.
 

@@ -16,6 +16,7 @@ from hyperforget_jax.pipeline.workdir import identity, zoo_identity
 from hyperforget_jax.pipeline.zoo import zoo_recipe
 from hyperforget_jax.report.tables import braces
 from hyperforget_jax.runtime import artifacts, prng
+from hyperforget_jax.runtime.finite import validate_finite
 from hyperforget_jax.runtime.progress import track
 from hyperforget_jax.unlearn.reference import clean_runs, retrain
 from hyperforget_jax.unlearn.requests import name_of
@@ -38,7 +39,7 @@ def reference_models(run: Run) -> Params:
             key = prng.stream(config.seed, "reference")
             models = retrain(key, on_device(run.dataset.train), run.forget_sets, run.sizes, config.reference)
             weights = np.asarray(jax.vmap(jax.vmap(flatten))(models))  # [F, M, P]
-        artifacts.validate_finite("reference models", weights, "lower reference.learning_rate")
+        validate_finite("reference models", weights, "lower reference.learning_rate")
         for index, forget in enumerate(run.forget_sets):
             _validate_learned(run, jax.tree.map(lambda leaf, index=index: leaf[index], models), forget)
         with artifacts.new_artifact(folder, made_from) as partial_folder:
@@ -94,7 +95,7 @@ def _clean_runs(run: Run, labels: tuple[int, ...], positions: tuple[int, ...]) -
         ):
             models = clean_runs(recipe, positions, count, advance)
             weights = np.asarray(jax.vmap(flatten)(models))  # [M, P]
-        artifacts.validate_finite("clean runs", weights, "lower zoo.learning_rate")
+        validate_finite("clean runs", weights, "lower zoo.learning_rate")
         with artifacts.new_artifact(folder, made_from) as partial_folder:
             np.save(partial_folder / "weights.npy", weights)
     return unflatten_many(jnp.asarray(np.load(folder / "weights.npy", allow_pickle=False)), run.sizes)

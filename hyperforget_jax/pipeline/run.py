@@ -116,14 +116,16 @@ class Run:
           stage: its name.
           resumes: whether the stage goes on where it was stopped, so that times add up; else the last one counts.
         """
-        started_at = time.monotonic()
+        started_at, path = time.monotonic(), self.folder / "costs.jsonl"
+        if path.exists():
+            artifacts.read_rows(path)  # raises before the work if it is damaged
         try:
             yield
         finally:
-            path, seconds = self.folder / "costs.jsonl", time.monotonic() - started_at
+            seconds = time.monotonic() - started_at
             rows = artifacts.read_rows(path) if path.exists() else []
-            before = sum(row["seconds"] for row in rows if row["stage"] == stage) if resumes else 0.0
-            others = [row for row in rows if row["stage"] != stage]
+            before = sum(row["seconds"] for row in rows if row.get("stage") == stage) if resumes else 0.0
+            others = [row for row in rows if row.get("stage") != stage]
             artifacts.write_rows(path, [*others, {"stage": stage, "seconds": before + seconds}])
 
 
@@ -206,4 +208,20 @@ def open_run(
     if not artifacts.is_complete(folder / HYPERNETWORK):
         raise HyperForgetError(f"{folder} has no finished hypernetwork: run the command that made it again, to its end")
     workdir.validate_origin(config)
-    return start(config, console, command)
+    run = start(config, console, command)
+    validate_hypernetwork(run)
+    return run
+
+
+def validate_hypernetwork(run: Run) -> None:
+    """Refuses a finished hypernetwork that is not of the run it stands in.
+
+    Raises:
+      HyperForgetError: it was made from another config, such as one that was copied from another run; or its manifest is damaged.
+    """
+    folder, ours = run.folder / HYPERNETWORK, artifacts.as_json(workdir.identity(run.config))
+    theirs = artifacts.manifest(folder)["made_from"]
+    if differing := workdir.differences(theirs, ours):
+        raise HyperForgetError(
+            f"{folder} is not this run's, it was made by another config ({differing}): restore the run's own, or delete it and run again"
+        )

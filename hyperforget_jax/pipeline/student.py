@@ -16,6 +16,7 @@ from hyperforget_jax.diffusion.distillation import Distillation, Images, Lesson
 from hyperforget_jax.diffusion.hypernetwork import Hypernetwork, Start, Student
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline.run import Run, on_device
+from hyperforget_jax.pipeline.workdir import identity
 from hyperforget_jax.runtime import artifacts, prng
 from hyperforget_jax.runtime.progress import track
 from hyperforget_jax.unlearn import prompts, starting_models
@@ -69,6 +70,7 @@ def train_student(run: Run, train_zoo: Zoo, teacher: Hypernetwork, seed: int) ->
             watched,
             settings,
             advance,
+            made_from=identity(config) | {"of": "student"},
         )
     return Student(params, config.distillation.sampling_steps)
 

@@ -19,10 +19,11 @@ from hyperforget_jax.diffusion.train_step import Task
 from hyperforget_jax.diffusion.trainer import Watch
 from hyperforget_jax.pipeline import pretrained, prompt_book
 from hyperforget_jax.pipeline.pretrained import DataInfo, Pretrained
-from hyperforget_jax.pipeline.run import HYPERNETWORK, Run, on_device
+from hyperforget_jax.pipeline.run import HYPERNETWORK, Run, on_device, validate_hypernetwork
 from hyperforget_jax.pipeline.student import train_student
 from hyperforget_jax.pipeline.workdir import identity
 from hyperforget_jax.runtime import artifacts, prng
+from hyperforget_jax.runtime.finite import validate_finite
 from hyperforget_jax.runtime.progress import track
 from hyperforget_jax.unlearn import halving, starting_models
 from hyperforget_jax.weights import codec, tail
@@ -87,7 +88,9 @@ def train_hypernetwork(run: Run, train_zoo: Zoo, val_zoo: Zoo, measure: Measure 
       measure: what to measure of the hypernetwork every `training.alignment_every` steps; None: nothing.
     """
     config, folder = run.config, run.folder / HYPERNETWORK
-    if run.reuses("hypernetwork", folder):
+    if artifacts.is_complete(folder):
+        validate_hypernetwork(run)
+        run.reuses("hypernetwork", folder)
         return pretrained.load(folder)
     writes = jax.process_index() == 0
     with run.timed("hypernetwork", resumes=True) if writes else contextlib.nullcontext():
@@ -124,6 +127,7 @@ def train_hypernetwork(run: Run, train_zoo: Zoo, val_zoo: Zoo, measure: Measure 
                 config.training,
                 advance,
                 _watch(run, hypernetwork, measure),
+                identity(config),
             )
         hypernetwork = replace(hypernetwork, params=params)
         if config.distillation.steps:
@@ -135,7 +139,7 @@ def train_hypernetwork(run: Run, train_zoo: Zoo, val_zoo: Zoo, measure: Measure 
         generators = judging_generators(run, hypernetwork, generator_of(run, hypernetwork))
         model = replace(model, book=prompt_book.make(run, model.statistics, generators))
         parameters = hypernetwork.params, hypernetwork.student and hypernetwork.student.params
-        artifacts.validate_finite("the hypernetwork's parameters", parameters, "lower training.learning_rate")
+        validate_finite("the hypernetwork's parameters", parameters, "lower training.learning_rate")
         with artifacts.new_artifact(folder, identity(config)) as partial_folder:
             pretrained.save(partial_folder, model)
     return model

@@ -19,6 +19,7 @@ from hyperforget_jax.pipeline.resources import validate_resources
 from hyperforget_jax.pipeline.run import HYPERNETWORK, Run, on_device
 from hyperforget_jax.pipeline.workdir import identity
 from hyperforget_jax.runtime import artifacts, prng
+from hyperforget_jax.runtime.finite import validate_finite
 from hyperforget_jax.runtime.progress import track
 from hyperforget_jax.unlearn import prompts, requests
 from hyperforget_jax.unlearn.requests import Floats, UnlearningRequest, UnlearningResult
@@ -171,7 +172,7 @@ def _answer(
             result = requests.answer_drawn(generate, drawn_from, *about)
         else:
             result = requests.answer(generate, page, *about)
-    artifacts.validate_finite(
+    validate_finite(
         f"models of {name}", result.models, "make the hypernetwork again with a lower training.learning_rate"
     )
     with artifacts.new_artifact(folder, made_from) as partial_folder:

@@ -22,6 +22,7 @@ from hyperforget_jax.report.console import listing
 from hyperforget_jax.report.tables import braces
 from hyperforget_jax.report.updates import Panel
 from hyperforget_jax.runtime import artifacts, prng
+from hyperforget_jax.runtime.finite import validate_finite
 from hyperforget_jax.runtime.paths import expand
 from hyperforget_jax.unlearn import prompts, recursive
 from hyperforget_jax.unlearn.reference import retrain
@@ -60,9 +61,7 @@ def update(run: Run, model: str | None) -> None:
     rows += recursive_prompting.sweeps(run, grids, generate, before.chosen)
     if run.config.evaluation.distribution_models > 0:
         rows += distribution_rows(run, first_rounds)
-    artifacts.validate_finite(
-        "updated models", models, "make the hypernetwork again with a lower training.learning_rate"
-    )
+    validate_finite("updated models", models, "make the hypernetwork again with a lower training.learning_rate")
     with artifacts.new_artifact(run.folder / "update", identity(run.config) | {"model": model}) as folder:
         for name, params in models.items():
             recursive.write(folder / f"{name}.npz", params)

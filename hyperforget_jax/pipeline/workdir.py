@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from hyperforget_jax import data
 from hyperforget_jax.config import Config, flatten, unflatten
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import overwrite
-from hyperforget_jax.runtime import artifacts, jax_settings, locks
+from hyperforget_jax.runtime import artifacts, jax_settings, locks, records
 from hyperforget_jax.runtime.paths import expand
 from hyperforget_jax.weights.layout import num_weights
 
@@ -22,7 +22,9 @@ CONFIG = "config.json"
 CERTIFICATE = "purge.json"
 """What a purge writes last: with it a purged system is complete."""
 FORMAT = 2
-FORMAT_1 = {"seed", "data.name", "zoo.runs"}
+STRUCTURE = {"format": int, "identity": dict, "config": dict}
+"""Keys of a run's record, and the types of their values."""
+FORMAT_1 = ("seed", "data.name", "zoo.runs")
 """Fields by which a record of format 1 is known: it was the identity alone."""
 OF_THIS_CALL = ("workdir", "overwrite")
 """Fields that are not recorded."""
@@ -152,7 +154,7 @@ def record(folder: Path, config: Config) -> None:
     """Writes down what a folder is the run of."""
     flat = {name: value for name, value in flatten(config).items() if name not in OF_THIS_CALL}
     told = {"format": FORMAT, "identity": identity(config), "config": flat}
-    artifacts.write_text(folder / CONFIG, json.dumps(told, indent=2))
+    artifacts.write_text(folder / CONFIG, json.dumps(records.sealed(told), indent=2))
 
 
 def beside(folder: Path) -> Path:
@@ -197,26 +199,39 @@ def validate_origin(config: Config) -> None:
 
 
 def _recorded(folder: Path) -> dict[str, Any] | None:
-    """What a run has recorded in a folder; None if no run of this project has."""
+    """What a run has recorded in a folder; None if no run of this project has.
+
+    Raises:
+      HyperForgetError: a run has, and the record is damaged.
+    """
+    path = folder / CONFIG
+    if artifacts.is_complete(folder):
+        return None  # a hypernetwork, which has a config too
     try:
-        record = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
-    if not isinstance(record, dict):
-        return None
-    parts = (record.get("identity"), record.get("config"))
-    is_run = all(isinstance(part, dict) for part in parts) and isinstance(record.get("format"), int)
-    return record if is_run or record.keys() >= FORMAT_1 else None
+    remedy = "restore it from a copy, or choose another workdir"
+    found = [key for key in (*STRUCTURE, records.SEAL, *FORMAT_1) if f'"{key}":' in text]
+    if found == [*FORMAT_1]:
+        return records.read(path, remedy)
+    if len(found) < 2 and not overwrite.holds_artifacts(folder):
+        return None  # somebody else's
+    return records.read(path, remedy, STRUCTURE)
 
 
 def _refusal(folder: Path, record: dict[str, Any], config: Config) -> str:
     """Why the run in a folder is not that of a config; "" if it is."""
     if old := _old_format(folder, record):
         return old
-    theirs, ours = record["identity"], artifacts.as_json(identity(config))
-    names = [name for name in {**theirs, **ours} if theirs.get(name) != ours.get(name)]
-    differing = ", ".join(f"{name}: {theirs.get(name)} there, {ours.get(name)} here" for name in names)
+    differing = differences(record["identity"], artifacts.as_json(identity(config)))
     return f"{folder} was made by another config ({differing})" if differing else ""
+
+
+def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+    """Names and values in which two identities differ, as a person reads them; "" if they do not."""
+    names = [name for name in {**theirs, **ours} if theirs.get(name) != ours.get(name)]
+    return ", ".join(f"{name}: {theirs.get(name)} there, {ours.get(name)} here" for name in names)
 
 
 def _old_format(folder: Path, record: dict[str, Any]) -> str:

@@ -16,12 +16,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-import jax
 import numpy as np
 import safetensors.numpy
 
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.runtime import locks
+from hyperforget_jax.runtime import locks, records
 
 MANIFEST = "manifest.json"
 PACKAGES = ("jax", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "scikit-learn")
@@ -118,21 +117,6 @@ def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     path.write_bytes(safetensors.numpy.save({name: np.asarray(a, order="C") for name, a in arrays.items()}))
 
 
-def validate_finite(what: str, arrays: Any, remedy: str) -> None:
-    """Refuses models with a number that is not finite, before they become an artifact.
-
-    Args:
-      what: their name.
-      arrays: a pytree of arrays.
-      remedy: how such models come to be, and what to change.
-
-    Raises:
-      HyperForgetError: names them and the remedy.
-    """
-    if not all(np.isfinite(np.asarray(leaf, np.float32)).all() for leaf in jax.tree.leaves(arrays)):
-        raise HyperForgetError(f"{what} have numbers that are not finite: {remedy}")
-
-
 def read_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     """The arrays of a `.safetensors` file by their names.
 
@@ -158,9 +142,26 @@ def append_row(path: Path, row: Mapping[str, Any]) -> None:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """All JSON lines of a file, in order; a last line that a killed run left unfinished is no row."""
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines[:-1]]
+    """All JSON lines of a file, in order; a last line that a killed run left unfinished is no row.
+
+    Raises:
+      HyperForgetError: there is no such file, or a line is damaged; names it.
+    """
+    remedy = "restore it, or delete it and make it again"
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise HyperForgetError(f"{path} is missing: {remedy}") from error
+    rows = []
+    for number, line in enumerate(lines[:-1], 1):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict):
+            raise HyperForgetError(f"line {number} of {path} is damaged: {remedy}")
+        rows.append(row)
+    return rows
 
 
 def checksum(path: Path) -> str:
@@ -216,7 +217,7 @@ def new_artifact(folder: Path, made_from: Mapping[str, Any]) -> Iterator[Path]:
                 if path.is_file() and path != partial / MANIFEST
             }
             metadata = {"made_from": dict(made_from), "files": files, **provenance()}
-            json.dump(metadata, manifest, indent=2, allow_nan=False)
+            json.dump(records.sealed(metadata), manifest, indent=2, allow_nan=False)
             manifest.flush()
             os.fsync(manifest.fileno())
             shutil.rmtree(folder, ignore_errors=True)
@@ -240,29 +241,30 @@ def manifest(folder: Path) -> dict[str, Any]:
     Raises:
       HyperForgetError: there is no manifest, or it is damaged.
     """
+    path, remedy = folder / MANIFEST, f"delete {folder} and run again to rebuild it"
     try:
-        metadata: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        if not _is_manifest(metadata):
-            raise ValueError("not as manifests are")
-    except (FileNotFoundError, ValueError) as error:
-        raise HyperForgetError(
-            f"{folder / MANIFEST} is missing or damaged: delete {folder} and run again to rebuild it"
-        ) from error
+        metadata = records.read(path, remedy)
+    except FileNotFoundError as error:
+        raise HyperForgetError(f"{path} is missing: {remedy}") from error
+    if not _is_manifest(metadata):
+        raise HyperForgetError(f"{path} is damaged: {remedy}")
     return metadata
 
 
-def _is_manifest(metadata: Any) -> bool:
-    """Whether JSON has the structure of a manifest, with names of files inside the artifact."""
-    if not (isinstance(metadata, dict) and isinstance(metadata.get("made_from"), dict)):
-        return False
+def _is_manifest(metadata: dict[str, Any]) -> bool:
+    """Whether a record has the structure of a manifest, with names of files inside the artifact."""
     files = metadata.get("files")
-    return isinstance(files, dict) and all(
-        isinstance(told, dict)
-        and isinstance(told.get("bytes"), int)
-        and isinstance(told.get("sha256"), str)
-        and not Path(name).is_absolute()
-        and ".." not in Path(name).parts
-        for name, told in files.items()
+    return (
+        isinstance(metadata.get("made_from"), dict)
+        and isinstance(files, dict)
+        and all(
+            isinstance(told, dict)
+            and isinstance(told.get("bytes"), int)
+            and isinstance(told.get("sha256"), str)
+            and not Path(name).is_absolute()
+            and ".." not in Path(name).parts
+            for name, told in files.items()
+        )
     )
 
 

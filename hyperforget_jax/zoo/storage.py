@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.runtime import artifacts
+from hyperforget_jax.runtime import artifacts, records
 from hyperforget_jax.zoo.memmap import Rows, release
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
@@ -162,17 +162,20 @@ def new_summary(folder: Path) -> Iterator[dict[str, Any]]:
     summary: dict[str, Any] = {"format": FORMAT}
     with artifacts.new_text(folder / SUMMARY) as file:
         yield summary
-        file.write(json.dumps(summary, indent=2, allow_nan=False) + "\n")
+        file.write(json.dumps(records.sealed(summary), indent=2, allow_nan=False) + "\n")
 
 
 def read_summary(folder: Path) -> dict[str, Any] | None:
-    """A complete zoo's summary; None while blocks are missing, also those deleted since."""
+    """A complete zoo's summary; None while blocks are missing, also those deleted since.
+
+    Raises:
+      HyperForgetError: it is damaged.
+    """
     try:
-        summary: dict[str, Any] = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        remedy = "delete it and run again: it is made anew from the blocks"
+        summary = records.read(folder / SUMMARY, remedy, {"format": int, "made_from": dict, "blocks": int})
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except json.JSONDecodeError as error:
-        raise HyperForgetError(f"{folder / SUMMARY} is unreadable: delete it and run again") from error
     block_paths = (block_folder(folder, number) for number in range(summary["blocks"]))
     return summary if all(artifacts.is_complete(block_path) for block_path in block_paths) else None
 

@@ -50,6 +50,27 @@ def test_a_report_needs_the_zoo_and_finds_it_elsewhere(
     assert (copied / "report.html").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("zoo/zoo.json", "{}", "zoo.json is damaged: delete it and run again"),
+        ("zoo/block-00000/manifest.json", "{}", "manifest.json is damaged: delete "),
+        ("training/learning_curve.jsonl", None, "learning_curve.jsonl is missing: restore it"),
+        ("training/learning_curve.jsonl", "{\n", "line 1 of "),
+        ("costs.jsonl", "{\n", "line 1 of "),
+    ],
+)
+def test_what_is_damaged_in_a_finished_run_is_named_in_one_line(
+    name: str, text: str | None, message: str, copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = copied / name
+    shutil.rmtree(path.parent) if text is None else path.write_text(text)
+    assert report.main([str(copied)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert str(path) in line
+
+
 @pytest.mark.parametrize("verb", [evaluate, report])
 @pytest.mark.parametrize(
     ("arguments", "message"),

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from hyperforget_jax import classifier
+from hyperforget_jax.cli import run as run_command
 from hyperforget_jax.cli import unlearn
+from hyperforget_jax.runtime import records
 from hyperforget_jax.weights.layout import unflatten_many
 from tests.small_run import on_paper, tiny
 
@@ -111,7 +113,7 @@ def test_people_get_a_table_the_prompt_and_the_place(finished: Path, capsys: pyt
         ("--forget 2 --samples many", "--samples"),
         ("--forget 2 --prompts mine", "--prompts"),
         ("--forget 2 --seed -1", "--seed is -1: choose a whole number of at least 0"),
-        ("--forget 2 --zoo.runs 3", "was made by another config (zoo.runs: 32 there, 3 here)"),
+        ("--forget 2 --zoo.runs 33", "was made by another config (zoo.runs: 32 there, 33 here)"),
         ("--forget 2 --data.dir x", "data.dir"),
     ],
 )
@@ -126,6 +128,9 @@ def test_what_cannot_be_asked_is_refused_in_one_line(
     assert message in line
     assert out == ""
     assert sorted(finished.rglob("*")) == before
+
+
+NO_TESTS = ["--evaluation.distribution-models", "0"]
 
 
 def refusal(capsys: pytest.CaptureFixture[str], folder: Path, *arguments: str) -> str:
@@ -162,5 +167,28 @@ def test_a_damaged_answer_is_refused(copied: Path, capsys: pytest.CaptureFixture
 
 
 def test_a_record_that_is_no_json_is_refused(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (copied / "config.json").write_text("{")
-    assert f"{copied} is no run" in refusal(capsys, copied)
+    for text in ("{", "", "{}", (copied / "config.json").read_text().replace('"zoo.runs": 32', '"zoo.runs": 33')):
+        (copied / "config.json").write_text(text)
+        assert f"{copied / 'config.json'} is damaged: restore it from a copy" in refusal(capsys, copied)
+
+
+def test_a_hypernetwork_of_another_run_is_refused(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The fault: one of a run with seed 5, copied into a run with seed 0, was reused with changed numbers."""
+    path = copied / "hypernetwork" / "manifest.json"
+    told = json.loads(path.read_text())
+    told["made_from"]["seed"] = 5
+    path.write_text(json.dumps(records.sealed(told)))
+    assert "it was made by another config (seed: 5 there, 0 here): restore the run's own" in refusal(capsys, copied)
+    assert (
+        run_command.main(["--config", "smoke_dihyfo2", "--task.forget-sets", "2", "--workdir", str(copied), *NO_TESTS])
+        == 2
+    )
+    assert "seed: 5 there, 0 here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null"])
+@pytest.mark.parametrize("name", ["hypernetwork/manifest.json", "requests/forget-2/manifest.json"])
+def test_a_damaged_manifest_is_named(name: str, text: str, copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (copied / name).write_text(text)
+    line = refusal(capsys, copied, "--forget", "2")
+    assert f"{copied / name} is damaged: delete {(copied / name).parent} and run again" in line

@@ -11,6 +11,7 @@ from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import reference, workdir
 from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.runtime import artifacts
+from hyperforget_jax.runtime.finite import validate_finite
 from tests.small_run import on_paper, tiny
 
 pytestmark = pytest.mark.usefixtures("programs")
@@ -60,7 +61,7 @@ def test_models_with_a_number_that_is_not_finite_are_no_artifact(
 @pytest.mark.parametrize("kind", [np.float32, jnp.bfloat16, np.float16])
 def test_one_number_of_many_is_found(value: float, kind: type) -> None:
     arrays = {"w": np.zeros((3, 4), kind), "steps": np.array(3)}
-    artifacts.validate_finite("models", arrays, "lower it")
+    validate_finite("models", arrays, "lower it")
     arrays["w"][2, 1] = value
     with pytest.raises(HyperForgetError, match=r"^models have numbers that are not finite: lower it$"):
-        artifacts.validate_finite("models", arrays, "lower it")
+        validate_finite("models", arrays, "lower it")

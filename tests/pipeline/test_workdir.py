@@ -23,7 +23,7 @@ from hyperforget_jax.config import (
 )
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import workdir
-from hyperforget_jax.runtime import artifacts, locks
+from hyperforget_jax.runtime import artifacts, locks, records
 
 WHERE = {
     *("workdir", "overwrite", "zoo.folder", "zoo.memory_gib"),
@@ -142,7 +142,7 @@ def test_a_config_of_another_version_is_refused_by_the_field(taken: Path) -> Non
     more = {**record["config"], "zoo.new": 1}
     fewer = {name: value for name, value in record["config"].items() if name != "zoo.runs"}
     for flat, message in ((more, "unknown field zoo.new"), (fewer, "lacks zoo.runs")):
-        (taken / "config.json").write_text(json.dumps({**record, "config": flat}))
+        (taken / "config.json").write_text(json.dumps(records.sealed({**record, "config": flat})))
         with pytest.raises(HyperForgetError, match=message):
             workdir.read_config(taken)
 

@@ -19,7 +19,7 @@ from hyperforget_jax.runtime.metric_writer import MetricWriter
 def draw(folder: Path, steps: range, tensorboard: bool = False) -> None:
     """A training that goes on after the step before its first."""
     with MetricWriter(folder, "loss", tensorboard) as ours:
-        ours.truncate_after(steps[0] - 1)
+        ours.truncate_after(steps[0] - 1, 1)
         for step in steps:
             ours.write(step, {"train": 1.0 / step, "validation": 2.0 / step})
 
@@ -45,9 +45,33 @@ def test_a_row_that_a_killed_training_left_unfinished_is_forgotten(tmp_path: Pat
     assert [row["step"] for row in artifacts.read_rows(path)] == [1, 2, 3, 4, 5]
 
 
+def test_a_curve_that_has_lost_rows_is_refused_and_one_that_is_gone_starts_anew(tmp_path: Path) -> None:
+    draw(tmp_path, range(1, 7))
+    path = tmp_path / "loss.jsonl"
+    for kept in (4, 0):
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[:kept]))
+        with pytest.raises(
+            HyperForgetError, match=rf"^{path} lacks the record of step {kept + 1}: restore it, or delete it"
+        ):
+            draw(tmp_path, range(7, 9))
+    path.unlink()
+    draw(tmp_path, range(7, 9))
+    draw(tmp_path, range(9, 10))
+    assert [row["step"] for row in artifacts.read_rows(path)] == [7, 8, 9]
+
+
+def test_a_curve_of_two_writers_has_one_row_a_step(tmp_path: Path) -> None:
+    """The fault: two processes in one workdir left 26 rows instead of 15."""
+    draw(tmp_path, range(1, 4))
+    path = tmp_path / "loss.jsonl"
+    path.write_text(path.read_text() * 2)
+    draw(tmp_path, range(4, 5))
+    assert [row["step"] for row in artifacts.read_rows(path)] == [1, 2, 3, 4]
+
+
 def test_a_curve_that_is_begun_is_there_before_its_first_row(tmp_path: Path) -> None:
     with MetricWriter(tmp_path, "loss", False) as ours:
-        ours.truncate_after(0)
+        ours.truncate_after(0, 1)
     assert artifacts.read_rows(tmp_path / "loss.jsonl") == []
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.runtime import artifacts
+from hyperforget_jax.runtime import artifacts, records
 from hyperforget_jax.zoo import storage
 from hyperforget_jax.zoo.memmap import Rows
 from hyperforget_jax.zoo.storage import Block, Zoo
@@ -261,7 +261,7 @@ def edit(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     """Changes a JSON file."""
     told = json.loads(path.read_text())
     change(told)
-    path.write_text(json.dumps(told))
+    path.write_text(json.dumps(records.sealed(told)))
 
 
 @LOOKS
@@ -321,7 +321,7 @@ def test_a_summary_that_is_no_json_is_named(tmp_path: Path) -> None:
     write(tmp_path, block([0]))
     truncate(tmp_path / "zoo.json")
     truncate(tmp_path / "zoo.json")
-    with pytest.raises(HyperForgetError, match=r"zoo\.json is unreadable: delete it and run again"):
+    with pytest.raises(HyperForgetError, match=r"zoo\.json is damaged: delete it and run again"):
         storage.read(tmp_path, MADE_FROM)
 
 
