@@ -17,7 +17,7 @@ from hyperforget_jax.cli.errors import INTERRUPTED, STOPPED, cli_errors
 from hyperforget_jax.errors import HyperForgetError
 
 VERBS = (
-    *("quickstart", "run", "zoo", "train", "unlearn", "purge"),
+    *("quickstart", "run", "zoo", "train", "unlearn", "scrub", "purge"),
     *("update", "evaluate", "report", "reproduce", "doctor"),
 )
 CONFIGURED = ("quickstart", "run", "zoo", "train", "update")

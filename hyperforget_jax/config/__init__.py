@@ -19,6 +19,7 @@ from hyperforget_jax.config.hypernetwork import (
     SamplingConfig,
     TrainingConfig,
 )
+from hyperforget_jax.config.scrub import ScrubConfig
 from hyperforget_jax.config.shadows import ShadowsConfig
 from hyperforget_jax.config.unlearning import (
     EvaluationConfig,
@@ -49,6 +50,7 @@ __all__ = [
     "ReferenceConfig",
     "RequestConfig",
     "SamplingConfig",
+    "ScrubConfig",
     "ShadowsConfig",
     "TaskConfig",
     "TrainingConfig",
@@ -100,6 +102,10 @@ def flatten(config: Any) -> dict[str, Any]:
     return flat
 
 
+ADDED: Mapping[str, Any] = {"task.scrubbed": ()}
+"""Fields that configs of before them lack, and what these meant."""
+
+
 def unflatten(flat: Mapping[str, Any]) -> Config:
     """The config of a flat one: the inverse of `flatten`, also after a round trip through JSON.
 
@@ -122,7 +128,7 @@ def unflatten(flat: Mapping[str, Any]) -> Config:
     def frozen(value: Any) -> Any:
         return tuple(frozen(item) for item in value) if isinstance(value, list) else value
 
-    rest = dict(flat)
+    rest = {**ADDED, **flat}
     config: Config = build(Config(), "")
     if rest:
         raise HyperForgetError(

@@ -32,6 +32,13 @@ class TaskConfig:
     """Requests to answer, each a set of classes to forget."""
     purged: tuple[int, ...] = ()
     """Classes whose images have had no influence on anything in the run; a purge sets it. Every request forgets them too."""
+    scrubbed: tuple[int, ...] = ()
+    """Classes that the hypernetwork has been taught to forget in whatever it makes; a scrub sets it. Every request forgets them too."""
+
+    @property
+    def always(self) -> tuple[int, ...]:
+        """Classes that every request forgets."""
+        return tuple(sorted({*self.purged, *self.scrubbed}))
 
 
 @dataclass(frozen=True)

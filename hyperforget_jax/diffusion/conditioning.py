@@ -110,9 +110,3 @@ def drop(key: jax.Array, condition: Condition, dropout: Dropout) -> Condition:
         kinds = jax.random.bernoulli(kind_key, 1.0 - dropout.kind, (count, len(dropout.kinds))).astype(jnp.float32)
         kept *= jnp.repeat(kinds, np.array(dropout.kinds), axis=1, total_repeat_length=sum(dropout.kinds))  # [B, C]
     return condition._replace(target=condition.target * kept, asked=condition.asked * kept)
-
-
-def nothing_asked(condition: Condition) -> Condition:
-    """The condition that asks for no class: what classifier-free guidance leads away from."""
-    zero = jnp.zeros_like(condition.target)
-    return condition._replace(target=zero, asked=zero)

@@ -15,6 +15,7 @@ from hyperforget_jax.config import DiffusionConfig, SamplingConfig
 from hyperforget_jax.diffusion import conditioning, samplers, schedule
 from hyperforget_jax.diffusion.conditioning import Condition, Conditioning
 from hyperforget_jax.diffusion.dit import Params, Transformer
+from hyperforget_jax.diffusion.guard import Guard, hold
 from hyperforget_jax.diffusion.samplers import Denoiser
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.runtime import sharding
@@ -44,6 +45,7 @@ class Hypernetwork:
       condition: class losses to conditions.
       diffusion: the process it was trained with.
       student: what samples in few steps in its place; None: there is none.
+      guard: bounds of what can be asked, which every prompt is held to; None: anything can be.
     """
 
     params: Params
@@ -52,6 +54,7 @@ class Hypernetwork:
     condition: Conditioning
     diffusion: DiffusionConfig
     student: Student | None = None
+    guard: Guard | None = None
 
 
 class Start(NamedTuple):
@@ -112,6 +115,7 @@ def generator_of_params(hypernetwork: Hypernetwork, config: SamplingConfig) -> C
     codec = hypernetwork.codec
 
     def one_batch(params: Params, keys: jax.Array, prompts: jax.Array, start: Start | None) -> Models:
+        prompts = hold(hypernetwork.guard, prompts)
         denoise = denoiser(hypernetwork, params, condition_of(hypernetwork, prompts, start), config.guidance_scale)
         tokens = samplers.sample(denoise, process, hypernetwork.diffusion, config, codec.layout, keys)
         fill_keys = jax.vmap(lambda key: jax.random.fold_in(key, config.steps + 1))(keys)
@@ -172,7 +176,9 @@ def condition_of(hypernetwork: Hypernetwork, prompts: jax.Array, start: Start | 
 
 def denoiser(hypernetwork: Hypernetwork, params: Params, condition: Condition, guidance_scale: float) -> Denoiser:
     """The transformer with these parameters under N models' conditions, led away from what it does without any by a scale above 1."""
-    free = conditioning.nothing_asked(condition)
+    nothing = jnp.full_like(condition.target, jnp.nan)
+    held = conditioning.ask(hypernetwork.condition, hold(hypernetwork.guard, nothing))  # what a guard asks even then
+    free = condition._replace(target=held.target, asked=held.asked)
 
     def denoise(noisy: jax.Array, timesteps: jax.Array) -> jax.Array:
         asked = hypernetwork.transformer.apply(params, noisy, timesteps, condition)

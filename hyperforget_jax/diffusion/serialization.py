@@ -11,12 +11,13 @@ from hyperforget_jax.config import DiffusionConfig, HypernetworkConfig
 from hyperforget_jax.diffusion import dit, targets
 from hyperforget_jax.diffusion.conditioning import Conditioning
 from hyperforget_jax.diffusion.dit import Params
+from hyperforget_jax.diffusion.guard import Guard
 from hyperforget_jax.diffusion.hypernetwork import Hypernetwork, Student
 from hyperforget_jax.runtime import artifacts
 from hyperforget_jax.weights import codec
 
 Arrays = dict[str, np.ndarray[Any, Any]]
-STUDENT = "student.safetensors"
+STUDENT, GUARD = "student.safetensors", "guard.safetensors"
 STEPS = "steps"
 """The name of a student's number of denoising steps in that file."""
 
@@ -24,7 +25,8 @@ STEPS = "steps"
 def save(hypernetwork: Hypernetwork, folder: Path) -> None:
     """Writes `model.safetensors` (names are paths in the parameter tree), `conditioning.safetensors` and `codec.safetensors`.
 
-    If it has a student, `student.safetensors` has its parameters by the same names, and its `steps`.
+    If it has a student, `student.safetensors` has its parameters by the same names, and its `steps`; if it has a guard,
+    `guard.safetensors` has its bounds.
     """
     artifacts.write_arrays(folder / "model.safetensors", _arrays(hypernetwork.params))
     if hypernetwork.student is not None:
@@ -32,6 +34,10 @@ def save(hypernetwork: Hypernetwork, folder: Path) -> None:
         artifacts.write_arrays(folder / STUDENT, {**_arrays(params), STEPS: np.array(steps)})
     condition: dict[str, Any] = {k: np.asarray(v) for k, v in hypernetwork.condition._asdict().items()}
     artifacts.write_arrays(folder / "conditioning.safetensors", condition)
+    if hypernetwork.guard is not None:
+        artifacts.write_arrays(
+            folder / GUARD, {name: np.asarray(value) for name, value in hypernetwork.guard._asdict().items()}
+        )
     codec.save(hypernetwork.codec, folder)
 
 
@@ -50,7 +56,10 @@ def load(folder: Path, config: HypernetworkConfig, diffusion: DiffusionConfig) -
     if (folder / STUDENT).exists():
         arrays = artifacts.read_arrays(folder / STUDENT)
         student = Student(tree(arrays), int(arrays[STEPS]))
-    return Hypernetwork(params, transformer, coder, condition, diffusion, student)
+    guard = None
+    if (folder / GUARD).exists():
+        guard = Guard(**{name: jnp.asarray(value) for name, value in artifacts.read_arrays(folder / GUARD).items()})
+    return Hypernetwork(params, transformer, coder, condition, diffusion, student, guard)
 
 
 def _arrays(params: Params) -> Arrays:

@@ -67,7 +67,7 @@ def validate_metric(run: Run) -> None:
 
 
 def grids(run: Run, zoo: Zoo | ZooStatistics) -> dict[int, Grid]:
-    """The sweep of every forgettable class that is not purged, from the zoo's training part; keys are labels."""
+    """The sweep of every class that a request may forget and may retain, from the zoo's training part; keys are labels."""
     config = run.config.evaluation
     base = prompts.learned(zoo.losses, config.learned_share)
     count, ends = config.alignment_prompts, config.alignment_quantiles
@@ -76,7 +76,7 @@ def grids(run: Run, zoo: Zoo | ZooStatistics) -> dict[int, Grid]:
             prompts.sweep(zoo.losses, zoo.accuracies, swept, base, count, ends), float(base[swept])
         )
         for swept in run.forgettable
-        if run.dataset.classes[swept] not in run.config.task.purged
+        if run.dataset.classes[swept] not in run.config.task.always
     }
 
 

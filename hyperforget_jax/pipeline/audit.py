@@ -6,12 +6,16 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import binom  # type: ignore[import-untyped]
 
 from hyperforget_jax import classifier
+from hyperforget_jax.attacks.generator import BestPrompt, audit_generator
+from hyperforget_jax.config import AttackConfig
 from hyperforget_jax.diffusion.hypernetwork import Generator
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.runtime import prng
+from hyperforget_jax.runtime.progress import track
 from hyperforget_jax.unlearn import prompts
 from hyperforget_jax.unlearn.requests import Floats
 from hyperforget_jax.zoo.statistics import ZooStatistics
@@ -99,3 +103,42 @@ def audit(run: Run, generate: Generator, asked: Floats, advance: Callable[[int],
         above = int(np.count_nonzero(of_class > bound))
         found[label] = Audited(count, images, float(of_class.max()), bound, above)
     return found
+
+
+def search(
+    run: Run, generate: Generator, asked: Floats, labels: Sequence[int], config: AttackConfig
+) -> dict[int, BestPrompt]:
+    """The best model on each class that a sweep, and a search over prompts from there, brings out of a hypernetwork; keys are labels.
+
+    Losses are searched on a logarithmic scale. Every batch has the same noise, so that prompts alone differ.
+
+    Args:
+      run: its test images are measured on.
+      generate: the hypernetwork.
+      asked: prompts [N, c] of the sweep.
+      labels: of the classes.
+      config: of the search.
+    """
+    test, num_classes = on_device(run.dataset.test), run.dataset.num_classes
+    positions, swept = run.dataset.positions(labels), -(-len(asked) // config.search_batch)
+    total = config.search_batch * (swept + config.search_rounds * len(positions))
+    with track(run.console, "search", total, "models") as advance:
+
+        def accuracies(searched: Floats) -> NDArray[np.float64]:
+            keys = jax.random.split(prng.stream(run.config.seed, "audit search"), len(searched))
+            models = generate(keys, jnp.asarray(_from_logs(searched, num_classes)), advance)
+            _, found = classifier.class_scores_of_many(models, *test)
+            return np.asarray(found, np.float64)  # [B, K]
+
+        best = audit_generator(accuracies, _to_logs(asked, num_classes), positions, config)
+    return {run.dataset.classes[position]: found for position, found in best.items()}
+
+
+def _to_logs(asked: Floats, num_classes: int) -> Floats:
+    """Prompts [N, c] with logarithms of their losses, the first columns."""
+    return np.concatenate([np.log(asked[:, :num_classes]), asked[:, num_classes:]], axis=1).astype(np.float32)
+
+
+def _from_logs(searched: Floats, num_classes: int) -> Floats:
+    """The inverse of `_to_logs`."""
+    return np.concatenate([np.exp(searched[:, :num_classes]), searched[:, num_classes:]], axis=1).astype(np.float32)

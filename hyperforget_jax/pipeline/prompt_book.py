@@ -29,7 +29,7 @@ def allowed_sets(run: Run) -> list[tuple[int, ...]]:
     """Labels of every set that the run's task allows to forget, with what is purged; small ones first."""
     labels = [run.dataset.classes[position] for position in run.forgettable]
     codes = range(1, 2 ** len(labels))
-    sets = {requests.with_purged(coverage.members(code, labels), run.config.task.purged) for code in codes}
+    sets = {requests.with_always(coverage.members(code, labels), run.config.task.always) for code in codes}
     return sorted((each for each in sets if len(each) < run.dataset.num_classes), key=lambda each: (len(each), each))
 
 

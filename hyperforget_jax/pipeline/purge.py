@@ -81,9 +81,9 @@ def purged_config(config: Config, labels: Sequence[int], classes: Sequence[int])
         raise HyperForgetError(
             f"class {again[0]} is purged already: {workdir.workdir_path(config) / CERTIFICATE} says when"
         )
-    purged = requests.with_purged(asked, config.task.purged)
+    purged = requests.with_always(asked, config.task.purged)
     requests.validate_request(purged, config.task.pivots, classes)
-    sets = (requests.with_purged(forget, purged) for forget in config.task.forget_sets)
+    sets = (requests.with_always(forget, purged) for forget in config.task.forget_sets)
     allowed = tuple(dict.fromkeys(each for each in sets if len(each) < len(classes)))
     task = replace(config.task, purged=purged, forget_sets=allowed or (purged,))
     return replace(config, task=task, zoo=replace(config.zoo, folder=None))

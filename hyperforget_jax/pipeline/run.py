@@ -164,7 +164,7 @@ def start(config: Config, console: Console, command: str) -> Run:
     Raises:
       HyperForgetError: images missing or damaged, a minibatch larger than the training split, a block larger than memory.
     """
-    asked = (requests.with_purged(forget, config.task.purged) for forget in config.task.forget_sets)
+    asked = (requests.with_always(forget, config.task.always) for forget in config.task.forget_sets)
     forget_sets = tuple(dict.fromkeys(asked))  # one set, one name
     config = replace(config, data=data.resolve(config.data), task=replace(config.task, forget_sets=forget_sets))
     return run_on(config, data.load(config.data), console, command)

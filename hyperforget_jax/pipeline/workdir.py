@@ -40,6 +40,8 @@ def identity(config: Config) -> dict[str, object]:
     """The flat config without the fields that do not decide any content, and the settings of JAX that do."""
     flat = {name: value for name, value in flatten(config).items() if name not in WHERE_NOT_WHAT}
     others = {name: value for name, value in flat.items() if not name.startswith("data.")}
+    if not config.task.scrubbed:
+        del others["task.scrubbed"]  # runs of before scrubs have no such field
     of_data = {f"data.{name}": value for name, value in data.identity(config.data, config.task.purged).items()}
     return others | of_data | jax_settings.deciding_settings()
 

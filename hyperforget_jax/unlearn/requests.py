@@ -127,19 +127,19 @@ def requested(forget: Sequence[int], task: TaskConfig, classes: Sequence[int]) -
 
     Args:
       forget: labels, in any order.
-      task: its pivots are refused, its purged classes are forgotten whatever is asked.
+      task: its pivots are refused, its purged and scrubbed classes are forgotten whatever is asked.
       classes: all labels.
     """
     asked = tuple(sorted(forget))
     validate_request(asked, task.pivots, classes)
-    whole = with_purged(asked, task.purged)
+    whole = with_always(asked, task.always)
     validate_request(whole, task.pivots, classes)
     return whole
 
 
-def with_purged(forget: Sequence[int], purged: Sequence[int]) -> tuple[int, ...]:
-    """Labels of a forget set in rising order, with those that a run has purged: these are forgotten whatever is asked."""
-    return tuple(sorted({*forget, *purged}))
+def with_always(forget: Sequence[int], always: Sequence[int]) -> tuple[int, ...]:
+    """Labels of a forget set in rising order, with those that a run forgets whatever is asked."""
+    return tuple(sorted({*forget, *always}))
 
 
 def name_of(labels: Sequence[int]) -> str:

@@ -92,13 +92,6 @@ def test_rates_of_0_and_1_drop_nothing_and_everything(rates: tuple[float, float]
     np.testing.assert_array_equal(dropped.current, 3.0)  # where to start from is always told
 
 
-def test_nothing_asked_is_what_a_condition_of_nans_asks() -> None:
-    fitted = conditioning.fit(LOSSES, 1e-3)
-    nothing = conditioning.nothing_asked(conditioning.ask(fitted, jnp.asarray(LOSSES)))
-    everything = conditioning.ask(fitted, jnp.full_like(jnp.asarray(LOSSES), jnp.nan))
-    jax.tree.map(np.testing.assert_array_equal, nothing, everything)
-
-
 def test_a_kind_is_dropped_as_a_whole() -> None:
     count, kinds = 20_000, (3, 2, 1)
     condition = Condition(jnp.full((count, 6), 2.0), jnp.ones((count, 6)))
