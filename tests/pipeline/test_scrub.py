@@ -103,7 +103,7 @@ def test_the_config_of_a_copy_forgets_the_class_always_and_keeps_the_zoo(tmp_pat
     assert zoo_path(changed) == zoo_path(config)
     assert zoo_identity(changed) == zoo_identity(config)
     assert "task.scrubbed" not in identity(config)
-    assert identity(changed)["task.scrubbed"] == (2,)
+    assert identity(changed)["task.scrubbed"] == [2]
     with pytest.raises(HyperForgetError, match="class 2 is forgotten by every answer"):
         scrub.scrubbed_config(changed, (2,), range(4), tmp_path / "newer")
 
