@@ -12,7 +12,7 @@ from hyperforget_jax.config.ranges import Range
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.runtime import prng
 
-LABELS = {"data.classes", "task.pivots", "task.forget_sets", "task.purged", "zoo.held_out_sets"}
+LABELS = {"data.classes", "task.pivots", "task.forget_sets", "task.purged", "task.scrubbed", "zoo.held_out_sets"}
 """Names of classes, which are checked beside the data."""
 NUMBERS = (int, float, int | None, float | None, tuple[int, ...], tuple[float, ...], tuple[float, float])
 
