@@ -11,7 +11,7 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple, NoReturn
 
@@ -174,7 +174,7 @@ def _opened(path: Path) -> Iterator[Stored]:
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                yield _npz(archive)
+                yield npz(archive, (*ARRAYS, NAMES))
         else:
             with safetensors.safe_open(path, framework="np") as file:
                 yield _safetensors(path, file)
@@ -185,8 +185,18 @@ def _opened(path: Path) -> Iterator[Stored]:
         ) from error
 
 
-def _npz(archive: zipfile.ZipFile) -> Stored:
-    members = {name: f"{name}.npy" for name in (*ARRAYS, NAMES) if f"{name}.npy" in archive.namelist()}
+def npz(archive: zipfile.ZipFile, names: Collection[str]) -> Stored:
+    """Arrays of an open .npz file whose headers agree with their sizes; none is read yet.
+
+    Args:
+      archive: the file.
+      names: of the arrays that are of interest; those that the file has are in the result.
+
+    Raises:
+      One of `DAMAGE`: it is no such file.
+    """
+    listed = {*archive.namelist()}
+    members = {name: f"{name}.npy" for name in names if f"{name}.npy" in listed}
     headers = {}
     for name, member in members.items():
         with archive.open(member) as file:

@@ -1,7 +1,6 @@
 """DiHyFo-1 for a model in hand: the model's file, a start that every sample shares, and recursive prompting (G.pt, section A.6)."""
 
 import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hyperforget_jax.classifier import Params
+from hyperforget_jax.data import arrays
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.unlearn.halving import Generate
 from hyperforget_jax.weights.layout import shapes
@@ -86,19 +86,22 @@ def read(path: Path, sizes: Sequence[int]) -> Params:
     listed = ", ".join(f"{name} {shape}" for name, shape in wanted.items())
     remedy = f"give the float32 arrays {listed} of a {'-'.join(map(str, sizes))} classifier, by numpy.savez"
     try:
-        with path.open("rb") as stream, np.lib.npyio.NpzFile(stream, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise HyperForgetError(f"cannot read the model {path} ({error}): {remedy}") from error
-    for name in [*wanted, *arrays]:
-        if name not in arrays:
-            raise HyperForgetError(f"the model {path} has no array {name}: {remedy}")
-        array = arrays[name]
-        if name not in wanted:
-            raise HyperForgetError(f"the model {path} has an array {name} too many: {remedy}")
-        if array.shape != wanted[name] or array.dtype != np.float32:
-            raise HyperForgetError(f"the model {path} has {name} {array.shape} in {array.dtype}: {remedy}")
-        if not np.isfinite(array).all():
+        with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
+            members = [name.removesuffix(".npy") for name in archive.namelist()]
+            for name in [*wanted, *members]:
+                if name not in members:
+                    raise HyperForgetError(f"the model {path} has no array {name}: {remedy}")
+                if name not in wanted:
+                    raise HyperForgetError(f"the model {path} has an array {name} too many: {remedy}")
+            stored = arrays.npz(archive, wanted)
+            for name, (dtype, shape) in stored.headers.items():  # before any array is read
+                if shape != wanted[name] or dtype != np.float32:
+                    raise HyperForgetError(f"the model {path} has {name} {shape} in {dtype}: {remedy}")
+            tensors = [jnp.asarray(stored.read(name)) for name in wanted]
+    except arrays.DAMAGE as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise HyperForgetError(f"cannot read the model {path} ({reason}): {remedy}") from error
+    for name, tensor in zip(wanted, tensors, strict=True):
+        if not np.isfinite(tensor).all():
             raise HyperForgetError(f"the model {path} has numbers in {name} that are not finite: {remedy}")
-    tensors = [jnp.asarray(arrays[name]) for name in wanted]
     return tuple({"w": w, "b": b} for w, b in zip(tensors[::2], tensors[1::2], strict=True))

@@ -1,6 +1,7 @@
 """The doctor names what is missing, with the remedy, and fails only for what stops a run."""
 
 import gzip
+import hashlib
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -147,8 +148,9 @@ def write_idx(folder: Path, dataset: str, monkeypatch: pytest.MonkeyPatch) -> No
     folder.mkdir(exist_ok=True)
     for name in idx.FILES:
         path = folder / f"{name}.gz"
-        path.write_bytes(gzip.compress(f"{dataset} {name}".encode(), mtime=0))
-        monkeypatch.setitem(idx.CHECKSUMS[dataset], path.name, doctor.artifacts.checksum(path))
+        content = f"{dataset} {name}".encode()
+        path.write_bytes(gzip.compress(content))
+        monkeypatch.setitem(idx.CHECKSUMS[dataset], name, hashlib.sha256(content).hexdigest())
 
 
 def test_idx_files_are_known_by_their_checksums(
@@ -163,6 +165,9 @@ def test_idx_files_are_known_by_their_checksums(
     mixed.write_bytes(gzip.compress(f"mnist {idx.TEST_LABELS}".encode(), mtime=0))
     assert "mixes files" in examined(capsys, "--data.dir", str(folder), status=2)["data.dir"]["message"]
     mixed.write_bytes(b"damaged")
+    finding = examined(capsys, "--data.dir", str(folder), status=2)["data.dir"]
+    assert finding["message"] == f"{mixed} is truncated or corrupt (Not a gzipped file (b'da'))"
+    mixed.write_bytes(gzip.compress(b"another"))
     finding = examined(capsys, "--data.dir", str(folder), status=2)["data.dir"]
     assert finding["message"] == f"{folder}: {mixed.name} not the official file"
     assert finding["remedy"] == idx.REMEDY

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,13 +31,13 @@ def small_dataset() -> dict[str, np.ndarray]:
 
 
 def write(folder: Path, *, zipped: bool) -> dict[str, str]:
-    """Writes the small dataset; returns the checksum of every file."""
+    """Writes the small dataset; returns the checksum of what every file holds."""
     checksums = {}
     for name, values in small_dataset().items():
         content = gzip.compress(encode(values), mtime=0) if zipped else encode(values)
         path = folder / (f"{name}.gz" if zipped else name)
         path.write_bytes(content)
-        checksums[path.name] = hashlib.sha256(content).hexdigest()
+        checksums[name] = hashlib.sha256(encode(values)).hexdigest()
     return checksums
 
 
@@ -92,14 +93,14 @@ ZIPPED = gzip.compress(GOOD, mtime=0)
         ("images", GOOD[:9], "has 9 bytes, its header alone takes 16"),
         ("images", GOOD[:-1], "holds 11 values, its header says 12"),
         ("images", GOOD + b"\x00", "holds 13 values, its header says 12"),
-        ("images", GOOD[:-1] + b"\x63", "SHA-256 is "),
-        ("images.gz", gzip.compress(GOOD[:-1] + b"\x63", mtime=0), "SHA-256 is "),
+        ("images", GOOD[:-1] + b"\x63", "SHA-256 of what it holds is "),
+        ("images.gz", gzip.compress(GOOD[:-1] + b"\x63", mtime=0), "SHA-256 of what it holds is "),
     ],
 )
 def test_damage_is_named_with_its_file_and_the_remedy(tmp_path: Path, name: str, content: bytes, words: str):
     path = tmp_path / name
     path.write_bytes(content)
-    official = hashlib.sha256(ZIPPED if name.endswith(".gz") else GOOD).hexdigest()
+    official = hashlib.sha256(GOOD).hexdigest()
     with pytest.raises(HyperForgetError) as refused:
         idx.read_array(path, 3, official)
     line = str(refused.value)
@@ -135,6 +136,42 @@ def test_zipped_and_unzipped_files_may_be_mixed_and_the_published_form_comes_fir
     assert idx.locate(tmp_path) == {name: tmp_path / f"{name}.gz" for name in idx.FILES}
     (tmp_path / f"{idx.TEST_LABELS}.gz").unlink()
     assert idx.locate(tmp_path)[idx.TEST_LABELS] == tmp_path / idx.TEST_LABELS
+
+
+@pytest.mark.parametrize("part", [".", "raw", "MNIST/raw", "FashionMNIST/raw"])
+@pytest.mark.parametrize("dotted", [True, False])
+def test_names_and_folders_of_other_tools_are_known(tmp_path: Path, part: str, dotted: bool, monkeypatch: Any):
+    (tmp_path / part).mkdir(parents=True, exist_ok=True)
+    monkeypatch.setitem(idx.CHECKSUMS, "mnist", write(tmp_path / part, zipped=dotted))
+    for path in (tmp_path / part).iterdir():
+        if dotted and path.is_file():
+            path.rename(path.with_name(path.name.replace("-idx", ".idx")))
+    assert len(idx.read("mnist", tmp_path).train.labels) == 40
+
+
+def test_content_that_somebody_compressed_again_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(idx.CHECKSUMS, "mnist", write(tmp_path, zipped=True))
+    for path in tmp_path.iterdir():
+        path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), compresslevel=1))
+    assert len(idx.read("mnist", tmp_path).test.labels) == 20
+
+
+def test_the_nearest_name_is_told(tmp_path: Path):
+    write(tmp_path, zipped=True)
+    (tmp_path / "t10k-labels-idx1-ubyte.gz").rename(tmp_path / "t10k_labels-idx1-ubyte.gz")
+    with pytest.raises(
+        HyperForgetError, match=r"is missing .*; there is t10k_labels-idx1-ubyte\.gz, rename it if it is"
+    ):
+        idx.locate(tmp_path)
+
+
+def test_a_small_file_that_unpacks_without_end_is_refused(tmp_path: Path):
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    with gzip.open(path, "wb", compresslevel=9) as file:
+        for _ in range(50):
+            file.write(bytes(2**20))
+    with pytest.raises(HyperForgetError, match="holds more than 47040016 bytes, the size of the largest official file"):
+        idx.unpack(path)
 
 
 def test_a_missing_folder_is_named(tmp_path: Path):
@@ -188,6 +225,14 @@ def test_fashion_mnist_is_the_official_one_and_not_taken_for_mnist(mnist_dir: Pa
     assert np.bincount(source.test.labels).tolist() == [1_000] * 10
     assert source.train.labels[:8].tolist() == [9, 0, 0, 3, 0, 2, 7, 2]
     with pytest.raises(
-        HyperForgetError, match=r"train-images-idx3-ubyte\.gz: SHA-256 is 3aede.*official file's is 440fc"
+        HyperForgetError,
+        match=r"train-images-idx3-ubyte\.gz is train-images-idx3-ubyte of fashion_mnist: set data\.name to fashion_mnist",
     ):
         idx.read("mnist", folder)
+
+
+def test_a_file_under_the_name_of_another_is_told_by_what_it_is(mnist_dir: Path, tmp_path: Path):
+    for name in idx.FILES:
+        (tmp_path / f"{name}.gz").symlink_to(mnist_dir / f"{name.replace('t10k-labels', 'train-labels')}.gz")
+    with pytest.raises(HyperForgetError, match=r"t10k-labels-idx1-ubyte\.gz is train-labels-idx1-ubyte of mnist: set "):
+        idx.read("mnist", tmp_path)
