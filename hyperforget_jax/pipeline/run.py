@@ -20,7 +20,7 @@ from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.metrics.two_sample import FOLDS
 from hyperforget_jax.pipeline import workdir
 from hyperforget_jax.pipeline.resources import validate_resources
-from hyperforget_jax.runtime import artifacts, metric_writer
+from hyperforget_jax.runtime import artifacts, jax_settings, metric_writer
 from hyperforget_jax.runtime.jax_settings import validate_jax
 from hyperforget_jax.unlearn import requests
 from hyperforget_jax.zoo.build import validate_memory
@@ -220,7 +220,9 @@ def validate_hypernetwork(run: Run) -> None:
       HyperForgetError: it was made from another config, such as one that was copied from another run; or its manifest is damaged.
     """
     folder, ours = run.folder / HYPERNETWORK, artifacts.as_json(workdir.identity(run.config))
-    theirs = artifacts.manifest(folder)["made_from"]
+    made_from = artifacts.manifest(folder)["made_from"]
+    compared = {*ours, *jax_settings.DECIDING}  # a copy that was changed later tells more
+    theirs = {name: value for name, value in made_from.items() if name in compared}
     if differing := workdir.differences(theirs, ours):
         raise HyperForgetError(
             f"{folder} is not this run's, it was made by another config ({differing}): restore the run's own, or delete it and run again"

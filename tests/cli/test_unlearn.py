@@ -176,6 +176,9 @@ def test_a_hypernetwork_of_another_run_is_refused(copied: Path, capsys: pytest.C
     """The fault: one of a run with seed 5, copied into a run with seed 0, was reused with changed numbers."""
     path = copied / "hypernetwork" / "manifest.json"
     told = json.loads(path.read_text())
+    told["made_from"]["scrubbed_from"] = "a copy that was changed later tells more"
+    path.write_text(json.dumps(records.sealed(told)))
+    assert unlearn.main([str(copied), "--forget", "2"]) == 0
     told["made_from"]["seed"] = 5
     path.write_text(json.dumps(records.sealed(told)))
     assert "it was made by another config (seed: 5 there, 0 here): restore the run's own" in refusal(capsys, copied)
