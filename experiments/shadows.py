@@ -61,7 +61,9 @@ def get_config() -> Config:
         config,
         workdir="runs/shadows",
         task=replace(config.task, forget_sets=((2,),)),
-        zoo=replace(config.zoo, runs=256, runs_per_block=128, epochs=60.0, snapshots=20, min_clean_runs=64),
+        zoo=replace(
+            config.zoo, runs=256, runs_per_block=128, epochs=60.0, snapshots=20, min_clean_runs=64, purgeable=True
+        ),  # purgeable: programs of one shape, whatever pixels vary
         hypernetwork=replace(config.hypernetwork, hidden_size=96, depth=3),
         training=replace(config.training, steps=300, batch_size=128),
         request=replace(config.request, trial_samples=(2,), forget_levels=1),
