@@ -128,8 +128,8 @@ def page(rows: Sequence[dict[str, Any]], num_classes: int) -> str:
     """The table as Markdown."""
     frame = pd.DataFrame([{**row, "best accuracy": number(row["best accuracy"])} for row in rows], dtype=object)
     return (
-        "# Attacks on a scrubbed hypernetwork\n\nBest accuracy on the class, on test images, of any model that a search over prompts found; "
-        f"chance is {1 / num_classes:.4f}. Trained: {STEPS} steps of {BATCH} on checkpoints that know every class.\n\n"
+        "# Attacks on a scrubbed hypernetwork\n\nBest accuracy on the class, on test images, of any model that a search over "
+        f"prompts found; chance is {1 / num_classes:.4f}. Trained: {STEPS} steps of {BATCH} on checkpoints that know every class.\n\n"
         f"{to_markdown(frame.astype(str), ['attack'])}"
     )
 

@@ -58,21 +58,27 @@ def scrub(run: Run, labels: Sequence[int], folder: Path, config: ScrubConfig, at
     guard = guard_of(run, before.statistics, labels, config)
     workdir.acquire_workdir(changed)
     copy = replace(run_on(changed, run.dataset, run.console, run.command), folder=folder)
-    made_from = identity(changed) | {"scrubbed_from": origin, "scrub": asdict(config), "search": asdict(attack)}
-    if not copy.reuses("hypernetwork", copy.folder / HYPERNETWORK, made_from):
+    settings = artifacts.as_json({"hypernetwork": origin, "scrub": asdict(config), "search": asdict(attack)})
+    place = copy.folder / HYPERNETWORK
+    if not copy.reuses("hypernetwork", place, identity(changed)):
         with copy.timed("scrub", resumes=True):
             after = trained(copy, before, guard, labels, config)
         record = {
             "classes": sorted(labels),
             "run": str(run.folder),
-            "hypernetwork": origin,
+            "settings": settings,
             **artifacts.provenance(),
             **measured(run, copy, before, after, labels, attack),
         }
-        with artifacts.new_artifact(copy.folder / HYPERNETWORK, made_from) as partial_folder:
+        with artifacts.new_artifact(place, identity(changed)) as partial_folder:
             pretrained.save(partial_folder, after)
             artifacts.write_text(partial_folder / RECORD, json.dumps(record, indent=2, allow_nan=False) + "\n")
-    found: dict[str, Any] = json.loads((copy.folder / HYPERNETWORK / RECORD).read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads((place / RECORD).read_text(encoding="utf-8"))
+    if found["settings"] != settings:
+        differing = [name for name in settings if found["settings"].get(name) != settings[name]]
+        raise HyperForgetError(
+            f"{copy.folder} holds a scrub of another run, or by other settings ({', '.join(differing)}): choose another workdir"
+        )
     return found
 
 

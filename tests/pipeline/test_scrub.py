@@ -54,6 +54,9 @@ def test_a_stopped_scrub_is_none_and_the_same_call_goes_on(
         patch.setattr(scrub, "trained", lambda *_: pytest.fail("scrubbed again"))
         assert scrub.scrub(finished, (2,), copy, FEW, SEARCH) == record
 
+    with pytest.raises(HyperForgetError, match=r"by other settings \(scrub\)"):
+        scrub.scrub(finished, (2,), copy, replace(FEW, jitter=0.1), SEARCH)
+
     opened = open_run(copy, finished.console, "test")
     assert opened.config.task.forget_sets == ((2,), (2, 3))
     answer = unlearning.unlearn(opened, (3,), num_samples=4, num_selected=1)
