@@ -29,6 +29,7 @@ from hyperforget_jax.attacks.result import Doubles
 from hyperforget_jax.attacks.shadow import ATTACKS, shadow_attack
 from hyperforget_jax.cli.job import run_experiment
 from hyperforget_jax.config import AttackConfig, Config, ShadowsConfig
+from hyperforget_jax.config.ranges import SHADOWS, validate_settings
 from hyperforget_jax.data import Split
 from hyperforget_jax.metrics.accuracy import accuracy
 from hyperforget_jax.pipeline import evaluation, training, workdir
@@ -74,6 +75,7 @@ def get_config() -> Config:
 def run(job: Run, config: ShadowsConfig | None = None) -> None:
     """Trains the systems that are missing, attacks, and writes tables and figure."""
     config = ShadowsConfig() if config is None else config
+    validate_settings(config, SHADOWS, "shadows")
     found = list[Mapping[str, NDArray[Any]]]()
     with track(job.console, "systems", config.systems, "systems") as advance:
         for number in range(config.systems):

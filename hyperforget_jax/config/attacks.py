@@ -1,8 +1,8 @@
 """Defaults of the attacks on unlearned models."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from hyperforget_jax.config.ranges import ATTACKS, validate_ranges
+from hyperforget_jax.config.ranges import ATTACKS, validate_settings
 from hyperforget_jax.config.unlearning import EvaluationConfig
 
 
@@ -93,5 +93,4 @@ def validate_attacks(config: AttackConfig) -> None:
     Raises:
       HyperForgetError: names the field, the number and the range.
     """
-    flat = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}
-    validate_ranges(flat, ATTACKS, "attacks.")
+    validate_settings(config, ATTACKS, "attacks")

@@ -1,8 +1,8 @@
 """Defaults of the discrete key-value bottleneck."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from hyperforget_jax.config.ranges import BOTTLENECK, validate_ranges
+from hyperforget_jax.config.ranges import BOTTLENECK, validate_settings
 from hyperforget_jax.errors import HyperForgetError
 
 
@@ -50,7 +50,7 @@ def validate_bottleneck(config: BottleneckConfig) -> None:
     Raises:
       HyperForgetError: names the field, the number and the range.
     """
-    validate_ranges({field.name: getattr(config, field.name) for field in fields(config)}, BOTTLENECK, "bottleneck.")
+    validate_settings(config, BOTTLENECK, "bottleneck")
     if config.top_k > config.pairs:
         raise HyperForgetError(
             f"bottleneck.top_k is {config.top_k}, of {config.pairs} pairs: choose at most bottleneck.pairs"

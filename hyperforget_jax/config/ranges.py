@@ -227,6 +227,28 @@ ATTACKS: Mapping[str, Range] = {
 }
 """Of the fields of `AttackConfig`."""
 
+SCRUB: Mapping[str, Range] = {
+    "steps": STEPS,
+    "batch_size": SIZE,
+    "learning_rate": ADAMW,
+    "lessons": SIZE,
+    "lesson_steps": SMALL,
+    "least_quantile": SHARE,
+    "jitter": Range(0.0, 100.0),
+}
+"""Of the fields of `ScrubConfig`."""
+
+COMPARISON: Mapping[str, Range] = {
+    "models": Range(2, 10**6),
+    "search_models": SIZE,
+    "candidates": SMALL,
+    "worst_models": SIZE,
+}
+"""Of the fields of `ComparisonConfig`, but for those of its attacks."""
+
+SHADOWS: Mapping[str, Range] = {"systems": Range(2, 10**4), "samples": SIZE, "knowing": SIZE}
+"""Of the fields of `ShadowsConfig`."""
+
 
 def validate_ranges(flat: Mapping[str, Any], ranges: Mapping[str, Range], prefix: str = "") -> None:
     """Refuses a number out of its range.
@@ -245,6 +267,13 @@ def validate_ranges(flat: Mapping[str, Any], ranges: Mapping[str, Range], prefix
                 infinite = isinstance(number, float) and not math.isfinite(number)
                 expected = str(range_).replace("a number", "a finite number") if infinite else str(range_)
                 raise HyperForgetError(f"{prefix}{name} is {number}: choose {expected}")
+
+
+def validate_settings(config: Any, ranges: Mapping[str, Range], name: str) -> None:
+    """Refuses a dataclass with a number out of its range; `name` stands before its fields in messages. Raises as `validate_ranges`."""
+    values = {field: getattr(config, field) for field in ranges}
+    flat = {field: list(value) if isinstance(value, tuple) else value for field, value in values.items()}
+    validate_ranges(flat, ranges, f"{name}.")
 
 
 def validate_seed(name: str, seed: int) -> None:

@@ -17,6 +17,8 @@ from hyperforget_jax.attacks.worst_case import allowed_sets, worst_case
 from hyperforget_jax.baselines.search import accuracies
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.config import ComparisonConfig
+from hyperforget_jax.config.attacks import validate_attacks
+from hyperforget_jax.config.ranges import COMPARISON, validate_settings
 from hyperforget_jax.pipeline import attacks
 from hyperforget_jax.pipeline.contenders import Answer, Contender, contenders
 from hyperforget_jax.pipeline.run import HYPERNETWORK, Run, on_device
@@ -49,6 +51,8 @@ def compare(run: Run, config: ComparisonConfig) -> list[Compared]:
       run: a finished one.
       config: how.
     """
+    validate_settings(config, COMPARISON, "comparison")
+    validate_attacks(config.attack)
     table, found = Table(run, config), list[Compared]()
     field = list(contenders(run, config))
     with track(run.console, "comparison", len(field), "methods") as advance:

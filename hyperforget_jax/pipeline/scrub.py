@@ -17,6 +17,8 @@ import numpy as np
 
 from hyperforget_jax.attacks.generator import BestPrompt
 from hyperforget_jax.config import AttackConfig, Config, ScrubConfig
+from hyperforget_jax.config.attacks import validate_attacks
+from hyperforget_jax.config.ranges import SCRUB, validate_settings
 from hyperforget_jax.diffusion import scrubbing, trainer
 from hyperforget_jax.diffusion.guard import Guard
 from hyperforget_jax.diffusion.hypernetwork import Hypernetwork
@@ -52,6 +54,8 @@ def scrub(run: Run, labels: Sequence[int], folder: Path, config: ScrubConfig, at
     Raises:
       HyperForgetError: a class that cannot be forgotten, another run's folder, a hypernetwork that cannot be scrubbed.
     """
+    validate_settings(config, SCRUB, "scrub")
+    validate_attacks(attack)
     changed = scrubbed_config(run.config, labels, run.dataset.classes, folder)
     origin = artifacts.checksum(run.folder / HYPERNETWORK / artifacts.MANIFEST)
     before = pretrained.load(run.folder / HYPERNETWORK)

@@ -5,13 +5,24 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from hyperforget_jax.config import AttackConfig, BottleneckConfig, Config, flatten, ranges, validation
+from hyperforget_jax.config import (
+    AttackConfig,
+    BottleneckConfig,
+    ComparisonConfig,
+    Config,
+    ScrubConfig,
+    ShadowsConfig,
+    flatten,
+    ranges,
+    validation,
+)
 from hyperforget_jax.config.attacks import validate_attacks
 from hyperforget_jax.config.bottleneck import validate_bottleneck
 from hyperforget_jax.config.ranges import Range
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.runtime import prng
 
+TABLES = [ranges.CONFIG, ranges.BOTTLENECK, ranges.ATTACKS, ranges.SCRUB, ranges.COMPARISON, ranges.SHADOWS]
 LABELS = {"data.classes", "task.pivots", "task.forget_sets", "task.purged", "task.scrubbed", "zoo.held_out_sets"}
 """Names of classes, which are checked beside the data."""
 NUMBERS = (int, float, int | None, float | None, tuple[int, ...], tuple[float, ...], tuple[float, float])
@@ -33,9 +44,12 @@ def test_every_number_of_every_config_has_a_range() -> None:
     assert numeric(Config()) == {*ranges.CONFIG}
     assert numeric(BottleneckConfig()) == {*ranges.BOTTLENECK}
     assert numeric(AttackConfig()) == {*ranges.ATTACKS}
+    assert numeric(ScrubConfig()) == {*ranges.SCRUB}
+    assert numeric(replace(ComparisonConfig(), attack=None)) == {*ranges.COMPARISON}  # type: ignore[arg-type]
+    assert numeric(ShadowsConfig()) == {*ranges.SHADOWS}
 
 
-@pytest.mark.parametrize("table", [ranges.CONFIG, ranges.BOTTLENECK, ranges.ATTACKS])
+@pytest.mark.parametrize("table", TABLES)
 def test_ends_are_inside_unless_they_are_left_out_and_what_is_beyond_is_not(table: dict[str, Range]) -> None:
     for name, each in table.items():
         assert (each.low in each) != each.above, name
@@ -94,6 +108,8 @@ def test_the_attacks_and_the_bottleneck_are_checked_too() -> None:
         validate_attacks(replace(AttackConfig(), klom_bins=0))
     with pytest.raises(HyperForgetError, match=r"^attacks\.rounding_bits is 99: choose a whole number"):
         validate_attacks(replace(AttackConfig(), rounding_bits=(8, 99)))
+    with pytest.raises(HyperForgetError, match=r"^scrub\.steps is 0: choose a whole number of at least 1"):
+        ranges.validate_settings(ScrubConfig(steps=0), ranges.SCRUB, "scrub")
     with pytest.raises(HyperForgetError, match=r"^bottleneck\.seed is 4294967296: choose"):
         validate_bottleneck(replace(BottleneckConfig(), seed=2**32))
 

@@ -99,7 +99,12 @@ def invented(folder: Path, pivots: tuple[int, ...], count: int, *, classes: int 
     workdir.zoo_path(config).mkdir()
     with storage.new_summary(workdir.zoo_path(config)) as summary:
         summary.update(
-            tally, blocks=0, added_blocks=0, checkpoints=count, clean_codes=[*range(1, 2 ** len(run.forgettable))][:256]
+            tally,
+            made_from={},
+            blocks=0,
+            added_blocks=0,
+            checkpoints=count,
+            clean_codes=[*range(1, 2 ** len(run.forgettable))][:256],
         )
     return take(run, zoo)
 
