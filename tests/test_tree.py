@@ -18,6 +18,24 @@ def unsafe_loads(source: str) -> list[int]:
     return [call.lineno for call in loads if "allow_pickle=False" not in map(ast.unparse, call.keywords)]
 
 
+def run_as_code(source: str) -> list[int]:
+    """Line numbers of calls that run text, by Python or by a shell."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    return [
+        call.lineno
+        for call in calls
+        if ast.unparse(call.func) in ("eval", "exec", "os.system", "os.popen")
+        or "shell=True" in map(ast.unparse, call.keywords)
+    ]
+
+
+def test_no_text_is_run_as_code() -> None:
+    """As SECURITY.md says; a config is a module that is imported."""
+    assert {path: run_as_code(source) for path, source in SOURCES.items() if run_as_code(source)} == {}
+    source = "eval(x)\nmodel.eval(x)\nsubprocess.run(line, shell=True)\nos.system(line)\nsubprocess.run([line])"
+    assert run_as_code(source) == [1, 3, 4]
+
+
 def test_files_are_short() -> None:
     lines = {path: len(source.splitlines()) for path, source in SOURCES.items()}
     assert len(lines) > 100
