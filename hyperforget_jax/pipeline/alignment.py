@@ -120,10 +120,10 @@ def by_position(run: Run, grids: Mapping[int, Grid]) -> dict[int, tuple[int, Gri
 def sweeps(run: Run, grids: Mapping[int, Grid], generate: Generator) -> dict[int, Sweep]:
     """The sweep of every class, measured on test; an artifact."""
     folder = run.folder / "alignment"
-    if not run.reuses("alignment", folder, identity(run.config)):
+    if not run.reuses("alignment", folder, identity(run.config), run.inputs):
         with run.timed("alignment", resumes=False):
             measured = followed(run, grids, generate)
-        with artifacts.new_artifact(folder, identity(run.config)) as partial:
+        with artifacts.new_artifact(folder, identity(run.config), run.inputs) as partial:
             for label, sweep in measured.items():
                 arrays = {name: value for name, value in vars(sweep).items() if value is not None}
                 np.savez(partial / f"{label}.npz", **arrays)

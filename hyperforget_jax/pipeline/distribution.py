@@ -47,7 +47,7 @@ def distribution_rows(run: Run, results: Mapping[str, Sequence[UnlearningResult]
     """
     folder, forget_sets = run.folder / FOLDER, run.config.task.forget_sets
     made_from = identity(run.config) | {"task.forget_sets": forget_sets, "methods": [*results]}
-    if not run.reuses("distribution", folder, made_from):
+    if not run.reuses("distribution", folder, made_from, run.inputs):
         rows = list[Row]()
         with (
             run.timed("distribution", resumes=False),
@@ -58,7 +58,7 @@ def distribution_rows(run: Run, results: Mapping[str, Sequence[UnlearningResult]
                 models = {method: of_method[index].models for method, of_method in results.items()}
                 rows += request_rows(run, forget_set, models, of_set)
                 on(1)
-        with artifacts.new_artifact(folder, made_from) as partial_folder:
+        with artifacts.new_artifact(folder, made_from, run.inputs) as partial_folder:
             artifacts.write_rows(partial_folder / "results.jsonl", rows)
     return artifacts.read_rows(folder / "results.jsonl")
 

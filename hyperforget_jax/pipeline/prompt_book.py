@@ -75,12 +75,12 @@ def page(run: Run, labels: tuple[int, ...], model: Pretrained, generators: Seque
         return model.book[name]
     folder = run.folder / FOLDER / name
     made_from = identity(model.config) | {"forget_set": labels, "hypernetwork": _fingerprint(model.hypernetwork)}
-    if not run.reuses(f"prompts {name}", folder, made_from):
+    if not run.reuses(f"prompts {name}", folder, made_from, run.inputs):
         asked = _candidates(run, model.statistics, labels)
         total = halving.num_models(len(asked), run.config.request)
         with track(run.console, f"prompts {name}", total, "models") as advance:
             judged = _judged(run, labels, asked, generators, advance)
-        with artifacts.new_artifact(folder, made_from) as partial_folder:
+        with artifacts.new_artifact(folder, made_from, run.inputs) as partial_folder:
             prompt_book.save({name: judged}, partial_folder)
     return prompt_book.load(folder)[name]
 

@@ -91,17 +91,32 @@ class Run:
         kept = ~np.isin(train.labels, self.dataset.positions(self.config.task.purged))  # [n]
         return Split(train.images[kept], train.labels[kept])
 
-    def reuses(self, stage: str, folder: Path, made_from: Mapping[str, Any] | None = None) -> bool:
+    @property
+    def inputs(self) -> dict[str, str]:
+        """What samples are made from: the finished hypernetwork, by its fingerprint; nothing where there is none."""
+        folder = self.folder / HYPERNETWORK
+        return {"hypernetwork": artifacts.fingerprint(folder)} if artifacts.is_complete(folder) else {}
+
+    def reuses(
+        self,
+        stage: str,
+        folder: Path,
+        made_from: Mapping[str, Any] | None = None,
+        inputs: Mapping[str, str] | None = None,
+    ) -> bool:
         """Whether a finished artifact can be used; if so, verifies it and says so.
 
         Args:
           stage: its name.
           folder: its place.
           made_from: what it must have been made from; None: the workdir's config alone decides it.
+          inputs: artifacts that it must have been made from, if its manifest tells of such.
         """
         if not artifacts.is_complete(folder):
             return False
-        if made_from is not None and artifacts.manifest(folder)["made_from"] != artifacts.as_json(made_from):
+        told = artifacts.manifest(folder)
+        same = made_from is None or told["made_from"] == artifacts.as_json(made_from)
+        if not same or (inputs and told.get("inputs") and told["inputs"] != inputs):
             self.console.print(f"{stage}: {folder} was made from something else, made anew")
             return False
         artifacts.verify(folder)

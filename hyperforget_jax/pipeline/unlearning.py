@@ -103,7 +103,7 @@ def unlearn(
     variant = "" if usual else f"_samples-{request.samples}_selected-{request.num_selected}_seed-{seed}"
     folder = run.folder / FOLDER / f"{name}{variant}"
     made_from = _made_from(asking, labels, seed)
-    cached = run.reuses(name, folder, made_from)
+    cached = run.reuses(name, folder, made_from, run.inputs)
     if not cached:
         model = pretrained.load(run.folder / HYPERNETWORK)
         generators = training.judging_generators(
@@ -128,7 +128,7 @@ def unlearn_all(run: Run, model: Pretrained, generate: Generator) -> list[Unlear
     for labels in run.config.task.forget_sets:
         name, made_from = name_of(run, labels), _made_from(run, labels, run.config.seed)
         folder = run.folder / FOLDER / name
-        if not run.reuses(name, folder, made_from):
+        if not run.reuses(name, folder, made_from, run.inputs):
             _answer(run, labels, model, generators, folder, made_from, run.config.seed)
         results.append(read(folder, run.sizes))
     return results
@@ -175,7 +175,7 @@ def _answer(
     validate_finite(
         f"models of {name}", result.models, "make the hypernetwork again with a lower training.learning_rate"
     )
-    with artifacts.new_artifact(folder, made_from) as partial_folder:
+    with artifacts.new_artifact(folder, made_from, run.inputs) as partial_folder:
         write(partial_folder, result)
     if not result.candidate_scores.any():
         run.console.print(f"{name}: NO sample of any prompt has forgotten: train the hypernetwork longer")

@@ -191,12 +191,13 @@ def provenance() -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def new_artifact(folder: Path, made_from: Mapping[str, Any]) -> Iterator[Path]:
+def new_artifact(folder: Path, made_from: Mapping[str, Any], inputs: Mapping[str, str] | None = None) -> Iterator[Path]:
     """A folder to fill; it takes its name only when the block ends well, with its manifest inside.
 
     Args:
       folder: the artifact's place. What a stopped run left beside it is deleted first.
       made_from: JSON-ready values that decide the content: config, seed, inputs.
+      inputs: other artifacts that it was made from, by `fingerprint`.
 
     Yields:
       The folder to write into.
@@ -216,7 +217,7 @@ def new_artifact(folder: Path, made_from: Mapping[str, Any]) -> Iterator[Path]:
                 for path in sorted(partial.rglob("*"))
                 if path.is_file() and path != partial / MANIFEST
             }
-            metadata = {"made_from": dict(made_from), "files": files, **provenance()}
+            metadata = {"made_from": dict(made_from), "inputs": dict(inputs or {}), "files": files, **provenance()}
             json.dump(records.sealed(metadata), manifest, indent=2, allow_nan=False)
             manifest.flush()
             os.fsync(manifest.fileno())
@@ -249,6 +250,11 @@ def manifest(folder: Path) -> dict[str, Any]:
     if not _is_manifest(metadata):
         raise HyperForgetError(f"{path} is damaged: {remedy}")
     return metadata
+
+
+def fingerprint(folder: Path) -> str:
+    """SHA-256 of the names and contents of an artifact's files, as its manifest tells them."""
+    return hashlib.sha256(json.dumps(manifest(folder)["files"], sort_keys=True).encode()).hexdigest()
 
 
 def _is_manifest(metadata: dict[str, Any]) -> bool:

@@ -189,6 +189,21 @@ def test_a_hypernetwork_of_another_run_is_refused(copied: Path, capsys: pytest.C
     assert "seed: 5 there, 0 here" in capsys.readouterr().err
 
 
+def test_an_answer_of_another_hypernetwork_is_made_anew(
+    copied: Path, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It tells which one it was made from; one that does not tell is taken as before."""
+    assert answer(capsys, copied, "--forget", "2")["cached"]
+    path = copied / "requests" / "forget-2" / "manifest.json"
+    told = json.loads(path.read_text())
+    path.write_text(json.dumps(records.sealed({**told, "inputs": {"hypernetwork": "another"}})))
+    assert not answer(capsys, copied, "--forget", "2")["cached"]
+    ours, theirs = (folder / "requests" / "forget-2" / "weights.npy" for folder in (copied, finished))
+    assert ours.read_bytes() == theirs.read_bytes()
+    path.write_text(json.dumps(records.sealed({**told, "inputs": {}})))
+    assert answer(capsys, copied, "--forget", "2")["cached"]
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[]", "null"])
 @pytest.mark.parametrize("name", ["hypernetwork/manifest.json", "requests/forget-2/manifest.json"])
 def test_a_damaged_manifest_is_named(name: str, text: str, copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
