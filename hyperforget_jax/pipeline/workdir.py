@@ -94,11 +94,12 @@ def acquire_workdir(config: Config, *, shared: bool = False, say: Callable[[str]
         if jax.process_index() > 0:
             _claim(folder, config, say)
             return
-        with locks.hold(folder, shared=shared and not config.overwrite):
+        theirs = _recorded(folder) if config.overwrite else None
+        removes = theirs is not None and bool(_refusal(folder, theirs, config))
+        with locks.hold(folder, shared=shared and not removes):
             _claim(folder, config, say)
-        if shared and config.overwrite:
-            with locks.hold(folder, shared=True):
-                pass
+        if shared and removes:
+            hold_run(folder, shared=True)
 
 
 def hold_run(folder: Path, *, shared: bool = False) -> None:

@@ -132,6 +132,6 @@ def test_weights_are_rounded_as_the_zoos_are(tmp_path: Path) -> None:
 def test_runs_that_no_pivot_lets_pass_are_refused(tmp_path: Path) -> None:
     run = begin(tmp_path, (2,), epochs=0.1)
     with pytest.raises(
-        HyperForgetError, match=r"none of 15 runs is good on the pivots: lower zoo\.pivot_accuracy 0\.8"
+        HyperForgetError, match=r"none of 45 runs is good on the pivots: lower zoo\.pivot_accuracy 0\.8"
     ):
         reference.clean_reference(run)

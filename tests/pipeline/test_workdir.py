@@ -31,7 +31,7 @@ WHERE = {
     *("request.rounds", "training.tensorboard", "task.forget_sets"),
 }
 """Settings that decide no content of the zoo and the hypernetwork."""
-UNUSED = {"data.file", "data.standardise", "data.distillation_size"}
+UNUSED = {"data.file", "data.standardise", "data.distillation_size", "task.scrubbed"}
 """Settings of data that digits do not have, or that change nothing at their default."""
 
 
@@ -224,8 +224,9 @@ def test_a_workdir_is_held_to_the_end_of_the_work_and_parts_of_a_zoo_share_it(tm
         with locks.scope(), pytest.raises(HyperForgetError, match="another process is at work"):
             workdir.acquire_workdir(config(tmp_path))
         workdir.acquire_workdir(config(tmp_path, seed=3, overwrite=True), shared=True)
-        with locks.scope():
-            workdir.acquire_workdir(config(tmp_path, seed=3), shared=True)
+        for overwrite in (False, True):
+            with locks.scope():
+                workdir.acquire_workdir(config(tmp_path, seed=3, overwrite=overwrite), shared=True)
     assert set(contents(tmp_path)) == {"config.json"}
     workdir.acquire_workdir(config(tmp_path, seed=3))
 
