@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
+from hyperforget_jax.baselines import registry
 from hyperforget_jax.cli.errors import cli_errors
 from hyperforget_jax.cli.job import RunOptions, open_finished
 from hyperforget_jax.cli.main import set_up_process
@@ -40,7 +41,8 @@ def shown(run: Run, config: ComparisonConfig) -> None:
     lines = [line for each in found for line in each.lines]
     measured = report.frame(compared, lines)
     artifacts.write_rows(run.folder / "compare.jsonl", compared)
-    artifacts.write_text(run.folder / "compare.md", report.page(compared, measured, run.method))
+    reasons = {name: kind.cannot for name, kind in registry.METHODS.items()}
+    artifacts.write_text(run.folder / "compare.md", report.page(compared, measured, run.method, reasons))
     ours = [mode.method for mode in run.modes]
     for name, figure in (("pareto", report.pareto(measured, ours)), ("distances", report.heatmap(measured))):
         figures.save(figure, run.folder / "figures", name)

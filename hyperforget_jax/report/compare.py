@@ -121,12 +121,34 @@ def settings_table(compared: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows, dtype=object)
 
 
-def page(compared: Sequence[Mapping[str, Any]], table: pd.DataFrame, ours: str) -> str:
-    """All tables and figures as Markdown."""
+def not_forgotten(table: pd.DataFrame, reasons: Mapping[str, str | None]) -> str:
+    """A line for every method that has not forgotten some set, and why, as Markdown; empty if all have.
+
+    Args:
+      table: of `frame`.
+      reasons: method to what keeps it from forgetting; None: nothing in principle.
+    """
+    missed = table[table["forget"] > FORGOTTEN]
+    usual = (
+        "its settings forget on the models that they were searched on, or come nearest to it; on all models it does not"
+    )
+    lines = [
+        f"- `{method}`, {number(forget)}: {reasons.get(method) or usual}.\n"
+        for method, forget in zip(missed["method"], missed["forget"], strict=True)
+    ]
+    heading = f"Forget accuracy above {FORGOTTEN} on some set:\n\n"
+    return heading + "".join(lines) + "\n" if lines else ""
+
+
+def page(
+    compared: Sequence[Mapping[str, Any]], table: pd.DataFrame, ours: str, reasons: Mapping[str, str | None]
+) -> str:
+    """All tables and figures as Markdown; `reasons` as of `not_forgotten`."""
     return (
         f"# Methods of unlearning beside each other\n\n{CAPTION}\n\n{to_markdown(texts(table), ['Method', 'Worst set'])}\n"
         "![Distance from retraining against retain accuracy](figures/pareto.png)\n\n"
         "![Distance by family of attacks](figures/distances.png)\n\n"
+        f"{not_forgotten(table, reasons)}"
         f"{to_markdown(nearer(table, ours), ['Method', 'Which'])}\n"
         f"{to_markdown(settings_table(compared), ['Method', 'Forget', 'Settings found'])}"
     )

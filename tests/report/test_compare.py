@@ -55,7 +55,9 @@ def test_the_page_has_the_nearest_first_and_the_figures_tell_methods_apart() -> 
     table = compare.frame(COMPARED, LINES)
     assert compare.texts(table)["Method"].tolist() == ["control (exact)", "ours", "rival", "far"]
     assert compare.texts(table)["Worst set"][2] == "{3}: 0.6000, 0.3000"
-    page = compare.page(COMPARED, table, "ours")
+    page = compare.page(COMPARED, table, "ours", {"rival": "it has no images"})
+    assert "- `rival`, 0.3000: it has no images.\n" in page
+    assert "`far`," not in page
     assert "| rival    | {2}      |" in page
     assert "alpha 0.5" in page
     panel, names = compare.pareto(table, ["ours"]).axes
