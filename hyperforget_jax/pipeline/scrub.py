@@ -32,6 +32,7 @@ from hyperforget_jax.report.tables import braces
 from hyperforget_jax.runtime import artifacts, prng
 from hyperforget_jax.runtime.progress import track
 from hyperforget_jax.unlearn import requests
+from hyperforget_jax.zoo import coverage
 from hyperforget_jax.zoo.exposure import is_clean, is_last
 from hyperforget_jax.zoo.statistics import ZooStatistics
 
@@ -227,8 +228,7 @@ def _figures(best: BestPrompt) -> dict[str, Any]:
 def _sets(copy: Run) -> list[tuple[int, ...]]:
     """All sets of forgettable classes, by labels."""
     labels = [copy.dataset.classes[position] for position in copy.forgettable]
-    codes = range(1, 2 ** len(labels))
-    return [tuple(label for bit, label in enumerate(labels) if code >> bit & 1) for code in codes]
+    return [tuple(coverage.members(code, labels)) for code in range(1, 2 ** len(labels))]
 
 
 def described(record: dict[str, Any]) -> list[str]:
