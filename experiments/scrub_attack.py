@@ -17,7 +17,6 @@ from typing import Annotated, Any
 import jax
 import numpy as np
 import pandas as pd
-from rich.console import Console
 from tyro.conf import arg
 
 from hyperforget_jax.cli.errors import cli_errors
@@ -60,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
         options, copy = open_finished(Options, "scrub_attack", arguments)
         if not copy.config.task.scrubbed:
             raise HyperForgetError(f"{copy.folder} was not scrubbed: name a copy made by `hyperforget scrub`")
-        run = open_run(options.origin.expanduser().resolve(), Console(soft_wrap=True), "scrub_attack")
+        run = open_run(options.origin.expanduser().resolve(), copy.console, "scrub_attack")
         rows = attacked(run, copy)
         artifacts.write_rows(copy.folder / "scrub_attack.jsonl", rows)
         artifacts.write_text(copy.folder / "scrub_attack.md", page(rows, run.dataset.num_classes))

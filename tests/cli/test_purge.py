@@ -39,7 +39,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("", "Missing from the arguments: --forget"),
         ("--forget 2 3", "3 is no option"),
         ("--forget 2 --zoo.folder elsewhere", "is not the run's own"),
-        ("--forget 2 --zoo.runs 3", "was made by another config (zoo.runs: 96 there, 3 here)"),
+        ("--forget 2 --zoo.runs 95", "was made by another config (zoo.runs: 96 there, 95 here)"),
     ],
 )
 def test_what_cannot_be_purged_is_refused_in_one_line(

@@ -179,6 +179,7 @@ def blocks(folder: Path) -> list[int]:
     return sorted(int(path.name[6:]) for path in folder.glob("block-?????"))
 
 
+@pytest.mark.slow
 def test_two_processes_make_the_zoo_of_one_and_do_not_wait_for_each_other(
     one_job: Path, tmp_path: Path, start: Start
 ) -> None:
@@ -199,7 +200,8 @@ def test_two_processes_make_the_zoo_of_one_and_do_not_wait_for_each_other(
     assert list(tmp_path.rglob("*.partial")) == []
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [2, 10])
 def test_a_zoo_whose_making_is_killed_at_random_moments_is_the_same_byte_for_byte(
     one_job: Path, tmp_path: Path, start: Start, kills: int
 ) -> None:

@@ -117,7 +117,8 @@ def test_loss_falls_until_the_rule_is_learned(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sharded", "grad_accum_steps"), [(False, 1), pytest.param(True, 1, marks=pytest.mark.slow), (True, 2)]
+    ("sharded", "grad_accum_steps"),
+    [pytest.param(False, 1, marks=pytest.mark.slow), pytest.param(True, 1, marks=pytest.mark.slow), (True, 2)],
 )
 def test_one_device_equals_eight(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sharded: bool, grad_accum_steps: int

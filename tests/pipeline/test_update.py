@@ -365,6 +365,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_everything_is_there_for_every_forget_set_direction_and_round(finished: Path) -> None:
     rows = artifacts.read_rows(finished / "update.jsonl")
     assert all(math.isfinite(row["value"]) for row in rows)
@@ -388,6 +389,7 @@ def test_everything_is_there_for_every_forget_set_direction_and_round(finished: 
     assert "<svg" in (finished / "figures" / "update.svg").read_text()[:1000]
 
 
+@pytest.mark.slow
 def test_models_that_were_updated_to_forget_stand_beside_clean_runs(finished: Path) -> None:
     rows = [row for row in artifacts.read_rows(finished / "update.jsonl") if row["metric"] == "c2st_outputs"]
     told = [(tuple(row["forget_set"]), row["method"], row["direction"], row["round"], row["n"]) for row in rows]
@@ -417,6 +419,7 @@ def test_updates_of_one_model_are_told_from_clean_runs_by_their_likeness_and_cle
     assert ratios["clean"] > 0.3
 
 
+@pytest.mark.slow
 def test_the_models_of_the_calls_are_the_rows_and_can_be_given_back(finished: Path, tmp_path: Path) -> None:
     """The model that was trained, given as a file, is answered the same; so are the models of a call."""
     artifacts.verify(finished / "update")

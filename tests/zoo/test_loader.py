@@ -211,6 +211,7 @@ def test_without_groups_every_checkpoint_is_drawn_equally_often() -> None:
     assert_fits(np.bincount(drawn, minlength=len(ZOO)), np.ones(len(ZOO)))
 
 
+@pytest.mark.slow
 def test_every_one_of_a_million_checkpoints_is_reached() -> None:
     """Also where one group has nearly all of them: a cumulated float32 chance has too few digits for that."""
     count = 1_000_000
