@@ -12,12 +12,11 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import jax
 import numpy as np
 import pandas as pd
-from tyro.conf import arg
 
 from hyperforget_jax.cli.errors import cli_errors
 from hyperforget_jax.cli.job import RunOptions, open_finished
@@ -48,7 +47,7 @@ STEPS, BATCH = 200, 64
 class Options(RunOptions):
     """Arguments of the experiment."""
 
-    origin: Annotated[Path, arg(metavar="RUN")]
+    origin: Path
     """workdir of the run that was scrubbed"""
 
 
