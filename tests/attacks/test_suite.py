@@ -15,7 +15,7 @@ from hyperforget_jax.weights.canonical import gauge_of_many
 from tests.attacks.conftest import Problem
 from tests.attacks.problems import FORGET, take, with_edited_output
 
-pytestmark = pytest.mark.usefixtures("programs")
+pytestmark = [pytest.mark.usefixtures("programs"), pytest.mark.slow]
 
 CONFIG = AttackConfig(
     control_splits=20,

@@ -98,6 +98,7 @@ def test_guidance_away_from_nothing_keeps_the_guard(teacher: Hypernetwork) -> No
     np.testing.assert_allclose(made(1.0), made(4.0), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_nothing_is_to_be_learned_where_the_class_is_forgotten_already(teacher: Hypernetwork) -> None:
     random = np.random.default_rng(5)
     forgetting, wanting = prompts(random, 8), prompts(random, 8)

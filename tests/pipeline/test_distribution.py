@@ -105,6 +105,7 @@ def test_both_halves_of_the_clean_reference_have_models_of_every_block(run: Run,
     assert all(0.5 < control[f"loss_spread_ratio_{label}"] < 2.0 for label in range(4))
 
 
+@pytest.mark.slow
 def test_near_clones_are_caught(measured: Callable[[Params], Table], clean: Params) -> None:
     one = part(clean, 2 * COUNT, 2 * COUNT + 1)
     keys = jax.random.split(jax.random.key(1), COUNT)
@@ -120,6 +121,7 @@ def test_near_clones_are_caught(measured: Callable[[Params], Table], clean: Para
     assert max(found[f"loss_spread_ratio_{label}"] for label in range(4)) < 0.5
 
 
+@pytest.mark.slow
 def test_a_second_method_is_caught_beside_one_that_passes(run: Run, alike: Table, clean: Params) -> None:
     """Copies of one model beside clean runs: the rows of these, of the control and the null interval stay as they were."""
     copies = jax.tree.map(lambda leaf: jnp.repeat(leaf[:1], COUNT, axis=0), clean)

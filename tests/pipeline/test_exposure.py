@@ -12,7 +12,7 @@ from hyperforget_jax.pipeline.run import Run
 from hyperforget_jax.pipeline.workdir import acquire_workdir
 from tests.small_run import on_paper, tiny
 
-pytestmark = pytest.mark.usefixtures("programs")
+pytestmark = [pytest.mark.usefixtures("programs"), pytest.mark.slow]
 
 
 def with_exposure(folder: Path) -> Config:

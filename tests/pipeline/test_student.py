@@ -17,7 +17,7 @@ from hyperforget_jax.pipeline.run import HYPERNETWORK, Run
 from hyperforget_jax.runtime import artifacts, prng
 from tests.small_run import on_paper, taught, trained
 
-pytestmark = pytest.mark.usefixtures("programs")
+pytestmark = [pytest.mark.usefixtures("programs"), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

