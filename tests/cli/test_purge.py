@@ -55,6 +55,7 @@ def test_what_cannot_be_purged_is_refused_in_one_line(
     assert sorted(purgeable.parent.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_a_run_that_is_none_or_was_not_made_for_it_is_refused(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -233,6 +233,7 @@ def pictures() -> dict[str, Figure]:
     return gpt_figures.draw(found, levels=20)
 
 
+@pytest.mark.slow
 def test_both_files_are_written_and_byte_identical_twice(tmp_path: Path) -> None:
     settings = {name: matplotlib.rcParams[name] for name in RC}
     assert list(pictures()) == PICTURES == list(gpt.FIGURES)

@@ -49,6 +49,7 @@ def test_a_class_that_is_only_hidden_comes_back_sooner(never_saw_and_saw: tuple[
     assert (masked[1:] > never[1:] + 0.3).all()
 
 
+@pytest.mark.slow
 def test_each_model_relearns_as_it_does_alone(never_saw_and_saw: tuple[Params, Params]) -> None:
     models = jax.tree.map(lambda leaf: leaf[:3], never_saw_and_saw[0])
     together = relearning_curves(models, shown(5), TEST, MEMBER, STEPS)

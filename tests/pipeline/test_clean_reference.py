@@ -75,6 +75,7 @@ def weights(folder: Path, name: str) -> bytes:
     return (folder / "clean_reference" / name / "weights.npy").read_bytes()
 
 
+@pytest.mark.slow
 def test_clean_models_never_predict_what_they_never_saw_and_do_as_well_as_the_zoos(two: Run) -> None:
     models = reference.clean_reference(two)
     assert {leaf.shape[:2] for leaf in jax.tree.leaves(models)} == {(2, COUNT)}

@@ -17,7 +17,7 @@ from hyperforget_jax.runtime import artifacts
 from hyperforget_jax.unlearn import prompts
 from tests.small_run import on_paper, tiny
 
-pytestmark = pytest.mark.usefixtures("programs")
+pytestmark = [pytest.mark.usefixtures("programs"), pytest.mark.slow]
 
 SETS = ((2,), (2, 3))
 
