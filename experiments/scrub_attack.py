@@ -32,7 +32,8 @@ from hyperforget_jax.pipeline import zoo as pipeline_zoo
 from hyperforget_jax.pipeline.run import HYPERNETWORK, Run, open_run
 from hyperforget_jax.report.console import listing
 from hyperforget_jax.report.tables import number, to_markdown
-from hyperforget_jax.runtime import artifacts, locks, prng
+from hyperforget_jax.runtime import artifacts, prng
+from hyperforget_jax.runtime.paths import expand
 from hyperforget_jax.runtime.progress import track
 from hyperforget_jax.zoo.exposure import is_clean, is_last
 from hyperforget_jax.zoo.loader import CheckpointBatch
@@ -54,15 +55,14 @@ class Options(RunOptions):
 @cli_errors
 def main(arguments: Sequence[str]) -> int:
     """Attacks; exit status 0 or 2."""
-    with locks.scope():
-        options, copy = open_finished(Options, "scrub_attack", arguments)
-        if not copy.config.task.scrubbed:
-            raise HyperForgetError(f"{copy.folder} was not scrubbed: name a copy made by `hyperforget scrub`")
-        run = open_run(options.origin.expanduser().resolve(), copy.console, "scrub_attack")
-        rows = attacked(run, copy)
-        artifacts.write_rows(copy.folder / "scrub_attack.jsonl", rows)
-        artifacts.write_text(copy.folder / "scrub_attack.md", page(rows, run.dataset.num_classes))
-        copy.console.print(listing(rows))
+    options, copy = open_finished(Options, "scrub_attack", arguments)
+    if not copy.config.task.scrubbed:
+        raise HyperForgetError(f"{copy.folder} was not scrubbed: name a copy made by `hyperforget scrub`")
+    run = open_run(expand(options.origin, "--origin").resolve(), copy.console, "scrub_attack")
+    rows = attacked(run, copy)
+    artifacts.write_rows(copy.folder / "scrub_attack.jsonl", rows)
+    artifacts.write_text(copy.folder / "scrub_attack.md", page(rows, run.dataset.num_classes))
+    copy.console.print(listing(rows))
     return 0
 
 

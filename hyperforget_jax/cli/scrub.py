@@ -30,7 +30,7 @@ from hyperforget_jax.cli.job import RunOptions, open_finished
 from hyperforget_jax.config import AttackConfig, ForgetSet, ScrubConfig
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import scrub
-from hyperforget_jax.runtime import locks
+from hyperforget_jax.runtime.paths import expand
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,14 +48,12 @@ class Options(RunOptions):
 @cli_errors
 def main(arguments: Sequence[str]) -> int:
     """Runs the verb; exit status 0, 2 or 130."""
-    with locks.scope():
-        options, run = open_finished(Options, "scrub", arguments, shared=True)
-        if options.steps < 1:
-            raise HyperForgetError(f"--steps is {options.steps}: choose a whole number of at least 1")
-        folder = options.workdir.expanduser().resolve()
-        record = scrub.scrub(
-            run, options.forget, folder, ScrubConfig(steps=options.steps), AttackConfig(seed=run.config.seed)
-        )
+    options, run = open_finished(Options, "scrub", arguments, shared=True)
+    if options.steps < 1:
+        raise HyperForgetError(f"--steps is {options.steps}: choose a whole number of at least 1")
+    folder = expand(options.workdir, "--workdir").resolve()
+    config, attack = ScrubConfig(steps=options.steps), AttackConfig(seed=run.config.seed)
+    record = scrub.scrub(run, options.forget, folder, config, attack)
     if options.json:
         print(json.dumps(record, indent=2))
     else:

@@ -5,7 +5,6 @@ samples, since hidden units are exchangeable and a mean of them is none; and the
 for, on images that the zoo's runs were not trained on.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -179,13 +178,3 @@ def lesson(
     process = schedule.make(teacher.diffusion)
     tokens = samplers.from_noise(denoise, process, teacher.diffusion, sampling, teacher.codec.layout, noise, keys)
     return Lesson(noise, condition, exposed(teacher, prompts), tokens)
-
-
-def batches(lessons: Lesson, seed: int, size: int, step: int) -> Iterator[Lesson]:
-    """Batches of lessons from a step on, drawn with replacement: that of step s is a function of (seed, s) alone."""
-    count = len(lessons.noise)
-    while True:
-        random = np.random.Generator(np.random.Philox(key=np.array([seed, step], np.uint64)))
-        rows = random.integers(count, size=size)  # [B]
-        yield jax.tree.map(lambda leaf, rows=rows: leaf[rows], lessons)
-        step += 1

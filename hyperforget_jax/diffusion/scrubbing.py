@@ -3,13 +3,11 @@
 Conditions that want no scrubbed class are their own guarded ones: there the lesson is what the hypernetwork does already.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from hyperforget_jax.config import SamplingConfig
 from hyperforget_jax.diffusion import conditioning, samplers, schedule
@@ -78,13 +76,3 @@ def lesson(teacher: Hypernetwork, guard: Guard, sampling: SamplingConfig, key: j
     process = schedule.make(teacher.diffusion)
     tokens = samplers.sample(denoise, process, teacher.diffusion, sampling, teacher.codec.layout, keys)
     return Lesson(tokens, asked, guarded)
-
-
-def batches(lessons: Lesson, seed: int, size: int, step: int) -> Iterator[Lesson]:
-    """Batches of lessons from a step on, drawn with replacement: that of step s is a function of (seed, s) alone."""
-    count = len(lessons.tokens)
-    while True:
-        random = np.random.Generator(np.random.Philox(key=np.array([seed, step], np.uint64)))
-        rows = random.integers(count, size=size)  # [B]
-        yield jax.tree.map(lambda leaf, rows=rows: leaf[rows], lessons)
-        step += 1

@@ -1,7 +1,6 @@
 """The attacks on a run's forget sets: its clean reference, its images and a model that was trained on everything, made into suites."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import jax
@@ -12,12 +11,9 @@ from hyperforget_jax.classifier import Params
 from hyperforget_jax.config import AttackConfig
 from hyperforget_jax.config.attacks import validate_attacks
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.pipeline.reference import clean_reference
+from hyperforget_jax.pipeline.reference import clean_reference, new_clean_runs
 from hyperforget_jax.pipeline.run import Run, on_device
-from hyperforget_jax.pipeline.zoo import zoo_recipe
 from hyperforget_jax.report import attacks
-from hyperforget_jax.runtime import prng
-from hyperforget_jax.unlearn.reference import clean_runs
 
 LEAST_RETAINED = 2
 """Classes that an attack needs besides the forgotten ones."""
@@ -44,8 +40,7 @@ def validate(run: Run) -> None:
 
 def original(run: Run) -> Params:
     """One model trained on all classes by the zoo's recipe, which no hypernetwork was trained on."""
-    recipe = replace(zoo_recipe(run), key=prng.stream(run.config.seed, "attacks/original"))
-    return jax.tree.map(lambda leaf: leaf[0], clean_runs(recipe, (), 1, lambda count: None))
+    return jax.tree.map(lambda leaf: leaf[0], new_clean_runs(run, "attacks/original", (), 1))
 
 
 def suites(run: Run, trained_on_all: Params, config: AttackConfig) -> Iterator[tuple[tuple[int, ...], Suite]]:

@@ -19,11 +19,10 @@ from hyperforget_jax.baselines.search import search
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.config import ComparisonConfig
 from hyperforget_jax.pipeline import pretrained, training, unlearning
+from hyperforget_jax.pipeline.reference import new_clean_runs
 from hyperforget_jax.pipeline.run import HYPERNETWORK, Run, on_device
-from hyperforget_jax.pipeline.zoo import zoo_recipe
 from hyperforget_jax.runtime import flops, prng
 from hyperforget_jax.unlearn import prompts
-from hyperforget_jax.unlearn.reference import clean_runs
 
 CONTROL = "clean_runs"
 """The name of further clean runs, drawn as the reference is: what a method reaches that is retraining."""
@@ -151,5 +150,4 @@ class Field:
         return jax.random.split(prng.stream(self.run.config.seed, "compare/own"), self.config.models)[:count]
 
     def _clean(self, forget: tuple[int, ...], name: str, count: int) -> Params:
-        key = prng.stream(self.run.config.seed, f"compare/{name}/{'-'.join(map(str, forget))}")
-        return clean_runs(replace(zoo_recipe(self.run), key=key), forget, count, lambda made: None)
+        return new_clean_runs(self.run, f"compare/{name}/{'-'.join(map(str, forget))}", forget, count)

@@ -1,6 +1,6 @@
 """The reference models of a run: retrained without each of its forget sets, and clean runs by the zoo's recipe for each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -82,18 +82,33 @@ def clean_reference(run: Run) -> Params:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *models)
 
 
+def new_clean_runs(
+    run: Run, stream: str, forget: tuple[int, ...], count: int, on_runs: Callable[[int], None] = lambda made: None
+) -> Params:
+    """Clean runs by the zoo's recipe with random numbers of their own, which are in no zoo: leaves [M, …].
+
+    Args:
+      run: its config has the recipe.
+      stream: name of the random stream.
+      forget: output positions; none: runs that saw everything.
+      count: models M.
+      on_runs: called with the number of models that each block of runs has added.
+    """
+    recipe = replace(zoo_recipe(run), key=prng.stream(run.config.seed, stream))
+    return clean_runs(recipe, forget, count, on_runs)
+
+
 def _clean_runs(run: Run, labels: tuple[int, ...], positions: tuple[int, ...]) -> Params:
     config, count = run.config, run.config.reference.clean_runs
     name = name_of(labels)
     folder = run.folder / CLEAN_FOLDER / name
     made_from = zoo_identity(config) | {"reference.clean_runs": count, "forget_set": labels}
     if not run.reuses(f"clean reference {name}", folder, made_from):
-        recipe = replace(zoo_recipe(run), key=prng.stream(config.seed, f"clean reference {name}"))
         with (
             run.timed("clean reference", resumes=True),
             track(run.console, f"clean reference {name}", count, "runs") as advance,
         ):
-            models = clean_runs(recipe, positions, count, advance)
+            models = new_clean_runs(run, f"clean reference {name}", positions, count, advance)
             weights = np.asarray(jax.vmap(flatten)(models))  # [M, P]
         validate_finite("clean runs", weights, "lower zoo.learning_rate")
         with artifacts.new_artifact(folder, made_from) as partial_folder:

@@ -19,12 +19,13 @@ from hyperforget_jax.attacks.generator import BestPrompt
 from hyperforget_jax.config import AttackConfig, Config, ScrubConfig
 from hyperforget_jax.config.attacks import validate_attacks
 from hyperforget_jax.config.ranges import SCRUB, validate_settings
-from hyperforget_jax.diffusion import scrubbing, trainer
+from hyperforget_jax.diffusion import scrubbing
 from hyperforget_jax.diffusion.guard import Guard
 from hyperforget_jax.diffusion.hypernetwork import Hypernetwork
 from hyperforget_jax.diffusion.scrubbing import Lesson, Scrubbing
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import alignment, audit, pretrained, training, workdir
+from hyperforget_jax.pipeline.lessons import train
 from hyperforget_jax.pipeline.pretrained import Pretrained
 from hyperforget_jax.pipeline.run import HYPERNETWORK, Run, run_on
 from hyperforget_jax.pipeline.workdir import identity, zoo_path
@@ -38,8 +39,6 @@ from hyperforget_jax.zoo.statistics import ZooStatistics
 
 RECORD = "scrub.json"
 """What a scrub did and what its audits found."""
-HELD_OUT = 2
-"""Batches of lessons that no step sees, for the learning curve."""
 
 
 def scrub(run: Run, labels: Sequence[int], folder: Path, config: ScrubConfig, attack: AttackConfig) -> dict[str, Any]:
@@ -143,31 +142,19 @@ def trained(copy: Run, before: Pretrained, guard: Guard, labels: Sequence[int], 
     """The scrubbed hypernetwork, with the pages of its prompt book that forget the classes. A student is not taken over."""
     teacher = replace(before.hypernetwork, student=None)
     lessons = make_lessons(copy, teacher, before.statistics, guard, labels, config)
-    size, workplace = config.batch_size, copy.folder / "training"
-    settings = replace(
-        copy.config.training,
+    params = train(
+        copy,
+        "scrub",
+        copy.folder / "training",
+        Scrubbing(teacher),
+        lessons,
+        copy.config.seed,
+        identity(copy.config) | {"of": "scrub", "scrub": asdict(config)},
         steps=config.steps,
-        batch_size=size,
+        batch_size=config.batch_size,
         learning_rate=config.learning_rate,
         warmup_steps=min(copy.config.training.warmup_steps, config.steps // 10),
-        grad_accum_steps=1,
     )
-    learned, watched = (
-        jax.tree.map(lambda leaf, part=part: leaf[part], lessons)
-        for part in (slice(HELD_OUT * size, None), slice(HELD_OUT * size))
-    )
-    with artifacts.writing_errors(workplace):
-        workplace.mkdir(exist_ok=True)
-    with track(copy.console, "scrub", settings.steps, "steps") as advance:
-        params = trainer.train(
-            workplace,
-            prng.stream(copy.config.seed, "scrub"),
-            Scrubbing(teacher),
-            partial(scrubbing.batches, learned, copy.config.seed, size),
-            watched,
-            settings,
-            advance,
-        )
     always = {*copy.config.task.always}
     names = {requests.name_of(each) for each in _sets(copy) if always <= {*each}}
     book = {name: page for name, page in before.book.items() if name in names}

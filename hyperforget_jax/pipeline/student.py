@@ -10,14 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from hyperforget_jax.classifier import Params as Models
-from hyperforget_jax.diffusion import distillation, preprocessing, samplers, targets, trainer
+from hyperforget_jax.diffusion import distillation, preprocessing, samplers, targets
 from hyperforget_jax.diffusion.conditioning import Dropout
 from hyperforget_jax.diffusion.distillation import Distillation, Images, Lesson
 from hyperforget_jax.diffusion.hypernetwork import Hypernetwork, Start, Student
 from hyperforget_jax.errors import HyperForgetError
+from hyperforget_jax.pipeline.lessons import train
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.pipeline.workdir import identity
-from hyperforget_jax.runtime import artifacts, prng
+from hyperforget_jax.runtime import prng
 from hyperforget_jax.runtime.progress import track
 from hyperforget_jax.unlearn import prompts, starting_models
 from hyperforget_jax.unlearn.requests import Floats
@@ -28,8 +29,6 @@ from hyperforget_jax.zoo.storage import Zoo
 
 FITTED_ON = 1024
 """Models of the zoo that tell how losses on two sets of images go together."""
-HELD_OUT = 2
-"""Batches of lessons that no step sees, for the learning curve."""
 MOST_SETS = 256
 """Forget sets whose prompts take part in the lessons, at most."""
 
@@ -44,34 +43,21 @@ def train_student(run: Run, train_zoo: Zoo, teacher: Hypernetwork, seed: int) ->
       seed: of the training.
     """
     config, workplace = run.config, run.folder / "training" / "student"
-    size = config.distillation.batch_size
     lessons = make_lessons(run, train_zoo, teacher, seed)
-    training, watched = (
-        jax.tree.map(lambda leaf, part=part: leaf[part], lessons)
-        for part in (slice(HELD_OUT * size, None), slice(HELD_OUT * size))
-    )
     sampling = samplers.few_steps(config.distillation.sampling_steps, config.sampling)
     objective = Distillation(teacher, sampling, judged_on(run, train_zoo, teacher), config.distillation)
-    settings = replace(
-        config.training,
+    params = train(
+        run,
+        "student",
+        workplace,
+        objective,
+        lessons,
+        seed,
+        identity(config) | {"of": "student"},
         steps=config.distillation.steps,
-        batch_size=size,
+        batch_size=config.distillation.batch_size,
         learning_rate=config.distillation.learning_rate,
-        grad_accum_steps=1,
     )
-    with artifacts.writing_errors(workplace):
-        workplace.mkdir(exist_ok=True)
-    with track(run.console, "student", settings.steps, "steps") as advance:
-        params = trainer.train(
-            workplace,
-            prng.stream(seed, "student"),
-            objective,
-            partial(distillation.batches, training, seed, size),
-            watched,
-            settings,
-            advance,
-            made_from=identity(config) | {"of": "student"},
-        )
     return Student(params, config.distillation.sampling_steps)
 
 

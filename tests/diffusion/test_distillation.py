@@ -22,6 +22,7 @@ from hyperforget_jax.diffusion import conditioning, distillation, dit, samplers,
 from hyperforget_jax.diffusion.conditioning import Dropout
 from hyperforget_jax.diffusion.distillation import Distillation, Images, Lesson
 from hyperforget_jax.diffusion.hypernetwork import Hypernetwork, Student, generator
+from hyperforget_jax.diffusion.lessons import batches
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.weights import codec
 
@@ -133,7 +134,7 @@ def test_what_is_not_wholly_asked_is_dropped_and_what_is_stays(teacher: Hypernet
 
 def test_batches_of_a_step_do_not_depend_on_where_one_starts(teacher: Hypernetwork) -> None:
     lessons = jax.tree.map(np.asarray, lesson(teacher, SAMPLING))
-    straight, later = (distillation.batches(lessons, 5, 4, step) for step in (0, 2))
+    straight, later = (batches(lessons, 5, 4, step) for step in (0, 2))
     next(straight), next(straight)
     jax.tree.map(np.testing.assert_array_equal, next(straight), next(later))
 

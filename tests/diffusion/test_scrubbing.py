@@ -12,6 +12,7 @@ from hyperforget_jax.config import CodecConfig, DiffusionConfig, HypernetworkCon
 from hyperforget_jax.diffusion import conditioning, dit, scrubbing
 from hyperforget_jax.diffusion.guard import Guard, hold
 from hyperforget_jax.diffusion.hypernetwork import Hypernetwork, generator
+from hyperforget_jax.diffusion.lessons import batches
 from hyperforget_jax.diffusion.scrubbing import Scrubbing
 from hyperforget_jax.weights import codec
 from hyperforget_jax.weights.layout import flatten
@@ -121,6 +122,6 @@ def test_batches_are_a_function_of_the_step() -> None:
     count = 20
     nothing = conditioning.Condition(jnp.zeros((count, 1)), jnp.zeros((count, 1)))
     lessons = scrubbing.Lesson(jnp.arange(count, dtype=jnp.float32)[:, None, None], nothing, nothing)
-    first = scrubbing.batches(lessons, 1, 4, 0)
+    first = batches(lessons, 1, 4, 0)
     next(first)
-    np.testing.assert_array_equal(next(first).tokens, next(scrubbing.batches(lessons, 1, 4, 1)).tokens)
+    np.testing.assert_array_equal(next(first).tokens, next(batches(lessons, 1, 4, 1)).tokens)

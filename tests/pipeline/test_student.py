@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from hyperforget_jax.diffusion import distillation
+from hyperforget_jax.diffusion import lessons
 from hyperforget_jax.diffusion.distillation import Lesson
 from hyperforget_jax.pipeline import pretrained, student, training, unlearning
 from hyperforget_jax.pipeline import zoo as pipeline_zoo
@@ -47,14 +47,14 @@ def test_it_is_stored_with_the_hypernetwork_and_answers_its_requests(run: Run) -
 
 def test_a_stopped_one_goes_on_and_ends_the_same(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = on_paper(taught(tmp_path / "run"))
-    whole = distillation.batches
+    whole = lessons.batches
 
     def stopped(*arguments: Any) -> Iterator[Lesson]:
         yield from itertools.islice(whole(*arguments), 3)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(distillation, "batches", stopped)
+        patch.setattr(lessons, "batches", stopped)
         with pytest.raises(KeyboardInterrupt):
             trained(job)
     assert not artifacts.is_complete(job.folder / HYPERNETWORK)
@@ -66,11 +66,11 @@ def test_lessons_are_of_training_and_of_requests_of_every_set(run: Run) -> None:
     zoo = pipeline_zoo.make_zoo(run)
     train_zoo, _ = zoo.split(run.config.zoo.runs, run.config.zoo.validation_share)
     teacher = pretrained.load(run.folder / HYPERNETWORK).hypernetwork
-    lessons = student.make_lessons(run, train_zoo, teacher, 0)
-    assert len(lessons.noise) == 64
-    assert np.isfinite(lessons.tokens).all()
+    made = student.make_lessons(run, train_zoo, teacher, 0)
+    assert len(made.noise) == 64
+    assert np.isfinite(made.tokens).all()
     # the second half of every batch asks for everything
-    asked = lessons.condition.asked.reshape(2, 32, -1)
+    asked = made.condition.asked.reshape(2, 32, -1)
     assert (asked[:, 16:] == 1.0).all()
 
 
