@@ -39,13 +39,13 @@ class Answer:
     Attributes:
       models: N stacked models.
       seconds: of one model; the first answer of a baseline includes compilation.
-      flops: of one model, in matrix products; None: not counted.
+      flops: counts those of one model, in matrix products, when it is called: that traces a program; None: not counted.
       settings: those that a search chose.
     """
 
     models: Params
     seconds: float
-    flops: int | None
+    flops: Callable[[], int] | None
     settings: Settings
 
 
@@ -119,7 +119,11 @@ class Field:
         seconds = (time.monotonic() - began) / count
         first = jax.tree.map(lambda leaf: leaf[0], starts)
         chosen = {each.name: float(getattr(changed, each.name)) for each in method.ranges}
-        return Answer(models, seconds, flops.of_products(changed.unlearn, first, asked, self._keys(1)[0]), chosen)
+
+        def counted() -> int:
+            return flops.of_products(changed.unlearn, first, asked, self._keys(1)[0])
+
+        return Answer(models, seconds, counted, chosen)
 
     def generated(self, mode: Run, forget: tuple[int, ...], _: Settings | None, count: int) -> Answer:
         """All samples of one request, of the hypernetwork in one mode; the cost is that of sampling."""
@@ -138,7 +142,7 @@ class Field:
         began = time.monotonic()
         jax.block_until_ready(sample(rows))
         seconds = (time.monotonic() - began) / TIMED
-        return Answer(models, seconds, flops.of_products(sample, rows) // TIMED, {})
+        return Answer(models, seconds, lambda: flops.of_products(sample, rows) // TIMED, {})
 
     @cached_property
     def _generator(self) -> tuple[Any, Any]:
