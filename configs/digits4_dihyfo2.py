@@ -1,7 +1,6 @@
 """DiHyFo-2 on digits: classes {0, 1, 2, 3}, a 64-3-4 classifier, pivots {0, 1}.
 
-`hyperforget run --config digits4_dihyfo2` (also `hyperforget quickstart`) takes 16 minutes on two CPU cores beside a test suite that has
-both, and 1.5 GB.
+`hyperforget run --config digits4_dihyfo2` (also `hyperforget quickstart`) takes 7 minutes on two CPU cores beside other jobs, and 1.5 GB.
 
 Every model has a prompt drawn from clean runs; the best prompt is answered and measured beside it as `dihyfo2_best`.
 
@@ -35,7 +34,7 @@ def get_config() -> Config:
         ),
         loader=LoaderConfig(clean_share=0.5),
         codec=CodecConfig(basis_size=48),
-        hypernetwork=HypernetworkConfig(hidden_size=192, depth=4),
-        training=TrainingConfig(steps=800, batch_size=256),
+        hypernetwork=HypernetworkConfig(hidden_size=96, depth=4),
+        training=TrainingConfig(steps=4000, batch_size=256),
         reference=ReferenceConfig(epochs=200.0, batch_size=32, learning_rate=3e-3),
     )

@@ -24,7 +24,7 @@ def get_config() -> Config:
         zoo=replace(base.zoo, runs=3072, min_clean_runs=32),
         loader=replace(base.loader, clean_share=0.0),
         codec=replace(base.codec, kind="functional"),
-        hypernetwork=replace(base.hypernetwork, exposure=False),
+        hypernetwork=replace(base.hypernetwork, exposure=False, hidden_size=192),
         diffusion=replace(base.diffusion, class_dropout=0.0, kind_dropout=0.0),
         sampling=replace(base.sampling, temperature=0.7),
         request=replace(base.request, prompts="best"),
