@@ -70,8 +70,10 @@ def wheel(session: nox.Session) -> None:
             (built,) = Path(folder).glob("*.whl")
             session.run("venv/bin/python", "-m", "pip", "install", "--quiet", str(built))
             session.run("venv/bin/hyperforget", "doctor")
-            session.run("venv/bin/hyperforget", "run", "--config", "smoke_dihyfo2", "--task.forget-sets", "2")
-            session.run("venv/bin/hyperforget", "unlearn", "runs/smoke_dihyfo2", "--forget", "3")
+            output(session, "hyperforget", "run", "--config", "mnist4_dihyfo2", "--help")
+            seconds = seconds_of(session, "hyperforget", "unlearn", "digits4", "--forget", "2", "--out", "model")
+            session.log(f"hyperforget unlearn digits4 --forget 2 --out model, nothing compiled before: {seconds:.1f} s")
+            session.run("venv/bin/hyperforget", "verify", "model")
             shortest(session, "import hyperforget_jax", lambda: float(output(session, "python", "-c", TIMED_IMPORT)))
             shortest(session, "hyperforget --help", lambda: seconds_of(session, "hyperforget", "--help"))
 

@@ -27,6 +27,7 @@ from configs import digits4_dihyfo2
 from hyperforget_jax.attacks.margin import margins
 from hyperforget_jax.attacks.result import Doubles
 from hyperforget_jax.attacks.shadow import ATTACKS, shadow_attack
+from hyperforget_jax.attacks.suite import line
 from hyperforget_jax.cli.job import run_experiment
 from hyperforget_jax.config import AttackConfig, Config, ShadowsConfig
 from hyperforget_jax.config.ranges import SHADOWS, validate_settings
@@ -87,7 +88,7 @@ def run(job: Run, config: ShadowsConfig | None = None) -> None:
         confidences = np.stack([each[name] for each in found])  # [S, T]
         for density in ATTACKS:
             results = shadow_attack(*sides(confidences, members), density, AttackConfig(seed=job.config.seed))
-            lines += [report.line(seen, job.config.task.forget_sets[0], each) for each in results.values()]
+            lines += [line(seen, job.config.task.forget_sets[0], each) for each in results.values()]
     reached = {name: np.mean([each[name] for each in found]) for name in ("retain", "forget", "knowing_forget")}
     artifacts.write_rows(job.folder / "shadows.jsonl", lines)
     artifacts.write_text(job.folder / "shadows.md", page(lines, reached, config))

@@ -1,4 +1,6 @@
 from .api.hyperforget import HyperForget as HyperForget
+from .api.model_files import load_model as load_model
+from .api.model_files import save_model as save_model
 from .api.models import evaluate as evaluate
 from .api.models import predict as predict
 from .api.models import retrain as retrain

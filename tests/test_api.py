@@ -143,9 +143,11 @@ def test_a_saved_hypernetwork_is_replaced_by_the_next(fitted: hf.HyperForget, tm
     assert [path.name for path in tmp_path.iterdir()] == ["saved"]
 
 
-def test_the_package_is_imported_without_jax_and_has_nine_names() -> None:
+def test_the_package_is_imported_without_jax_and_has_eleven_names() -> None:
     program = "import sys, hyperforget_jax as hf; print('jax' in sys.modules, 'numpy' in sys.modules, *hf.__all__)"
-    names = "Config HyperForget UnlearningResult Zoo build_zoo evaluate load_dataset predict retrain"
+    names = (
+        "Config HyperForget UnlearningResult Zoo build_zoo evaluate load_dataset load_model predict retrain save_model"
+    )
     answer = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert answer.stdout.split() == ["False", "False", *names.split()]
     assert callable(hf.evaluate)

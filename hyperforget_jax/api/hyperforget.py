@@ -14,7 +14,7 @@ from hyperforget_jax.config.ranges import validate_seed
 from hyperforget_jax.data import Dataset, Split
 from hyperforget_jax.diffusion.hypernetwork import Generator, generator
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.pipeline import pretrained, training
+from hyperforget_jax.pipeline import pretrained, shipped, training
 from hyperforget_jax.pipeline.pretrained import Pretrained
 from hyperforget_jax.pipeline.resources import validate_resources
 from hyperforget_jax.pipeline.run import HYPERNETWORK, Run, on_device
@@ -197,13 +197,13 @@ class HyperForget:
         """A hypernetwork from the folder that `save_pretrained` wrote, or from the workdir of a finished run.
 
         Args:
-          path: the folder.
+          path: the folder; or the name of a hypernetwork that the package brings, such as "digits4".
           progress: whether later calls show it on stderr.
 
         Raises:
           HyperForgetError: no hypernetwork there, a damaged one, or one of an older format; says what makes it again.
         """
-        folder = current(expand(path, "path").resolve())
+        folder = current(shipped.folder_of(expand(path, "path")).resolve())
         of_run = folder / HYPERNETWORK
         model = pretrained.load(of_run if of_run.is_dir() else folder)
         config = model.config

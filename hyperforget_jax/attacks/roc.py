@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata  # type: ignore[import-untyped]
 
 Doubles = NDArray[np.float64]
 
@@ -17,6 +16,8 @@ def area_under_curve(members: Doubles, others: Doubles) -> Doubles:
     Returns:
       [...], in [0, 1]; 0.5 says that scores tell nothing.
     """
+    from scipy.stats import rankdata  # type: ignore[import-untyped]  # slow, and requests for models need none of it
+
     count = members.shape[-1]
     ranks = rankdata(np.concatenate([members, others], axis=-1), axis=-1)[..., :count]  # from 1; ties share their mean
     return np.asarray((ranks.mean(-1) - (count + 1) / 2) / others.shape[-1])

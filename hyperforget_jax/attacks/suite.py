@@ -4,8 +4,10 @@ Attacks on single models take evenly spaced ones of a stack, attacks on groups o
 there are is left out; `Suite.left_out` says which, and why.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -38,6 +40,25 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
 def family_of(attack: str) -> str:
     """The family that an attack belongs to, by its name, such as "relearn_5" or "ulira_auc"."""
     return next(family for family, names in FAMILIES.items() if attack.startswith(names))
+
+
+def line(method: str, forget_set: Sequence[int], result: AttackResult) -> dict[str, Any]:
+    """One line: what one attack found in one method's models for one forget set (labels). An infinite z-score is None."""
+    low, high = result.interval
+    return {
+        "method": method,
+        "forget_set": [*forget_set],
+        "family": family_of(result.attack),
+        "attack": result.attack,
+        "models": len(result.ours),
+        "value": result.value,
+        "reference": float(result.reference.mean()),
+        "low": low,
+        "high": high,
+        "position": result.position,
+        "share_inside": result.share_inside,
+        "z": result.z_score if math.isfinite(result.z_score) else None,
+    }
 
 
 def evenly(models: Params, count: int) -> Params:

@@ -8,7 +8,7 @@ from typing import ParamSpec
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.runtime import locks
 
-REFUSED, INTERRUPTED = 2, 130
+REFUSED, UNMET, INTERRUPTED = 2, 3, 130
 STOPPED = "stopped: run the same command again to go on from here"
 Arguments = ParamSpec("Arguments")
 

@@ -4,8 +4,9 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
+from rich.console import Console
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from hyperforget_jax.cli import main
@@ -15,7 +16,7 @@ from hyperforget_jax.cli.errors import cli_errors
 from hyperforget_jax.cli.options import command_line, pop_options
 from hyperforget_jax.config import Config
 from hyperforget_jax.config.overrides import parse_known_options, parse_overrides
-from hyperforget_jax.pipeline import alignment
+from hyperforget_jax.pipeline import alignment, shipped
 from hyperforget_jax.pipeline.run import Run, open_run, start, validate_run_config
 from hyperforget_jax.pipeline.workdir import acquire_workdir, hold_run
 from hyperforget_jax.report.console import make_console
@@ -27,7 +28,7 @@ class RunOptions:
     """Arguments of a verb that asks something of a finished run."""
 
     run: Positional[Annotated[Path, arg(metavar="RUN")]]
-    """workdir of a finished run"""
+    """workdir of a finished run, or the name of a hypernetwork that the package brings"""
     json: FlagCreatePairsOff[bool] = False
     """whether to print one JSON object; progress goes to stderr then"""
 
@@ -94,14 +95,41 @@ def open_finished(
         an override that cannot be.
     """
     parsed, overrides = parse_known_options(options, arguments)
+    console, folder = make_console(stderr=parsed.json), expand(parsed.run, "RUN")
+    folder = shipped.unpacked(folder, console.print).resolve()
+    return parsed, open_at(options, verb, folder, arguments, overrides, console, shared)
+
+
+def open_at(
+    options: type[Any],
+    verb: str,
+    folder: Path,
+    arguments: Sequence[str],
+    overrides: Sequence[str],
+    console: Console,
+    shared: bool = True,
+) -> Run:
+    """The finished run in a folder.
+
+    Args:
+      options: of the verb, for suggestions.
+      verb: its name.
+      folder: of the run.
+      arguments: of the verb.
+      overrides: those of them that override fields of the run's config.
+      console: where to report.
+      shared: whether other processes may ask things of the run too.
+
+    Raises:
+      HyperForgetError: see `open_finished`.
+    """
 
     def change(config: Config) -> Config:
         config = parse_overrides(config, overrides, [item.name for item in fields(options)])
         validate_run_config(config)
         return config
 
-    console = make_console(stderr=parsed.json)
-    run = open_run(expand(parsed.run, "RUN").resolve(), console, f"hyperforget {verb} {shlex.join(arguments)}", change)
+    run = open_run(folder, console, f"hyperforget {verb} {shlex.join(arguments)}", change)
     alignment.validate_metric(run)
     hold_run(run.folder, shared=shared)
-    return parsed, run
+    return run

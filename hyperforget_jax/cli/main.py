@@ -17,7 +17,7 @@ from hyperforget_jax.cli.errors import INTERRUPTED, STOPPED, cli_errors
 from hyperforget_jax.errors import HyperForgetError
 
 VERBS = (
-    *("quickstart", "run", "zoo", "train", "unlearn", "scrub", "purge"),
+    *("quickstart", "run", "zoo", "train", "unlearn", "verify", "explore", "scrub", "purge", "pack"),
     *("update", "evaluate", "report", "reproduce", "doctor"),
 )
 CONFIGURED = ("quickstart", "run", "zoo", "train", "update")
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
       arguments: the verb and what follows it; None: those of this process, which is then set up for long work.
 
     Returns:
-      Exit status: 0, 2 after bad input or in an unfit environment, 130 after Ctrl-C.
+      Exit status: 0, 2 after bad input or in an unfit environment, 3 if something asked for is not reached, 130 after Ctrl-C.
     """
     verb, *others = (sys.argv[1:] if arguments is None else arguments) or [""]
     if verb in HELP:

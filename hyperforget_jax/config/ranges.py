@@ -276,6 +276,12 @@ def validate_settings(config: Any, ranges: Mapping[str, Range], name: str) -> No
     validate_ranges(flat, ranges, f"{name}.")
 
 
+def validate_share(name: str, share: float) -> None:
+    """Refuses a share beyond 0 and 1; `name` is what it was given as."""
+    if share not in SHARE:
+        raise HyperForgetError(f"{name} is {share}: choose {SHARE}")
+
+
 def validate_seed(name: str, seed: int) -> None:
     """Refuses a seed that would draw the numbers of another one; `name` is what it was given as."""
     if seed not in SEED:

@@ -32,6 +32,20 @@ class Source(NamedTuple):
     white: int
 
 
+class Preprocessing(NamedTuple):
+    """From a stored input to what a classifier takes: (stored / white - shift) / scale, in a row of d numbers.
+
+    Attributes:
+      white: the stored value that counts as 1.
+      shift: [d], float64; None: nothing is subtracted.
+      scale: [d], float64; None: nothing more is divided by.
+    """
+
+    white: int
+    shift: Array | None = None
+    scale: Array | None = None
+
+
 class Info(NamedTuple):
     """What is known of a dataset before its images are read.
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from hyperforget_jax.config import DataConfig
 from hyperforget_jax.data import registry
-from hyperforget_jax.data.source import Array, Info, Labelled, hold_out
+from hyperforget_jax.data.source import Array, Info, Labelled, Preprocessing, hold_out
 from hyperforget_jax.errors import HyperForgetError
 
 VALIDATION_SIZES = {"digits": 360, "mnist": 5000, "fashion_mnist": 5000}
@@ -48,6 +48,7 @@ class Dataset:
       distillation: likewise, for the losses that a student of the hypernetwork learns from, and for nothing else; it may be empty.
       test: for reported numbers only.
       config: which images, classes and splits these are.
+      preprocessing: how the images were made from stored ones.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Dataset:
     distillation: Split
     test: Split
     config: DataConfig
+    preprocessing: Preprocessing
 
     @property
     def num_classes(self) -> int:
@@ -149,8 +151,11 @@ def load(config: DataConfig) -> Dataset:
             )
     splits = (training, validation, distillation, source.test)
     train, *others = (choose(each, classes, source.white) for each in splits)
+    preprocessing = Preprocessing(source.white)
     if config.standardise:
-        train, *others = (standardise(each, train.images) for each in (train, *others))
+        shift, scale = standardisation(train)
+        preprocessing = Preprocessing(source.white, shift, scale)
+        train, *others = (standardise(each, shift, scale) for each in (train, *others))
     names = dict(zip(info.labels, info.class_names, strict=True)) if info.class_names else None
     return Dataset(
         name=short_name(config, info),
@@ -162,6 +167,7 @@ def load(config: DataConfig) -> Dataset:
         distillation=others[1],
         test=others[2],
         config=registry.resolve(config),
+        preprocessing=preprocessing,
     )
 
 
@@ -258,20 +264,21 @@ def choose(labelled: Labelled, classes: tuple[int, ...], white: int) -> Split:
     return Split(np.divide(inputs, white, dtype=np.float32), positions[chosen])
 
 
-def standardise(split: Split, train: Array) -> Split:
-    """Shifts and scales every input to mean 0 and variance 1 on the training images; one that is constant there is only shifted.
+def standardisation(train: Split) -> tuple[Array, Array]:
+    """Shift [d] and scale [d] to mean 0 and variance 1 on the training images; an input that is constant there is only shifted."""
+    images = train.images
+    mean, deviation = images.mean(0, dtype=np.float64), images.std(0, dtype=np.float64)
+    return mean, np.where(images.max(0) == images.min(0), 1.0, deviation)
 
-    Args:
-      split: any of them.
-      train: [n, d], the training images, not standardised.
+
+def standardise(split: Split, shift: Array, scale: Array) -> Split:
+    """Shifts and scales the images of a split.
 
     Raises:
       HyperForgetError: an input varies so little on the training images that others become infinite.
     """
-    mean, deviation = train.mean(0, dtype=np.float64), train.std(0, dtype=np.float64)
-    scale = np.where(train.max(0) == train.min(0), 1.0, deviation)
     with np.errstate(over="ignore"):
-        images = ((split.images - mean) / scale).astype(np.float32)
+        images = ((split.images - shift) / scale).astype(np.float32)
     if not np.isfinite(images).all():
         raise HyperForgetError(
             "data.standardise makes inputs infinite, since some hardly vary in training: take them out"

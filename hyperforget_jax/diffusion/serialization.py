@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import DTypeLike
 
 from hyperforget_jax.config import DiffusionConfig, HypernetworkConfig
 from hyperforget_jax.diffusion import dit, targets
@@ -22,16 +23,21 @@ STEPS = "steps"
 """The name of a student's number of denoising steps in that file."""
 
 
-def save(hypernetwork: Hypernetwork, folder: Path) -> None:
+def save(hypernetwork: Hypernetwork, folder: Path, dtype: DTypeLike = np.float32) -> None:
     """Writes `model.safetensors` (names are paths in the parameter tree), `conditioning.safetensors` and `codec.safetensors`.
 
     If it has a student, `student.safetensors` has its parameters by the same names, and its `steps`; if it has a guard,
     `guard.safetensors` has its bounds.
+
+    Args:
+      hypernetwork: the hypernetwork.
+      folder: to write into.
+      dtype: of the parameters on disk; they are read back as float32.
     """
-    artifacts.write_arrays(folder / "model.safetensors", _arrays(hypernetwork.params))
+    artifacts.write_arrays(folder / "model.safetensors", _arrays(hypernetwork.params, dtype))
     if hypernetwork.student is not None:
         params, steps = hypernetwork.student
-        artifacts.write_arrays(folder / STUDENT, {**_arrays(params), STEPS: np.array(steps)})
+        artifacts.write_arrays(folder / STUDENT, {**_arrays(params, dtype), STEPS: np.array(steps)})
     condition: dict[str, Any] = {k: np.asarray(v) for k, v in hypernetwork.condition._asdict().items()}
     artifacts.write_arrays(folder / "conditioning.safetensors", condition)
     if hypernetwork.guard is not None:
@@ -50,7 +56,9 @@ def load(folder: Path, config: HypernetworkConfig, diffusion: DiffusionConfig) -
     shapes = jax.eval_shape(transformer.init, jax.random.key(0))
 
     def tree(arrays: Arrays) -> Params:
-        return jax.tree_util.tree_map_with_path(lambda path, _: jnp.asarray(arrays[_name(path)]), shapes)
+        return jax.tree_util.tree_map_with_path(
+            lambda path, shape: jnp.asarray(arrays[_name(path)].astype(shape.dtype)), shapes
+        )
 
     params, student = tree(artifacts.read_arrays(folder / "model.safetensors")), None
     if (folder / STUDENT).exists():
@@ -62,8 +70,8 @@ def load(folder: Path, config: HypernetworkConfig, diffusion: DiffusionConfig) -
     return Hypernetwork(params, transformer, coder, condition, diffusion, student, guard)
 
 
-def _arrays(params: Params) -> Arrays:
-    return {_name(path): np.asarray(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
+def _arrays(params: Params, dtype: DTypeLike) -> Arrays:
+    return {_name(path): np.asarray(leaf, dtype) for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
 
 
 def _name(path: tuple[Any, ...]) -> str:

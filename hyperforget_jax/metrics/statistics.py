@@ -31,6 +31,19 @@ def bootstrap(values: NDArray[np.floating], statistic: Location, resamples: int,
     return float(low), float(high)
 
 
+def wilson(hits: int, total: int) -> tuple[float, float]:
+    """Wilson's 95% interval of a share (`scipy.stats.binomtest`).
+
+    Args:
+      hits: of `total`.
+      total: at least 1.
+    """
+    import scipy.stats  # slow, see `bootstrap`
+
+    interval = scipy.stats.binomtest(hits, total).proportion_ci(0.95, "wilson")
+    return float(interval.low), float(interval.high)
+
+
 def summarise(values: NDArray[np.floating]) -> dict[Literal["mean", "median", "q05", "q95"], float]:
     """Mean, median, and 5% and 95% quantiles (interpolated linearly).
 

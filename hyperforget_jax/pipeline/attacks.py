@@ -6,14 +6,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from hyperforget_jax.attacks.suite import Suite, suite
+from hyperforget_jax.attacks.suite import Suite, line, suite
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.config import AttackConfig
 from hyperforget_jax.config.attacks import validate_attacks
 from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline.reference import clean_reference, new_clean_runs
 from hyperforget_jax.pipeline.run import Run, on_device
-from hyperforget_jax.report import attacks
 
 LEAST_RETAINED = 2
 """Classes that an attack needs besides the forgotten ones."""
@@ -60,7 +59,7 @@ def suites(run: Run, trained_on_all: Params, config: AttackConfig) -> Iterator[t
 
 
 def attack(labels: Sequence[int], prepared: Suite, models: Mapping[str, Params]) -> list[dict[str, Any]]:
-    """Lines of `report.attacks` of some methods' models for one forget set.
+    """Lines, one for each attack, of some methods' models for one forget set.
 
     Args:
       labels: of the forget set.
@@ -68,7 +67,7 @@ def attack(labels: Sequence[int], prepared: Suite, models: Mapping[str, Params])
       models: of each method, by its name in results: N stacked models.
     """
     return [
-        attacks.line(method, labels, result)
+        line(method, labels, result)
         for method, of_method in models.items()
         for result in prepared.attack(of_method).values()
     ]

@@ -14,6 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import DTypeLike
+
 from hyperforget_jax.config import Config, flatten, unflatten
 from hyperforget_jax.diffusion import serialization
 from hyperforget_jax.diffusion.hypernetwork import Hypernetwork
@@ -68,11 +71,17 @@ class Pretrained:
     book: PromptBook
 
 
-def save(folder: Path, model: Pretrained) -> None:
-    """Writes all files but the manifest into a folder, usually that of `artifacts.new_artifact`."""
+def save(folder: Path, model: Pretrained, dtype: DTypeLike = np.float32) -> None:
+    """Writes all files but the manifest into a folder, usually that of `artifacts.new_artifact`.
+
+    Args:
+      folder: to write into.
+      model: the hypernetwork.
+      dtype: of its parameters on disk.
+    """
     about = {"format": FORMAT, "config": flatten(model.config), "data": asdict(model.data), "sizes": model.sizes}
     artifacts.write_text(folder / CONFIG, json.dumps(about, indent=2) + "\n")
-    serialization.save(model.hypernetwork, folder)
+    serialization.save(model.hypernetwork, folder, dtype)
     statistics.save(model.statistics, folder)
     prompt_book.save(model.book, folder)
 

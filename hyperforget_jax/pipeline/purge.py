@@ -17,7 +17,7 @@ from typing import Any
 
 from hyperforget_jax.config import Config
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.pipeline import audit, pretrained, training, unlearning, workdir
+from hyperforget_jax.pipeline import audit, ledger, pretrained, training, unlearning, workdir
 from hyperforget_jax.pipeline.pretrained import Pretrained
 from hyperforget_jax.pipeline.run import HYPERNETWORK, Run, run_on
 from hyperforget_jax.pipeline.workdir import CERTIFICATE, beside, zoo_identity, zoo_path
@@ -31,7 +31,7 @@ from hyperforget_jax.zoo.purge import Kept, kept_runs, purge_zoo
 FORMAT, ZOO = 1, "zoo"
 LEAST_RUNS = 8
 """Runs that a hypernetwork can be trained on, at least."""
-NOT_LISTED = (CERTIFICATE, "costs.jsonl")
+NOT_LISTED = (CERTIFICATE, "costs.jsonl", ledger.LEDGER)
 """Files that hold dates and seconds; the certificate has the checksums of all others."""
 
 
@@ -164,8 +164,10 @@ def _audit(run: Run, clean: Run, model: Pretrained, labels: Sequence[int]) -> di
 
 
 def _certify(run: Run, clean: Run, kept: Kept, audited: dict[str, Any], labels: Sequence[int]) -> dict[str, Any]:
-    """Writes the certificate: the purged system is complete with it."""
+    """Writes the ledger, if there is one, and the certificate: the purged system is complete with it."""
     folder, before = clean.folder, run.folder / CERTIFICATE
+    if (run.folder / ledger.LEDGER).exists():
+        ledger.purged(run.folder, folder, labels)
     earlier = json.loads(before.read_text(encoding="utf-8")) if before.exists() else None
     files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     zoo, purged = storage.read(folder / ZOO, zoo_identity(clean.config)), clean.config.task.purged

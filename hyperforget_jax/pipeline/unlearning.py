@@ -31,15 +31,34 @@ FOLDER = "requests"
 
 
 @dataclass(frozen=True)
+class Asked:
+    """One request in full.
+
+    Attributes:
+      run: as if its config named the forget set, and the numbers of models.
+      labels: of all classes that are forgotten, those too that the run always forgets.
+      seed: of the samples.
+      usual: whether numbers and seed are those of the run.
+    """
+
+    run: Run
+    labels: tuple[int, ...]
+    seed: int
+    usual: bool
+
+
+@dataclass(frozen=True)
 class StoredResult:
     """An answer and its place.
 
     Attributes:
+      asked: the request.
       result: the models.
       folder: the artifact that holds them.
       cached: whether it was there before.
     """
 
+    asked: Asked
     result: UnlearningResult
     folder: Path
     cached: bool
@@ -84,11 +103,36 @@ def unlearn(
     Raises:
       HyperForgetError: a pivot, an unknown class, an empty or complete forget set; a damaged or unfinished run.
     """
+    asked = ask(run, forget, num_samples, num_selected, seed, prompts)
+    asking, name, request = asked.run, name_of(asked.run, asked.labels), asked.run.config.request
+    variant = "" if asked.usual else f"_samples-{request.samples}_selected-{request.num_selected}_seed-{asked.seed}"
+    folder = run.folder / FOLDER / f"{name}{variant}"
+    made_from = _made_from(asking, asked.labels, asked.seed)
+    cached = asking.reuses(name, folder, made_from, asking.inputs)
+    if not cached:
+        model, generators = _loaded(asking)
+        with asking.timed(name, resumes=False):
+            result = _sampled(asking, asked.labels, model, generators, asked.seed)
+        _store(asking, result, folder, made_from)
+    return StoredResult(asked, read(folder, run.sizes), folder, cached)
+
+
+def ask(
+    run: Run,
+    forget: Sequence[int],
+    num_samples: int | None,
+    num_selected: int | None,
+    seed: int | None,
+    prompts: Prompts | None,
+) -> Asked:
+    """A request in full, before any work; the arguments are those of `unlearn`.
+
+    Raises:
+      HyperForgetError: a pivot, an unknown class, an empty or complete forget set; a number out of range or beyond the memory.
+    """
     labels = requests.requested(forget, run.config.task, run.dataset.classes)
     run = run if prompts is None else run.prompted(prompts)
-    name = name_of(run, labels)
-    task = replace(run.config.task, forget_sets=(labels,))
-    default = run.config.request
+    task, default = replace(run.config.task, forget_sets=(labels,)), run.config.request
     request = replace(
         default,
         samples=default.samples if num_samples is None else num_samples,
@@ -97,20 +141,15 @@ def unlearn(
     asking = replace(run, config=replace(run.config, task=task, request=request))
     validation.validate_config(asking.config)
     validate_resources(asking.config, run.sizes)
-    seed = run.config.seed if seed is None else seed
+    own = run.config.seed
+    seed = own if seed is None else seed
     validate_seed("seed", seed)
-    usual = request == default and seed == run.config.seed
-    variant = "" if usual else f"_samples-{request.samples}_selected-{request.num_selected}_seed-{seed}"
-    folder = run.folder / FOLDER / f"{name}{variant}"
-    made_from = _made_from(asking, labels, seed)
-    cached = run.reuses(name, folder, made_from, run.inputs)
-    if not cached:
-        model = pretrained.load(run.folder / HYPERNETWORK)
-        generators = training.judging_generators(
-            run, model.hypernetwork, training.generator_of(run, model.hypernetwork)
-        )
-        _answer(asking, labels, model, generators, folder, made_from, seed)
-    return StoredResult(read(folder, run.sizes), folder, cached)
+    return Asked(asking, labels, seed, request == default and seed == own)
+
+
+def sample_again(asked: Asked) -> UnlearningResult:
+    """The models of a request, made anew whatever is stored, and kept nowhere."""
+    return _sampled(asked.run, asked.labels, *_loaded(asked.run), asked.seed)
 
 
 def unlearn_all(run: Run, model: Pretrained, generate: Generator) -> list[UnlearningResult]:
@@ -129,7 +168,9 @@ def unlearn_all(run: Run, model: Pretrained, generate: Generator) -> list[Unlear
         name, made_from = name_of(run, labels), _made_from(run, labels, run.config.seed)
         folder = run.folder / FOLDER / name
         if not run.reuses(name, folder, made_from, run.inputs):
-            _answer(run, labels, model, generators, folder, made_from, run.config.seed)
+            with run.timed(name_of(run, labels), resumes=False):
+                result = _sampled(run, labels, model, generators, run.config.seed)
+            _store(run, result, folder, made_from)
         results.append(read(folder, run.sizes))
     return results
 
@@ -148,20 +189,21 @@ def _made_from(run: Run, labels: tuple[int, ...], seed: int) -> dict[str, object
     return identity(run.config) | {"forget_set": labels, "request_seed": seed}
 
 
-def _answer(
-    run: Run,
-    labels: tuple[int, ...],
-    model: Pretrained,
-    generators: Sequence[Generator],
-    folder: Path,
-    made_from: dict[str, object],
-    seed: int,
-) -> None:
-    """Samples with the last of the generators, selects and stores."""
+def _loaded(run: Run) -> tuple[Pretrained, Sequence[Generator]]:
+    """The run's hypernetwork, and its generators of each round."""
+    model = pretrained.load(run.folder / HYPERNETWORK)
+    generator = training.generator_of(run, model.hypernetwork)
+    return model, training.judging_generators(run, model.hypernetwork, generator)
+
+
+def _sampled(
+    run: Run, labels: tuple[int, ...], model: Pretrained, generators: Sequence[Generator], seed: int
+) -> UnlearningResult:
+    """Samples with the last of the generators, and selects."""
     name, config, request = name_of(run, labels), run.config.request, UnlearningRequest(labels, run.dataset.classes)
     about = request, on_device(run.dataset.validation), prng.stream(seed, requests.name_of(labels)), config
     page = None if config.prompts == "drawn" else prompt_book.page(run, labels, model, generators)
-    with run.timed(name, resumes=False), track(run.console, name, config.samples, "models") as advance:
+    with track(run.console, name, config.samples, "models") as advance:
 
         def generate(keys: jax.Array, asked: jax.Array) -> Params:
             return generators[-1](keys, asked, advance)
@@ -175,9 +217,15 @@ def _answer(
     validate_finite(
         f"models of {name}", result.models, "make the hypernetwork again with a lower training.learning_rate"
     )
+    return result
+
+
+def _store(run: Run, result: UnlearningResult, folder: Path, made_from: dict[str, object]) -> None:
+    """Keeps an answer, and says so if nothing has forgotten."""
     with artifacts.new_artifact(folder, made_from, run.inputs) as partial_folder:
         write(partial_folder, result)
     if not result.candidate_scores.any():
+        name = name_of(run, result.request.labels)
         run.console.print(f"{name}: NO sample of any prompt has forgotten: train the hypernetwork longer")
 
 

@@ -1,6 +1,5 @@
 """What attacks found, as lines of one table, and as a picture: how far from the reference each method lies on each attack."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,8 +9,7 @@ import seaborn
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from hyperforget_jax.attacks.result import AttackResult
-from hyperforget_jax.attacks.suite import FAMILIES, family_of
+from hyperforget_jax.attacks.suite import FAMILIES
 from hyperforget_jax.report.style import INK, WIDTH, styled
 from hyperforget_jax.report.tables import braces, interval, number
 
@@ -22,25 +20,6 @@ CAPTION = (
     "Inside: share of the values that lie in the range, about 0.9 for models like the reference. z: distance of the means in standard "
     "deviations of the reference; – where these are 0."
 )
-
-
-def line(method: str, forget_set: Sequence[int], result: AttackResult) -> dict[str, Any]:
-    """One line: what one attack found in one method's models for one forget set (labels). An infinite z-score is None."""
-    low, high = result.interval
-    return {
-        "method": method,
-        "forget_set": [*forget_set],
-        "family": family_of(result.attack),
-        "attack": result.attack,
-        "models": len(result.ours),
-        "value": result.value,
-        "reference": float(result.reference.mean()),
-        "low": low,
-        "high": high,
-        "position": result.position,
-        "share_inside": result.share_inside,
-        "z": result.z_score if math.isfinite(result.z_score) else None,
-    }
 
 
 def texts(lines: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -79,7 +58,7 @@ def heatmap(lines: Sequence[Mapping[str, Any]]) -> Figure:
     """z-score of every attack (rows) on every method and forget set (columns); values outside the reference's range are framed.
 
     Args:
-      lines: of `line`.
+      lines: of `attacks.suite.line`.
     """
     columns = list(dict.fromkeys((each["method"], braces(each["forget_set"])) for each in lines))
     attacks = list(dict.fromkeys(each["attack"] for each in lines))

@@ -1,19 +1,17 @@
 """The report as ONE page: everything inlined, no script, no address of anything outside."""
 
 import base64
-import importlib.resources
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jinja2
 import pandas as pd
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from hyperforget_jax.report import distribution, figures, tables
+from hyperforget_jax.report import distribution, figures, tables, templates
 from hyperforget_jax.report.summaries import percent, verdicts
+from hyperforget_jax.report.templates import typeset
 
 TEMPLATE = "page.html.j2"
 
@@ -60,12 +58,7 @@ def page(content: Content) -> str:
       HyperForgetError: the rows lack the reference models of a metric, or a statistic of the alignment.
     """
     lines = tables.comparison(content.results)
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"typeset": typeset, "braces": tables.braces, "request_name": tables.request_name}
-    source = importlib.resources.files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
-    return environment.from_string(source).render(
+    return templates.template(TEMPLATE, braces=tables.braces, request_name=tables.request_name).render(
         content=content,
         about=content.results.iloc[0],
         verdicts=verdicts(content.results),
@@ -158,14 +151,6 @@ def strip(line: "pd.Series[Any]") -> Markup:
         + "".join(f'<i class="{name}" style="left:{left}%"></i>' for name, left in marks.items())
         + "</span>"
     )
-
-
-def typeset(text: str) -> Markup:
-    """`D_r` with its subscript set as one, a range such as `5–95%` kept on one line; everything else escaped. Markup stays as it is."""
-    if isinstance(text, Markup):
-        return text
-    marked = re.sub(r"\bD_([a-z])\b", r"D<sub>\1</sub>", str(escape(text)))
-    return Markup(re.sub(r"[\d.]+–[\d.]+%?", r'<span class="whole">\g<0></span>', marked))
 
 
 def duration(seconds: float) -> str:

@@ -40,6 +40,11 @@ def read(path: Path, remedy: str, structure: Mapping[str, type] | None = None) -
     return dict(record)
 
 
+def is_sealed(record: Mapping[str, Any]) -> bool:
+    """Whether a record has a checksum, and it is that of its other values."""
+    return record.get(SEAL) == _checksum(record)
+
+
 def _checksum(record: Mapping[str, Any]) -> str:
     text = json.dumps({name: value for name, value in record.items() if name != SEAL}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -36,6 +36,14 @@ def of_zoo(zoo: Zoo) -> ZooStatistics:
     return ZooStatistics(*(getattr(zoo, name) for name in ZooStatistics._fields))
 
 
+def last_of_runs(statistics: ZooStatistics) -> ZooStatistics:
+    """The last checkpoint of every run: what drawn prompts are made from, and what tells which runs ever saw a class."""
+    order = np.lexsort((statistics.progress, statistics.run))
+    _, first = np.unique(statistics.run[order][::-1], return_index=True)
+    rows = np.sort(order[::-1][first])
+    return ZooStatistics(**{name: column[rows] for name, column in statistics._asdict().items()})
+
+
 def save(statistics: ZooStatistics, folder: Path) -> None:
     """Writes `zoo_statistics.safetensors` into a folder."""
     artifacts.write_arrays(folder / FILE, statistics._asdict())

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from hyperforget_jax.attacks.result import AttackResult
-from hyperforget_jax.report import attacks, compare
+from hyperforget_jax.attacks.suite import line
+from hyperforget_jax.report import compare
 
 REFERENCE = np.array([-1.0, 0.0, 1.0])  # mean 0, standard deviation 1
 
@@ -20,9 +21,7 @@ def summary(name: str, exact: bool, retain: float, forget: float) -> dict[str, o
 
 def lines(name: str, entropy: float, cmia: float) -> list[dict[str, object]]:
     values = {"entropy": entropy, "cmia": cmia}
-    return [
-        attacks.line(name, (2,), AttackResult(each, np.array([value]), REFERENCE)) for each, value in values.items()
-    ]
+    return [line(name, (2,), AttackResult(each, np.array([value]), REFERENCE)) for each, value in values.items()]
 
 
 COMPARED = [
