@@ -10,6 +10,7 @@ import pytest
 import hyperforget_jax as hf
 from hyperforget_jax.cli import pack, unlearn, verify
 from hyperforget_jax.pipeline import shipped
+from hyperforget_jax.pipeline.verify import validate_artifact
 
 pytestmark = pytest.mark.usefixtures("programs")
 
@@ -103,3 +104,14 @@ def test_what_cannot_be_packed_is_refused(
 ) -> None:
     assert pack.main([str(run), *arguments.format(run=run).split()]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_what_the_package_brings_is_whole_and_small() -> None:
+    """`nox -s wheel` asks it for a model."""
+    assert shipped.names() == ["digits4"]
+    folder = shipped.folder_of(Path("digits4"))
+    parts = [path.parent for path in folder.rglob("manifest.json")]
+    assert len(parts) == 4  # the hypernetwork, and clean runs of {2}, {3}, {2, 3}
+    for part in parts:
+        validate_artifact(part)
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 2e6
