@@ -12,10 +12,16 @@ import pytest
 import hyperforget_jax as hf
 import hyperforget_jax.metrics.comparison  # must not hide hf.evaluate
 from configs import smoke_dihyfo1, smoke_dihyfo2
+from hyperforget_jax import classifier
+from hyperforget_jax.classifier import Params
 from hyperforget_jax.config import Config
 from hyperforget_jax.data import Dataset
+from hyperforget_jax.diffusion.hypernetwork import Start
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.pipeline import end_to_end, unlearning
+from hyperforget_jax.pipeline import end_to_end, pretrained, unlearning
+from hyperforget_jax.pipeline.run import on_device
+from hyperforget_jax.runtime import artifacts
+from hyperforget_jax.unlearn import model_file
 from tests.small_run import on_paper, printed
 
 pytestmark = pytest.mark.usefixtures("programs")
@@ -152,3 +158,32 @@ def test_the_package_is_imported_without_jax_and_has_eleven_names() -> None:
     assert answer.stdout.split() == ["False", "False", *names.split()]
     assert callable(hf.evaluate)
     assert (ROOT / "hyperforget_jax" / "py.typed").exists()
+
+
+def test_a_model_in_a_file_is_updated_by_dihyfo1_alone(finished: Config, tmp_path: Path) -> None:
+    """The models are those of the hypernetwork from copies of it; another file gives others, and both are kept."""
+    run, params = on_paper(finished), classifier.init(jax.random.key(5), (64, 3, 4))
+    models = [params, jax.tree.map(lambda leaf: leaf + 0.1, params)]
+    files = [tmp_path / f"{index}.safetensors" for index in range(2)]
+    for file, model in zip(files, models, strict=True):
+        artifacts.write_arrays(file, model_file.arrays_of(model))
+    if finished.hypernetwork.kind == "dihyfo2":
+        with pytest.raises(HyperForgetError, match="is a run of dihyfo2, which updates no model"):
+            unlearning.unlearn(run, (2,), start=files[0])
+        return
+    answers = [unlearning.unlearn(run, (2,), start=file) for file in (*files, files[0])]
+    assert [answer.cached for answer in answers] == [False, False, True]
+    assert equal(answers[0].result.models, answers[2].result.models)
+    assert not equal(answers[0].result.models, answers[1].result.models)
+    assert not equal(answers[0].result.models, unlearning.unlearn(run, (2,)).result.models)
+    made: list[Start] = []
+
+    def noted(keys: jax.Array, prompts: jax.Array, on_models: object, start: Start) -> Params:
+        made.append(start)
+        return start.models
+
+    unlearning._sampled(run, (2,), pretrained.load(run.folder / "hypernetwork"), [noted], 0, files[1])
+    (start,) = made
+    losses, _ = classifier.class_scores(models[1], *on_device(run.dataset.validation))
+    np.testing.assert_allclose(start.losses, np.tile(losses, (len(start.losses), 1)), rtol=1e-5)
+    assert equal(start.models, jax.tree.map(lambda leaf: np.stack([leaf] * len(start.losses)), models[1]))

@@ -1,7 +1,7 @@
 """Unlearned models for any forget set, from a finished run; --out exports one.
 
-usage: hyperforget unlearn RUN --forget CLASS[,CLASS...] [--prompts best|drawn] [--samples N] [--best N] [--seed N] [--json]
-         [--out DIR [--onnx] [--max-forget-accuracy A] [--min-retain-accuracy A] [--max-c2st A]] [--FIELD VALUE ...]
+usage: hyperforget unlearn RUN --forget CLASS[,CLASS...] [--prompts best|drawn] [--samples N] [--best N] [--seed N] [--from FILE]
+         [--json] [--out DIR [--onnx] [--max-forget-accuracy A] [--min-retain-accuracy A] [--max-c2st A]] [--FIELD VALUE ...]
 
   RUN                        the workdir of a finished run
   --forget CLASS[,CLASS...]  classes to forget, whether or not the run's config names the set
@@ -9,6 +9,7 @@ usage: hyperforget unlearn RUN --forget CLASS[,CLASS...] [--prompts best|drawn] 
   --samples N                models to sample (default: request.samples of the run)
   --best N                   how many of them to select on validation (default: request.num_selected of the run)
   --seed N                   of the samples (default: that of the run)
+  --from FILE                a .safetensors file of the model that a run of DiHyFo-1 updates: an exported one, or a state dict of PyTorch
   --json                     print one JSON object; progress goes to stderr
   --out DIR                  a new folder for the first selected model: model.safetensors, model.json, certificate.json, certificate.html.
                              The request enters the ledger of RUN: later models for others forget its classes too, until they are purged
@@ -71,6 +72,8 @@ class Options(RunOptions):
     """of these, how many to select; None: as the run's config says"""
     seed: int | None = None
     """of the samples; None: the run's"""
+    start: Annotated[Path | None, arg(name="from", metavar="FILE")] = None
+    """file of the model to update; None: random ones"""
     out: Annotated[Path | None, arg(metavar="DIR")] = None
     """folder for a model and its certificate; None: no model leaves the run"""
     onnx: FlagCreatePairsOff[bool] = False
@@ -94,7 +97,9 @@ def main(arguments: Sequence[str]) -> int:
     options, run = open_finished(Options, "unlearn", arguments, shared=True)
     folder = validate(options)
     forget = options.forget if folder is None else ledger.composed(run.folder, options.forget, run.dataset.classes)
-    answer = unlearning.unlearn(run, forget, options.samples, options.best, options.seed, options.prompts)
+    start = None if options.start is None else expand(options.start, "--from").resolve()
+    numbers = options.samples, options.best, options.seed
+    answer = unlearning.unlearn(run, forget, *numbers, options.prompts, start)
     summary = {
         "run": str(run.folder),
         "forget": list(answer.result.request.labels),

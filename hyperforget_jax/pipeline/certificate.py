@@ -151,6 +151,9 @@ def certify(run: Run, answer: StoredResult, forget: Sequence[int], measures: Map
             "selected": request.num_selected,
             "seed": asked.seed,
             "row": int(result.selected[0]),
+            "from": None
+            if asked.start is None
+            else {"file": str(asked.start), "sha256": artifacts.checksum(asked.start)},
         },
         "asked_of_the_hypernetwork": _asked(run, result),
         "run": {

@@ -12,7 +12,8 @@ import numpy as np
 from hyperforget_jax.classifier import Params
 from hyperforget_jax.config import Prompts, validation
 from hyperforget_jax.config.ranges import validate_seed
-from hyperforget_jax.diffusion.hypernetwork import Generator
+from hyperforget_jax.diffusion.hypernetwork import Generator, Start
+from hyperforget_jax.errors import HyperForgetError
 from hyperforget_jax.pipeline import pretrained, prompt_book, training
 from hyperforget_jax.pipeline.pretrained import Pretrained
 from hyperforget_jax.pipeline.resources import validate_resources
@@ -21,7 +22,7 @@ from hyperforget_jax.pipeline.workdir import identity
 from hyperforget_jax.runtime import artifacts, prng
 from hyperforget_jax.runtime.finite import validate_finite
 from hyperforget_jax.runtime.progress import track
-from hyperforget_jax.unlearn import prompts, requests
+from hyperforget_jax.unlearn import prompts, requests, starting_models, state_dict
 from hyperforget_jax.unlearn.requests import Floats, UnlearningRequest, UnlearningResult
 from hyperforget_jax.weights.layout import flatten, unflatten_many
 from hyperforget_jax.zoo.statistics import ZooStatistics
@@ -39,12 +40,14 @@ class Asked:
       labels: of all classes that are forgotten, those too that the run always forgets.
       seed: of the samples.
       usual: whether numbers and seed are those of the run.
+      start: file of the model that DiHyFo-1 updates; None: it starts from random ones.
     """
 
     run: Run
     labels: tuple[int, ...]
     seed: int
     usual: bool
+    start: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ def unlearn(
     num_selected: int | None = None,
     seed: int | None = None,
     prompts: Prompts | None = None,
+    start: Path | None = None,
 ) -> StoredResult:
     """Answers one request from a finished run, whether or not its config names the forget set; the zoo is not needed.
 
@@ -99,20 +103,25 @@ def unlearn(
       num_selected: of these, how many to select on validation; None: as the run's config says.
       seed: of the samples; None: the run's.
       prompts: one for all models, or a draw for each; None: as the run's config says.
+      start: a .safetensors file of the model that DiHyFo-1 updates, see `unlearn.state_dict`; None: it starts from random models.
 
     Raises:
-      HyperForgetError: a pivot, an unknown class, an empty or complete forget set; a damaged or unfinished run.
+      HyperForgetError: a pivot, an unknown class, an empty or complete forget set; a damaged or unfinished run; a start for DiHyFo-2,
+        or one that is no such classifier.
     """
-    asked = ask(run, forget, num_samples, num_selected, seed, prompts)
+    asked = ask(run, forget, num_samples, num_selected, seed, prompts, start)
     asking, name, request = asked.run, name_of(asked.run, asked.labels), asked.run.config.request
     variant = "" if asked.usual else f"_samples-{request.samples}_selected-{request.num_selected}_seed-{asked.seed}"
     folder = run.folder / FOLDER / f"{name}{variant}"
     made_from = _made_from(asking, asked.labels, asked.seed)
+    if start is not None:
+        sha256 = artifacts.checksum(start)
+        folder, made_from = folder.with_name(f"{folder.name}_from-{sha256[:12]}"), made_from | {"start": sha256}
     cached = asking.reuses(name, folder, made_from, asking.inputs)
     if not cached:
         model, generators = _loaded(asking)
         with asking.timed(name, resumes=False):
-            result = _sampled(asking, asked.labels, model, generators, asked.seed)
+            result = _sampled(asking, asked.labels, model, generators, asked.seed, start)
         _store(asking, result, folder, made_from)
     return StoredResult(asked, read(folder, run.sizes), folder, cached)
 
@@ -124,6 +133,7 @@ def ask(
     num_selected: int | None,
     seed: int | None,
     prompts: Prompts | None,
+    start: Path | None = None,
 ) -> Asked:
     """A request in full, before any work; the arguments are those of `unlearn`.
 
@@ -131,6 +141,12 @@ def ask(
       HyperForgetError: a pivot, an unknown class, an empty or complete forget set; a number out of range or beyond the memory.
     """
     labels = requests.requested(forget, run.config.task, run.dataset.classes)
+    if start is not None:
+        if run.config.hypernetwork.kind != "dihyfo1":
+            raise HyperForgetError(
+                f"{run.folder} is a run of {run.config.hypernetwork.kind}, which updates no model: name a run of dihyfo1, or give no model"
+            )
+        state_dict.read(start, run.sizes)
     run = run if prompts is None else run.prompted(prompts)
     task, default = replace(run.config.task, forget_sets=(labels,)), run.config.request
     request = replace(
@@ -144,12 +160,12 @@ def ask(
     own = run.config.seed
     seed = own if seed is None else seed
     validate_seed("seed", seed)
-    return Asked(asking, labels, seed, request == default and seed == own)
+    return Asked(asking, labels, seed, request == default and seed == own, start)
 
 
 def sample_again(asked: Asked) -> UnlearningResult:
     """The models of a request, made anew whatever is stored, and kept nowhere."""
-    return _sampled(asked.run, asked.labels, *_loaded(asked.run), asked.seed)
+    return _sampled(asked.run, asked.labels, *_loaded(asked.run), asked.seed, asked.start)
 
 
 def unlearn_all(run: Run, model: Pretrained, generate: Generator) -> list[UnlearningResult]:
@@ -197,16 +213,22 @@ def _loaded(run: Run) -> tuple[Pretrained, Sequence[Generator]]:
 
 
 def _sampled(
-    run: Run, labels: tuple[int, ...], model: Pretrained, generators: Sequence[Generator], seed: int
+    run: Run,
+    labels: tuple[int, ...],
+    model: Pretrained,
+    generators: Sequence[Generator],
+    seed: int,
+    start: Path | None = None,
 ) -> UnlearningResult:
-    """Samples with the last of the generators, and selects."""
+    """Samples with the last of the generators, from a model in a file or from none, and selects."""
     name, config, request = name_of(run, labels), run.config.request, UnlearningRequest(labels, run.dataset.classes)
     about = request, on_device(run.dataset.validation), prng.stream(seed, requests.name_of(labels)), config
     page = None if config.prompts == "drawn" else prompt_book.page(run, labels, model, generators)
+    begin = None if start is None else _copies(run, state_dict.read(start, run.sizes), config.samples)
     with track(run.console, name, config.samples, "models") as advance:
 
         def generate(keys: jax.Array, asked: jax.Array) -> Params:
-            return generators[-1](keys, asked, advance)
+            return generators[-1](keys, asked, advance, begin)
 
         if page is None:
             exposure = run.config.hypernetwork.exposure
@@ -218,6 +240,12 @@ def _sampled(
         f"models of {name}", result.models, "make the hypernetwork again with a lower training.learning_rate"
     )
     return result
+
+
+def _copies(run: Run, model: Params, count: int) -> Start:
+    """One model as the start of so many, with its metric on validation."""
+    models = jax.tree.map(lambda leaf: jnp.tile(leaf[None], (count,) + (1,) * leaf.ndim), model)
+    return Start(models, starting_models.metric_of(run.config.hypernetwork, models, on_device(run.dataset.validation)))
 
 
 def _store(run: Run, result: UnlearningResult, folder: Path, made_from: dict[str, object]) -> None:

@@ -112,7 +112,14 @@ class _Against:
         """The request of the certificate."""
         request = self.certificate["request"]
         numbers = request["samples"], request["selected"], request["seed"]
-        return unlearning.ask(self.run, request["forgotten"], *numbers, request["prompts"])
+        start = None
+        if told := request["from"]:
+            start = Path(told["file"])
+            if not start.is_file() or artifacts.checksum(start) != told["sha256"]:
+                raise HyperForgetError(
+                    f"{start} is not the model that was updated: put it back, with SHA-256 {told['sha256']}"
+                )
+        return unlearning.ask(self.run, request["forgotten"], *numbers, request["prompts"], start)
 
     @cached_property
     def again(self) -> Params:
