@@ -1,4 +1,4 @@
-"""The project's checks, said once: `nox` runs lint, test and wheel in the environment that holds `pip install -e '.[dev]'`."""
+"""The project's checks, said once: `nox` runs lint, test, site and wheel in the environment that holds `pip install -e '.[dev]'`."""
 
 import tempfile
 import time
@@ -8,7 +8,7 @@ from pathlib import Path
 import nox
 
 nox.options.default_venv_backend = "none"
-nox.options.sessions = ["lint", "test", "wheel"]
+nox.options.sessions = ["lint", "test", "site", "wheel"]
 
 SOURCES = ("hyperforget_jax", "experiments", "configs")
 TIMED_IMPORT = """
@@ -47,6 +47,12 @@ def slow(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """10,000 mutated inputs for every format that is read; arguments after `--` go to the harness."""
+    session.run("python", "-m", "tests.fuzzing", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Speed beside PyTorch (`pip install -e '.[bench]'`); arguments after `--` go to both benchmarks."""
     session.run("python", "-m", "experiments.benchmarks.zoo", *session.posargs)
@@ -57,6 +63,12 @@ def bench(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Links, commands and examples of README, docs/, CONTRIBUTING and docstrings."""
     session.run("pytest", "tests/test_docs.py", "tests/test_contributing.py", "tests/test_docstrings.py")
+
+
+@nox.session
+def site(session: nox.Session) -> None:
+    """The documentation site in build/site; a warning is an error."""
+    session.run("sphinx-build", "--quiet", "--fail-on-warning", "--keep-going", "docs", "build/site")
 
 
 @nox.session
