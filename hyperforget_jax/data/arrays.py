@@ -37,6 +37,10 @@ DAMAGE = (
 )
 
 
+LONGEST_REASON = 200
+"""Characters of what a library says of a damaged file."""
+
+
 class Header(NamedTuple):
     """Type and shape of a stored array."""
 
@@ -179,7 +183,7 @@ def _opened(path: Path) -> Iterator[Stored]:
             with safetensors.safe_open(path, framework="np") as file:
                 yield _safetensors(path, file)
     except DAMAGE as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        reason = next(iter(str(error).splitlines()), type(error).__name__)[:LONGEST_REASON]  # zipfile shows bytes
         raise HyperForgetError(
             f"{path} is damaged, or no .npz or .safetensors file ({reason}): write it again, such as with numpy.savez"
         ) from error
