@@ -44,7 +44,7 @@ class HyperForget:
     ...     sampling=SamplingConfig(steps=2),
     ...     request=RequestConfig(forget_levels=1, trial_samples=(2,)),
     ... )
-    >>> protocol = {"epochs": 20, "snapshots": 4, "never_seen_probability": 1.0, "learning_rate": (1e-2, 2e-2)}
+    >>> protocol = {"epochs": 20, "snapshots": 4, "never_seen_probability": 1.0, "learning_rate": (1e-2, 2e-2), "runs_per_block": 32}
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     zoo = hf.build_zoo(data, path=f"{folder}/zoo", pivots=(0, 1), num_runs=32, progress=False, **protocol)
     ...     model = hf.HyperForget(steps=2, config=small, progress=False).fit(zoo, data)

@@ -88,9 +88,8 @@ def build_zoo(
     >>> import tempfile, hyperforget_jax as hf
     >>> data = hf.load_dataset("digits", classes=range(4))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     zoo = hf.build_zoo(
-    ...         data, hidden=(3,), pivots=(0, 1), num_runs=8, epochs=20, snapshots=4, path=folder, progress=False
-    ...     )
+    ...     size = {"num_runs": 8, "runs_per_block": 8, "epochs": 20, "snapshots": 4}
+    ...     zoo = hf.build_zoo(data, hidden=(3,), pivots=(0, 1), path=folder, progress=False, **size)
     >>> zoo.config.classifier.hidden
     (3,)
     """

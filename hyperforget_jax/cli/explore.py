@@ -1,4 +1,4 @@
-"""A page to try a finished run in the browser: draw, toggle classes, see who answers what.
+"""A page to try a finished run: draw, toggle classes, see who answers what.
 
 usage: hyperforget explore RUN [--samples N] [--retrained N] [--images N] [--json] [--FIELD VALUE ...]
 

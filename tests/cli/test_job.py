@@ -65,7 +65,7 @@ def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Refused:
         (["--zoo.runs", "0"], ["zoo.runs is 0", "at least 1"]),
         (["--zoo.epochs", "nan"], ["zoo.epochs is nan", "finite"]),
         (["--zoo.pivot-accuracy", "1.5"], ["zoo.pivot_accuracy is 1.5", "0 to below 1"]),
-        (["--hypernetwork.num_heads", "5"], ["hypernetwork.num_heads 5", "hidden_size 192", "divisor"]),
+        (["--hypernetwork.num_heads", "5"], ["hypernetwork.num_heads 5", "hidden_size 96", "divisor"]),
         (["--sampling.steps", "1001"], ["sampling.steps is 1001", "timesteps = 1000"]),
     ],
     ids=" ".join,

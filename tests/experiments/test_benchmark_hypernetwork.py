@@ -97,6 +97,7 @@ def test_flops_of_a_forward_pass_by_hand(setting: Setting, kind: str, conditioni
     assert hypernetwork.forward(sized) == blocks + time + each + 2 * (weights + 4) * 9 * width
 
 
+@pytest.mark.slow
 def test_contenders_count_their_own_work(setting: Setting) -> None:
     one = hypernetwork.forward(setting)
     trained = hypernetwork.training(hypernetwork_work, setting, TINY)
@@ -338,6 +339,7 @@ def printed(job: Run) -> list[str]:
     return job.console.file.getvalue().splitlines()
 
 
+@pytest.mark.slow
 def test_the_last_line_is_json_with_the_promised_figures(shallow: Run) -> None:
     hypernetwork.run(shallow, TINY)
     lines = printed(shallow)

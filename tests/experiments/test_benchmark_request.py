@@ -40,6 +40,7 @@ def test_every_contender_is_timed_and_break_even_is_what_was_spent_over_what_a_r
     assert request.break_even(run, warm, others)["break_even_requests_64"] is None
 
 
+@pytest.mark.slow
 def test_an_answer_selects_at_most_as_many_as_it_samples(tmp_path: Path) -> None:
     run = on_paper(tiny(tmp_path / "run"))
     trained(run)

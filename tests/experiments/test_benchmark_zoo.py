@@ -170,6 +170,7 @@ def test_short_work_is_repeated_until_its_turn_is_long_enough() -> None:
 # Contenders.
 
 
+@pytest.mark.slow
 def test_the_naive_vmap_trains_every_run_as_a_block_of_its_own(block: Block) -> None:
     run_keys, order_key = block.keys()
     orders = jax.random.split(order_key, block.runs)
