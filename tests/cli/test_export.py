@@ -1,6 +1,8 @@
 """A model for others: `hyperforget unlearn --out` writes it with its certificate, and `hyperforget verify` finds whatever is changed."""
 
+import contextlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,11 +16,12 @@ import safetensors.numpy
 import hyperforget_jax as hf
 from hyperforget_jax.cli import unlearn, verify
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.pipeline import ledger
+from hyperforget_jax.pipeline import certificate, ledger, unlearning
 from hyperforget_jax.pipeline.verify import read_certificate
 from hyperforget_jax.report import certificate as page
 from hyperforget_jax.runtime import artifacts, records
 from hyperforget_jax.unlearn import model_file
+from tests.small_run import on_paper, tiny
 
 pytestmark = pytest.mark.usefixtures("programs")
 FILES = {"model.safetensors", "model.json", "model.onnx", "certificate.json", "certificate.html", "manifest.json"}
@@ -264,3 +267,49 @@ def test_texts_from_people_are_escaped_on_the_page(made: Path) -> None:
     html = page.page(told)
     assert "<script" not in html
     assert html.count("&lt;script&gt;") >= 3
+
+
+class Killed(BaseException):
+    """What a stopped process does not live to handle."""
+
+
+def kill_at(patch: pytest.MonkeyPatch, number: int) -> list[str]:
+    """Raises at the call of that number of all that bring something to the disk; returns the calls so far."""
+    calls: list[str] = []
+
+    def counted(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            calls.append(name)
+            if len(calls) == number:
+                raise Killed
+            return call(*args, **kwargs)
+
+        return wrapper
+
+    for name in ("fsync", "rename", "replace", "mkdir", "unlink"):
+        patch.setattr(os, name, counted(name, getattr(os, name)))
+    return calls
+
+
+def test_an_export_that_is_stopped_at_any_write_leaves_nothing_half_made(copied: Path) -> None:
+    """After each, the same call goes through; the ledger may name a model that was never finished, and lacks none that was."""
+    run = on_paper(tiny(copied / "run"))
+    answer = unlearning.unlearn(run, (2,))
+    measures = read_certificate(copied / "model")["measures"]
+    told = {**certificate.certify(run, answer, (2,), measures), "thresholds": []}
+    number, points, out = 0, list[str](), copied / "new"
+    while True:
+        number += 1
+        with pytest.MonkeyPatch.context() as patch, contextlib.suppress(Killed):
+            points = kill_at(patch, number)
+            certificate.export(out, run, answer, told, onnx=False)
+            break
+        assert not out.exists() or read_certificate(out)
+        entries = ledger.entries(copied / "run")
+        if out.exists():
+            assert entries[-1]["certificate"] == artifacts.checksum(out / "certificate.json")
+            shutil.rmtree(out)
+    assert len(points) == number - 1 >= 8
+    assert {"fsync", "rename", "replace", "mkdir"} <= {*points}
+    read_certificate(out)
+    assert [path.name for path in copied.iterdir() if path.name.startswith("new")] == ["new"]
