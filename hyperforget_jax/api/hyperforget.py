@@ -5,8 +5,10 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
+from hyperforget_jax.api import hub
 from hyperforget_jax.api.settings import run_of
 from hyperforget_jax.api.zoo import Zoo
 from hyperforget_jax.config import Config, Prompts, validation
@@ -192,18 +194,35 @@ class HyperForget:
         with artifacts.new_artifact(folder, identity(model.config)) as partial_folder:
             pretrained.save(partial_folder, model)
 
+    def push_to_hub(self, repo_id: str) -> str:
+        """Writes what `save_pretrained` writes to the Hugging Face Hub, and returns the address.
+
+        Whoever can read it can ask it for models that know every class.
+
+        Args:
+          repo_id: USER/NAME; made if it is missing.
+
+        Raises:
+          HyperForgetError: not fitted; no such account, no permission, no network, or the package huggingface_hub is missing.
+        """
+        with tempfile.TemporaryDirectory() as temporary:
+            self.save_pretrained(Path(temporary) / "model")
+            return hub.upload(Path(temporary) / "model", repo_id)
+
     @classmethod
     def from_pretrained(cls, path: str | os.PathLike[str], progress: bool = True) -> "HyperForget":
         """A hypernetwork from the folder that `save_pretrained` wrote, or from the workdir of a finished run.
 
         Args:
-          path: the folder; or the name of a hypernetwork that the package brings, such as "digits4".
+          path: the folder; or the name of a hypernetwork that the package brings, such as "digits4"; or USER/NAME on the Hugging Face
+            Hub, if no such folder is here.
           progress: whether later calls show it on stderr.
 
         Raises:
           HyperForgetError: no hypernetwork there, a damaged one, or one of an older format; says what makes it again.
         """
-        folder = current(shipped.folder_of(expand(path, "path")).resolve())
+        given = expand(path, "path")
+        folder = hub.download(str(given)) if hub.is_name(given) else current(shipped.folder_of(given).resolve())
         of_run = folder / HYPERNETWORK
         model = pretrained.load(of_run if of_run.is_dir() else folder)
         config = model.config
