@@ -115,14 +115,20 @@ def deliver(
     return Delivery(export(folder, run, answer, certificate, onnx), True)
 
 
-def validate_place(folder: Path) -> None:
+def validate_place(folder: Path, first: str = artifacts.MANIFEST) -> None:
     """Refuses a place that holds something already, before any work.
 
+    Args:
+      folder: to be written; it is filled under its name with ".partial", where what a stopped process has left is removed.
+      first: the file that is written first, by which such a folder is known.
+
     Raises:
-      HyperForgetError: a file, or a folder that is not empty.
+      HyperForgetError: a file, or a folder that is not empty, of either name.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise HyperForgetError(f"{folder} holds something already: name a new folder for the model")
+    partial = folder.with_name(f"{folder.name}.partial")
+    for path, ours in ((folder, False), (partial, (partial / first).is_file())):
+        if path.exists() and not ours and (not path.is_dir() or any(path.iterdir())):
+            raise HyperForgetError(f"{path} holds something already: name a new folder")
 
 
 def certify(run: Run, answer: StoredResult, forget: Sequence[int], measures: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,10 +170,10 @@ def certify(run: Run, answer: StoredResult, forget: Sequence[int], measures: Map
             "zoo": _seen(run, labels),
         },
         "data": {
+            **data.identity(run.config.data, task.purged),
             "name": run.dataset.name,
             "classes": list(run.dataset.classes),
             "images": {name: len(getattr(run.dataset, name).labels) for name in ("train", "validation", "test")},
-            **data.identity(run.config.data, task.purged),
         },
         "measures": dict(measures),
         "guarantee": {

@@ -40,7 +40,7 @@ def pack(run: Run, folder: Path, dtype: Dtype) -> list[dict[str, Any]]:
     Raises:
       HyperForgetError: the folder holds something; more forget sets than the prompt book has; a parameter beyond the range of the type.
     """
-    certificate.validate_place(folder)
+    certificate.validate_place(folder, workdir.CONFIG)
     sets = prompt_book.allowed_sets(run)
     model = pretrained.load(run.folder / HYPERNETWORK)
     if missing := [labels for labels in sets if requests.name_of(labels) not in model.book]:

@@ -1,6 +1,7 @@
 """Hypernetworks that the package brings: small runs without their zoos, packed by `hyperforget pack`."""
 
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,11 +33,10 @@ def unpacked(path: Path, say: Callable[[str], None]) -> Path:
         return path
     target = Path("runs", path.name)
     if not target.exists():
-        partial = target.with_name(f"{target.name}.partial")
         with artifacts.writing_errors(target):
-            shutil.rmtree(partial, ignore_errors=True)
-            shutil.copytree(source, partial)
-            partial.rename(target)
+            target.parent.mkdir(exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{path.name}.") as temporary:
+                shutil.copytree(source, Path(temporary, path.name)).rename(target)
         say(f"{path}: the hypernetwork that the package brings, copied to {target}")
     return target
 

@@ -223,6 +223,7 @@ def test_a_later_model_forgets_what_was_asked_before(copied: Path, capsys: pytes
     ("arguments", "message"),
     [
         ("--forget 2 --out {made}/model", "holds something already: name a new folder"),
+        ("--forget 2 --out {made}/mine", "mine.partial holds something already"),
         ("--forget 2 --onnx", "--onnx is about the model that --out DIR writes"),
         ("--forget 2 --max-c2st 0.6", "--max-c2st is about the model that --out DIR writes"),
         (
@@ -235,6 +236,8 @@ def test_a_later_model_forgets_what_was_asked_before(copied: Path, capsys: pytes
 def test_what_cannot_be_exported_is_refused(
     made: Path, arguments: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (made / "mine.partial").mkdir(exist_ok=True)
+    (made / "mine.partial" / "notes").write_text("a person's")
     assert unlearn.main([str(made / "run"), *arguments.format(made=made).split()]) == 2
     (line,) = capsys.readouterr().err.splitlines()[-1:]
     assert message in line
