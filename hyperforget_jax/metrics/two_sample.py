@@ -112,7 +112,7 @@ def _estimator(classifier: Classifier, trees: int, seed: int) -> Any:
     from sklearn.linear_model import LogisticRegression
 
     if classifier == "forest":
-        return RandomForestClassifier(trees, random_state=seed)
+        return RandomForestClassifier(trees, random_state=seed, n_jobs=machine.cores())
     return LogisticRegression(solver="newton-cholesky")
 
 
@@ -145,9 +145,14 @@ def _cross_validated_aucs(
     def score(job: tuple[NDArray[np.int64], ...]) -> float:
         labels, fitted, held_out = job
         estimator = _estimator(classifier, trees, seed).fit(features[fitted], labels[fitted])
+        if classifier == "forest":
+            estimator.set_params(n_jobs=1)  # threads would add votes in any order
         return float(roc_auc_score(labels[held_out], estimator.predict_proba(features[held_out])[:, 1]))
 
-    with ThreadPoolExecutor(machine.cores()) as pool:
-        scores = np.array(list(pool.map(score, jobs)))
+    if classifier == "forest":  # its trees share the cores
+        scores = np.array([score(job) for job in jobs])
+    else:
+        with ThreadPoolExecutor(machine.cores()) as pool:
+            scores = np.array(list(pool.map(score, jobs)))
     means: list[float] = scores.reshape(-1, FOLDS).mean(1).tolist()
     return means
