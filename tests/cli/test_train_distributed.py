@@ -163,7 +163,8 @@ def kill_and_go_on(
     end_well(go())
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [1, 10])
 def test_a_training_that_is_killed_at_random_moments_ends_like_one_that_never_was(
     straight: Path, tmp_path: Path, begin: Start, kills: int
 ) -> None:

@@ -135,6 +135,7 @@ def test_the_peak_is_that_of_products_in_the_transformers_type() -> None:
 # Ours.
 
 
+@pytest.mark.slow
 def test_a_piece_of_training_goes_on_where_it_was(setting: Setting) -> None:
     work: Any = hypernetwork_work.training(setting, 3)
     assert int(work().step) == 3
@@ -147,6 +148,7 @@ def test_a_piece_of_training_goes_on_where_it_was(setting: Setting) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["dihyfo1", "dihyfo2"])
 def test_a_piece_of_sampling_makes_classifiers(setting: Setting, kind: str) -> None:
     models: Any = hypernetwork_work.sampling(setting.changed(kind=kind))()
@@ -368,6 +370,7 @@ def test_the_last_line_is_json_with_the_promised_figures(shallow: Run) -> None:
     assert all(words in text for words in (result["date"], result["device"], "| ours training"))
 
 
+@pytest.mark.slow
 def test_without_pytorch_the_rest_is_measured_and_a_line_says_so(shallow: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     for name in ("torch_hypernetwork", "torch_transformer"):

@@ -61,6 +61,7 @@ def test_a_forest_tells_scale_and_a_linear_rule_does_not() -> None:
     assert logistic.auc < 0.65
 
 
+@pytest.mark.slow
 def test_the_interval_holds_for_19_of_20_tests_under_the_null() -> None:
     aucs = [run(noise(40, 8, 2 * seed), noise(40, 8, 2 * seed + 1), "logistic", 0).auc for seed in range(100, 200)]
     low, high = run(noise(40, 8, 0), noise(40, 8, 1), "logistic", 200)[1:]

@@ -91,6 +91,7 @@ def test_clean_runs_are_distributed_as_clean_runs(alike: Table) -> None:
     assert 0.75 < control["disagreement_ratio"] < 1.33
 
 
+@pytest.mark.slow
 def test_both_halves_of_the_clean_reference_have_models_of_every_block(run: Run, clean: Params) -> None:
     """Blocks that differ, one after the other: the control stays one, and the diversity of either half is that of both blocks."""
     first, second = part(clean, 0, COUNT), part(clean, COUNT, 2 * COUNT)
