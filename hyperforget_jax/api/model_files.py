@@ -51,9 +51,7 @@ def save_model(
     folder, about = expand(path, "path").resolve(), model_file.description(data, sizes, labels)
     validate_place(folder)
     with artifacts.new_artifact(folder, {"kind": "model", "format": model_file.FORMAT}) as partial_folder:
-        model_file.write(partial_folder, model, about)
-        if onnx:
-            model_file.write_onnx(partial_folder, model, about)
+        model_file.write(partial_folder, model, about, onnx)
 
 
 def load_model(path: str | os.PathLike[str]) -> StoredModel:

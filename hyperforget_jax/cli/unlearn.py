@@ -47,7 +47,7 @@ from hyperforget_jax.cli.job import RunOptions, open_finished
 from hyperforget_jax.config import ForgetSet, Prompts
 from hyperforget_jax.config.ranges import validate_seed, validate_share
 from hyperforget_jax.errors import HyperForgetError
-from hyperforget_jax.pipeline import certificate, ledger, unlearning
+from hyperforget_jax.pipeline import certificate, evidence, ledger, unlearning
 from hyperforget_jax.pipeline.certificate import Thresholds
 from hyperforget_jax.pipeline.run import Run, on_device
 from hyperforget_jax.report.console import listing
@@ -199,11 +199,9 @@ def show_exported(console: Console, exported: dict[str, Any]) -> None:
     """Prints what the model for others reached, and where it is."""
     if earlier := exported["request"]["earlier_requests"]:
         console.print(f"it forgets {braces(earlier)} too: requests for these are open in the ledger of the run")
-    values = {line["metric"]: line for line in exported["measures"]["accuracies"] if line["class"] is None}
-    values |= {line["attack"]: line for line in exported["measures"]["attacks"]}
     table = [
         {"measure": name, **{key: line[key] for key in ("value", "reference", "position")}}
-        for name, line in values.items()
+        for name, line in evidence.of_whole_sets(exported["measures"]).items()
     ]
     console.print("the exported model on test images, beside clean runs")
     console.print(listing(table))

@@ -53,8 +53,7 @@ class Thresholds:
         Raises:
           HyperForgetError: a threshold on the two-sample test, which could not be made.
         """
-        values = {line["metric"]: line["value"] for line in measures["accuracies"] if line["class"] is None}
-        values |= {line["attack"]: line["value"] for line in measures["attacks"]}
+        values = {name: line["value"] for name, line in evidence.of_whole_sets(measures).items()}
         if self.max_c2st is not None and evidence.C2ST not in values:
             raise HyperForgetError(f"a threshold on C2ST cannot be checked: {'; '.join(measures['left_out'])}")
         named = (
@@ -202,9 +201,7 @@ def export(folder: Path, run: Run, answer: StoredResult, certificate: Mapping[st
     about = model_file.description(run.dataset, run.sizes, answer.asked.labels)
     made_from = {"kind": EXPORT, "format": FORMAT}
     with artifacts.new_artifact(folder, made_from, run.inputs) as partial_folder:
-        model_file.write(partial_folder, answer.result.best, about)
-        if onnx:
-            model_file.write_onnx(partial_folder, answer.result.best, about)
+        model_file.write(partial_folder, answer.result.best, about, onnx)
         files = {path.name: artifacts.checksum(path) for path in sorted(partial_folder.glob("model.*"))}
         whole = records.sealed({**certificate, "model": {"files": files}})
         artifacts.write_text(partial_folder / CERTIFICATE, json.dumps(whole, indent=2, allow_nan=False) + "\n")

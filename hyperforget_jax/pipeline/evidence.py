@@ -1,6 +1,6 @@
 """What can be said of one model in a few seconds: its accuracies on test images and fast attacks, beside clean runs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -50,6 +50,12 @@ def measure(run: Run, model: Params, samples: Params) -> dict[str, Any]:
         "left_out": left_out,
         "reference_models": len(clean[-1]["b"]),
     }
+
+
+def of_whole_sets(measures: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Lines of what `measure` found, by metric or attack, but for those of single classes."""
+    accuracies = {line["metric"]: line for line in measures["accuracies"] if line["class"] is None}
+    return accuracies | {line["attack"]: line for line in measures["attacks"]}
 
 
 def accuracy_lines(run: Run, positions: Sequence[int], one: Params, clean: Params) -> list[dict[str, Any]]:

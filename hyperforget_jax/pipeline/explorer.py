@@ -76,7 +76,7 @@ def explore(run: Run, config: ExplorerConfig) -> Path:
     shown = Shown(
         run.dataset.name, run.dataset.classes, run.dataset.class_names, run.dataset.input_shape, run.sizes,
         run.dataset.preprocessing, run.config.task.pivots, run.config.task.always, test.images[rows], test.labels[rows],
-        original, _accuracies(run, original), tuple(groups),
+        original, _class_means(run, original)[1], tuple(groups),
     )  # fmt: skip
     text = explorer.page(shown)
     if len(text.encode()) > MOST_BYTES:
@@ -97,21 +97,18 @@ def _retrained(run: Run, positions: Sequence[tuple[int, ...]], count: int) -> Pa
 
 
 def _group(run: Run, labels: tuple[int, ...], ours: Params, theirs: Params, asked: np.ndarray[Any, Any]) -> Group:
-    test = on_device(run.dataset.test)
-    reached, _ = classifier.class_scores_of_many(ours, *test)
+    (reached, accuracies), (_, retrained_accuracies) = (_class_means(run, models) for models in (ours, theirs))
     forgotten = np.isin(run.dataset.test.labels, run.dataset.positions(labels))
     to = [_answers(run, models, forgotten) for models in (ours, theirs)]
     open_ = np.isnan(asked).all(0)
     means = np.where(open_, np.nan, np.nan_to_num(asked).mean(0))
-    return Group(
-        labels, ours, theirs, _accuracies(run, ours), _accuracies(run, theirs), means, np.asarray(reached).mean(0), *to
-    )
+    return Group(labels, ours, theirs, accuracies, retrained_accuracies, means, reached, *to)
 
 
-def _accuracies(run: Run, models: Params) -> np.ndarray[Any, Any]:
-    """Accuracy on every class of test, the mean over models [K]."""
-    _, accuracies = classifier.class_scores_of_many(models, *on_device(run.dataset.test))
-    return np.asarray(jnp.mean(accuracies, axis=0))
+def _class_means(run: Run, models: Params) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Loss in nats and accuracy on every class of test, the means over models: two arrays [K]."""
+    losses, accuracies = classifier.class_scores_of_many(models, *on_device(run.dataset.test))
+    return np.asarray(losses).mean(0), np.asarray(jnp.mean(accuracies, axis=0))
 
 
 def _answers(run: Run, models: Params, member: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

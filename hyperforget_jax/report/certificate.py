@@ -1,9 +1,10 @@
 """The certificate of an exported model on one page: what `certificate.json` tells, for people."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from hyperforget_jax.report import templates
+from hyperforget_jax.report.tables import braces, number
 
 TEMPLATE = "certificate.html.j2"
 METRICS = {
@@ -38,16 +39,6 @@ def page(certificate: Mapping[str, Any]) -> str:
         outside=sum(outside),
         measured=len(outside),
     )
-
-
-def number(value: float | None) -> str:
-    """To four decimals; a dash for nothing."""
-    return "–" if value is None else f"{value:.4f}"
-
-
-def braces(labels: Iterable[int]) -> str:
-    """A set of classes as text."""
-    return "{" + ", ".join(map(str, labels)) + "}"
 
 
 def metric(line: Mapping[str, Any]) -> str:

@@ -80,8 +80,8 @@ def arrays_of(params: Params) -> dict[str, np.ndarray[Any, Any]]:
     }
 
 
-def write(folder: Path, params: Params, about: ModelDescription) -> None:
-    """Writes `model.safetensors` and `model.json` into a folder."""
+def write(folder: Path, params: Params, about: ModelDescription, onnx: bool = False) -> None:
+    """Writes `model.safetensors` and `model.json` into a folder, and `model.onnx` if it is asked for."""
     artifacts.write_arrays(folder / WEIGHTS, arrays_of(params))
     shift, scale = about.preprocessing.shift, about.preprocessing.scale
     preprocessing = {
@@ -98,6 +98,8 @@ def write(folder: Path, params: Params, about: ModelDescription) -> None:
         "preprocessing": preprocessing,
     }
     artifacts.write_text(folder / ABOUT, json.dumps(told, indent=2, allow_nan=False) + "\n")
+    if onnx:
+        write_onnx(folder, params, about)
 
 
 def read(folder: Path) -> StoredModel:
