@@ -140,3 +140,12 @@ def test_a_lane_equals_its_solo_run(sizes: tuple[int, ...]) -> None:
         np.testing.assert_allclose(many_logits[lane], classifier.logits(params, images), rtol=1e-6, atol=1e-6)
         np.testing.assert_allclose(many_losses[lane], losses, rtol=1e-6, atol=1e-6)
         np.testing.assert_allclose(many_accuracies[lane], accuracies, rtol=1e-6, atol=1e-6)
+
+
+def test_class_scores_are_computed_in_full_precision_whatever_the_device_uses_by_default() -> None:
+    models = classifier.init(jax.random.key(0), (5, 3, 2))
+    images, labels = jnp.ones((4, 5), jnp.float32), jnp.array([0, 1, 0, 1], jnp.int32)
+    program = str(jax.make_jaxpr(classifier.class_scores)(models, images, labels))
+    products = program.count("dot_general[")
+    assert products == 4  # two layers, and the means of losses and of hits
+    assert program.count("precision=(Precision.HIGHEST, Precision.HIGHEST)") == products
