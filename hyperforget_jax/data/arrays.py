@@ -1,4 +1,4 @@
-"""Your own arrays, from one file: x_train, y_train, x_test, y_test and optional class_names, as .npz or .safetensors.
+"""Your own arrays, from one file: x_train, y_train, x_test, y_test and optional class_names and scale, as .npz or .safetensors.
 
 Nothing is ever unpickled. Types and shapes are read from the file's headers and checked before any array is.
 """
@@ -24,6 +24,8 @@ from hyperforget_jax.runtime import artifacts
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 NAMES = "class_names"
+SCALE = "scale"
+"""What int8 inputs are multiplied by: features of an encoder, rounded to a fourth of their size."""
 SAFETENSORS_TYPES = {
     "BOOL": np.dtype(bool),
     **{f"I{bits}": np.dtype(f"int{bits}") for bits in (8, 16, 32, 64)},
@@ -75,11 +77,11 @@ def read(path: Path) -> Source:
     """Reads all arrays of a file.
 
     Args:
-      path: .npz (as numpy.savez writes it) or .safetensors, where class_names is a JSON list in the metadata. x: [n, ...], uint8 or
-        floats; y: [n], integers; class_names: text, one for each label of y_train in rising order.
+      path: .npz (as numpy.savez writes it) or .safetensors, where class_names is a JSON list in the metadata. x: [n, ...], uint8, floats,
+        or int8 with a scale; y: [n], integers; class_names: text, one for each label of y_train in rising order; scale: [], a float.
 
     Returns:
-      The training and test part; floats as float32, uint8 as it is.
+      The training and test part; floats as float32, int8 times the scale as float32, uint8 as it is.
 
     Raises:
       HyperForgetError: no such file, a damaged one, an array that is missing, pickled or of another type or shape, NaN or infinite
@@ -87,7 +89,8 @@ def read(path: Path) -> Source:
     """
     describe(path)
     with _opened(path) as stored:
-        x_train, x_test = (_finite(path, name, stored.read(name)) for name in ("x_train", "x_test"))
+        scale = _scale(path, stored.read(SCALE)) if SCALE in stored.headers else None
+        x_train, x_test = (_finite(path, name, stored.read(name), scale) for name in ("x_train", "x_test"))
         y_train, y_test = (stored.read(name).astype(np.int64) for name in ("y_train", "y_test"))
     white = 255 if x_train.dtype == np.uint8 else 1
     return Source(Labelled(x_train, y_train), Labelled(x_test, y_test), white)
@@ -141,14 +144,24 @@ def _validate_headers(path: Path, headers: Mapping[str, Header]) -> None:
             _refuse(path, given, "save one text for each class")
         if name.startswith("y") and (dtype.kind not in "iu" or len(shape) != 1):
             _refuse(path, given, "save integer labels of shape [n]")
-        if name.startswith("x") and dtype != np.uint8 and dtype.kind != "f":
-            _refuse(path, given, "save uint8 (scaled to [0, 1]) or floats (used as they are)")
+        if name.startswith("x") and dtype not in (np.uint8, np.int8) and dtype.kind != "f":
+            _refuse(path, given, "save uint8 (scaled to [0, 1]), floats (used as they are), or int8 with a scale")
+        if name == SCALE and (dtype.kind != "f" or shape not in ((), (1,))):
+            _refuse(path, given, "save one float")
         if name.startswith("x") and (len(shape) < 2 or 0 in shape):
             _refuse(path, given, "save images [n, height, width(, channels)] or vectors [n, d]")
     train, test = headers["x_train"], headers["x_test"]
-    if train.shape[1:] != test.shape[1:] or (train.dtype == np.uint8) != (test.dtype == np.uint8):
+    kinds = ["float" if part.dtype.kind == "f" else part.dtype for part in (train, test)]
+    if train.shape[1:] != test.shape[1:] or kinds[0] != kinds[1]:
         both = f"x_train is {train.dtype} {list(train.shape)}, x_test {test.dtype} {list(test.shape)}"
-        _refuse(path, both, "save inputs of one shape, all uint8 or all floats")
+        _refuse(path, both, "save inputs of one shape, all uint8, all int8 or all floats")
+    if (train.dtype == np.int8) != (SCALE in headers):
+        lacks = "no scale" if train.dtype == np.int8 else "a scale, which only int8 has"
+        _refuse(
+            path,
+            f"inputs are {train.dtype} with {lacks}",
+            "save int8 with the float that it is multiplied by, or neither",
+        )
     for part in ("train", "test"):
         inputs, labels = headers[f"x_{part}"].shape[0], headers[f"y_{part}"].shape[0]
         if inputs != labels:
@@ -159,10 +172,20 @@ def _refuse(path: Path, what: str, remedy: str) -> NoReturn:
     raise HyperForgetError(f"{path}: {what}: {remedy}")
 
 
-def _finite(path: Path, name: str, values: Array) -> Array:
-    """Floats as float32; uint8 as it is."""
+def _scale(path: Path, value: Array) -> np.float32:
+    """The scale, if int8 times it stays finite and something of it is left."""
+    number = float(value.reshape(()))
+    if not 0.0 < abs(number) < float(np.finfo(np.float32).max) / 128:
+        _refuse(path, f"{SCALE} is {number}", "save a finite number that is not 0")
+    return np.float32(number)
+
+
+def _finite(path: Path, name: str, values: Array, scale: np.float32 | None) -> Array:
+    """Floats as float32, int8 times its scale likewise; uint8 as it is."""
     if values.dtype == np.uint8:
         return values
+    if scale is not None:
+        return values.astype(np.float32) * scale
     with np.errstate(over="ignore"):
         values = values.astype(np.float32)
     bad = ~np.isfinite(values.reshape(len(values), -1)).all(1)
@@ -178,7 +201,7 @@ def _opened(path: Path) -> Iterator[Stored]:
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                yield npz(archive, (*ARRAYS, NAMES))
+                yield npz(archive, (*ARRAYS, NAMES, SCALE))
         else:
             with safetensors.safe_open(path, framework="np") as file:
                 yield _safetensors(path, file)
@@ -227,7 +250,7 @@ def _header(file: IO[bytes]) -> Header:
 
 def _safetensors(path: Path, file: Any) -> Stored:
     headers = {}
-    for name in sorted({*file.keys()} & {*ARRAYS}, reverse=True):
+    for name in sorted({*file.keys()} & {*ARRAYS, SCALE}, reverse=True):
         array = file.get_slice(name)
         if array.get_dtype() not in SAFETENSORS_TYPES:
             _refuse(path, f"{name} is {array.get_dtype()}, which numpy lacks", "save float32")

@@ -75,6 +75,14 @@ def test_arrays_come_back_as_saved(tmp_path: Path, ending: str, shape: tuple[int
     assert sorted(dataset.validation.labels) == [0, 1, 2]
 
 
+@pytest.mark.parametrize("ending", FORMATS)
+def test_int8_features_are_multiplied_by_their_scale(tmp_path: Path, ending: str):
+    saved = content((3,), np.int8) | {"scale": np.array(0.25, np.float32)}
+    dataset = load_dataset("arrays", file=FORMATS[ending](tmp_path / f"mine{ending}", saved))
+    np.testing.assert_array_equal(dataset.test.images, saved["x_test"].astype(np.float32) / 4)
+    assert dataset.test.images.min() < 0 < dataset.test.images.max()
+
+
 def test_the_order_of_classes_is_that_of_the_outputs_and_names_follow(tmp_path: Path):
     path = save_npz(tmp_path / "mine.npz", content() | {"class_names": np.array(NAMES)})
     dataset = load_dataset("arrays", file=path, classes=(40, -3))
@@ -125,6 +133,14 @@ def floats(values: np.ndarray) -> np.ndarray:
     return values.astype(np.float32)
 
 
+def rounded(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.int8)
+
+
+def scaled(scale: Any) -> Callable[[Content], Content]:
+    return lambda arrays: with_(x_train=rounded, x_test=rounded)(arrays) | {"scale": np.asarray(scale)}
+
+
 BAD = [
     *((without(name), [f"{name} is missing"]) for name in ("x_train", "y_train", "x_test", "y_test")),
     (with_(x_train=poisoned(np.nan), x_test=floats), ["x_train", "NaN", "row 4"]),
@@ -146,6 +162,13 @@ BAD = [
     (with_(y_train=lambda y: np.where(np.arange(30) == 0, 99, y)), ["class 99", "1 training and 0 test"]),
     (with_(y_test=lambda y: np.where(y == 7, 40, y)), ["class 7", "10 training and 0 test"]),
     (with_(class_names=np.array(["a", "b"])), ["class_names are 2", "3 labels"]),
+    (with_(x_train=rounded, x_test=rounded), ["int8 with no scale"]),
+    (with_(x_train=rounded), ["x_train is int8", "x_test uint8"]),
+    (lambda arrays: arrays | {"scale": np.array(0.5, np.float32)}, ["uint8 with a scale"]),
+    *((scaled(np.float32(bad)), [f"scale is {bad}"]) for bad in (0.0, np.nan, np.inf)),
+    (scaled(np.float64(1e300)), ["scale is 1e+300", "finite"]),
+    (scaled(np.int64(2)), ["scale is int64", "one float"]),
+    (scaled(np.ones(2, np.float32)), ["scale is float32 [2]", "one float"]),
 ]
 
 
