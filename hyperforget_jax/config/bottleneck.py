@@ -14,9 +14,9 @@ class BottleneckConfig:
     """Of projections, keys and the order of training images."""
     codebooks: int = 128
     """Codebooks C, each with a projection and a table of pairs of its own."""
-    pairs: int = 512
+    pairs: int = 1024
     """Keys J of a codebook, each with one value."""
-    subspace: int = 12
+    subspace: int = 24
     """Dimensions that a codebook's projection keeps of an embedding."""
     top_k: int = 1
     """Nearest keys of a codebook whose values are averaged."""
