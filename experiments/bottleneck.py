@@ -84,10 +84,11 @@ def run(data: Dataset, options: Options, folder: Path, console: Console) -> None
     curves = curves_of(data, trained, options, console)
     number = sufficient(curves["pairs"], config)
     rows = [{"kind": f"curve over {name}", **row} for name, each in curves.items() for row in each]
+    before = parts.hits(trained.bottleneck, data.test, config)  # [N]
     with track(console, "classes", data.num_classes, "classes") as advance:
         answers = list[Row]()
         for position in range(data.num_classes):
-            answers.append(one_class(data, trained, position, number, config))
+            answers.append(one_class(data, trained, before, position, number, config))
             advance(1)
     rivals = rivals_of(data, config)
     rows += [{"kind": "class", **row} for row in answers] + [{"kind": "rival", **row} for row in rivals]
@@ -130,17 +131,18 @@ def sufficient(rows: Sequence[Row], config: BottleneckConfig) -> int:
     return int(arrived.min()) if len(arrived) else config.codebooks * config.pairs
 
 
-def one_class(data: Dataset, trained: parts.Trained, position: int, number: int, config: BottleneckConfig) -> Row:
-    """The answer to one request, what it cost, what was there before and what comes back without the mask."""
+def one_class(
+    data: Dataset, trained: parts.Trained, before: parts.Floats, position: int, number: int, config: BottleneckConfig
+) -> Row:
+    """The answer to one request, what it cost, and what comes back without the mask; `before` has the accuracy on every test image [N]."""
     bottleneck = trained.bottleneck
     (after,) = parts.by_activations(bottleneck, data, position, [number], config)
-    before = parts.left(bottleneck, data, position, config)
     back = parts.unmasked(bottleneck, data, position, number, config)
     return {
         "class": position,
         **after,
         "seconds": parts.request_seconds(bottleneck, data, position, number, config),
-        "retain accuracy lost": before["retain accuracy"] - after["retain accuracy"],
+        "retain accuracy lost": float(before[data.test.labels != position].mean()) - after["retain accuracy"],
         "unmasked, forget training accuracy": back["forget training accuracy"],
     }
 

@@ -13,6 +13,7 @@ RUNS = {
     "mnist4_dihyfo1": "MNIST-4, DiHyFo-1 from random weights",
     "mnist_dihyfo2": "MNIST, DiHyFo-2",
     "mnist_drawn_dihyfo2": "MNIST, DiHyFo-2, drawn prompts and sets never shown",
+    "mnist_gpu_dihyfo2": "MNIST, DiHyFo-2, trained on one GPU",
     "mnist_dihyfo1": "MNIST, DiHyFo-1 from random weights",
     "fashion4_dihyfo2": "Fashion-MNIST-4, DiHyFo-2",
     "digits4_dihyfo2": "Digits, classes 0 to 3",

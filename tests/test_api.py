@@ -37,7 +37,7 @@ def config_of(method: str, folder: Path) -> Config:
     return replace(config, workdir=str(folder), training=training, task=replace(config.task, forget_sets=((2,),)))
 
 
-@pytest.fixture(scope="module", params=["dihyfo1", "dihyfo2"])
+@pytest.fixture(scope="module", params=[pytest.param("dihyfo1", marks=pytest.mark.slow), "dihyfo2"])
 def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, programs: object) -> Config:
     """A run of the pipeline."""
     config = config_of(request.param, tmp_path_factory.mktemp(request.param) / "run")

@@ -10,6 +10,8 @@ from hyperforget_jax.pipeline import purge as pipeline
 from tests.compile_cache import compile_cache
 from tests.small_run import tiny
 
+pytestmark = pytest.mark.slow  # the purge itself is in CI: tests/pipeline/test_purge.py
+
 
 @pytest.fixture(scope="module")
 def purgeable(tmp_path_factory: pytest.TempPathFactory, compiled: Path) -> Path:
