@@ -19,7 +19,7 @@ from hyperforget_jax.errors import HyperForgetError
         ("value_decay", float("nan"), "a finite number from 0 to below 1"),
         ("temperature", 0.0, "above 0"),
         ("learning_rate", float("inf"), "above 0"),
-        ("top_k", 1000, "at most bottleneck.pairs"),
+        ("top_k", 2000, "at most bottleneck.pairs"),
     ],
 )
 def test_bad_numbers_are_refused(name: str, value: Any, expected: str) -> None:
