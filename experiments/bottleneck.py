@@ -194,8 +194,8 @@ def page(
     over_scrub = rivals[0]["flops"] / pd.DataFrame(answers)["flops"].median()
     made = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in trained.seconds.items())
     titles = (
-        f"Each of {data.num_classes} classes forgotten by itself, N_a = {number}; SCRUB takes {over_scrub:.0f} times the operations",
-        f"{data.classes[0]} forgotten by other heads",
+        f"Each of {data.num_classes} classes forgotten by itself, N_a = {number}; SCRUB takes {over_scrub:.2g} times the operations",
+        f"{names_of(data)[0]} forgotten by other heads",
         "Medians over the classes of the curves, activations",
         "Medians over the classes of the curves, examples",
     )
@@ -203,17 +203,28 @@ def page(
     return f"# A bottleneck on {data.name}\n\n{about['date']}, {machine.name()}. Trained in: {made}.\n\n{body}\n"
 
 
+def text(value: float | str | None) -> str:
+    """A cell: counts in full, rates to four digits."""
+    if isinstance(value, str) or pd.isna(value):
+        return value if isinstance(value, str) else ""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def names_of(data: Dataset) -> tuple[str, ...]:
+    """What people call the classes."""
+    return data.class_names or tuple(map(str, data.classes))
+
+
 def texts(frame: pd.DataFrame) -> str:
     """A table of numbers as Markdown."""
-    shown = frame.map(lambda value: value if isinstance(value, str) else "" if pd.isna(value) else f"{value:.4g}")
-    return to_markdown(shown)
+    return to_markdown(frame.map(text))
 
 
 def pictures(
     data: Dataset, trained: parts.Trained, curves: dict[str, list[Row]], config: BottleneckConfig
 ) -> dict[str, Figure]:
     """The figures by name."""
-    names = data.class_names or tuple(map(str, data.classes))
+    names = names_of(data)
     shown = np.flatnonzero(data.test.labels < MAPPED_CLASSES)[:MAPPED]
     selected = model.as_trained(trained.bottleneck, jnp.asarray(data.test.images[shown]), config)  # [C, n, k]
     return {
