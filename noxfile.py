@@ -53,6 +53,12 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def crash(session: nox.Session) -> None:
+    """A run that is stopped, or whose disk fails, at every call that writes, and started again; arguments after `--` go to the harness."""
+    session.run("python", "-m", "tests.crash_search", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Speed beside PyTorch (`pip install -e '.[bench]'`); arguments after `--` go to both benchmarks."""
     session.run("python", "-m", "experiments.benchmarks.zoo", *session.posargs)

@@ -12,7 +12,7 @@ from sklearn.manifold import TSNE
 from hyperforget_jax.report.style import INK, LEVEL, OURS, REFERENCE, WIDTH, styled
 
 Floats = NDArray[np.float64]
-AXES = {"pairs": "pairs masked, N_a (activations)", "examples": "images looked at, N_e (examples)"}
+AXES = {"pairs": "pairs masked, $N_a$ (activations)", "examples": "images looked at, $N_e$ (examples)"}
 MEASURES = {
     "forget training accuracy": ("forgotten class, training", REFERENCE, "--"),
     "forget accuracy": ("forgotten class, test", REFERENCE, "-"),
@@ -42,7 +42,7 @@ def curves(rows: Mapping[str, Sequence[Mapping[str, Any]]], before: Mapping[str,
         axis.axhline(before["test"], color=LEVEL, linewidth=1, linestyle=":", label="all classes, before")
         axis.set(xscale="log", xlabel=title, ylim=(-0.03, 1.03))
     axes[0].set_ylabel("accuracy")
-    axes[1].legend(loc="center right", fontsize=7)
+    axes[1].legend(loc="lower left", bbox_to_anchor=(0.02, 0.12), fontsize=7)
     return figure
 
 
@@ -51,6 +51,7 @@ def overlap(matrix: Floats, names: Sequence[str]) -> Figure:
     """How far classes share pairs; the diagonal is 1."""
     figure = Figure(figsize=(4.2, 3.6), layout="constrained")
     axis = figure.subplots()
+    axis.grid(visible=False)
     image = axis.imshow(matrix, vmin=0.0, vmax=1.0, cmap="Blues")
     if len(names) <= NAMED:
         axis.set_xticks(range(len(names)), names, rotation=90)
@@ -78,6 +79,6 @@ def separation(selected: NDArray[np.int32], labels: NDArray[np.int32], names: Se
     for position, name in enumerate(names):
         own = labels == position
         axis.scatter(points[own, 0], points[own, 1], s=5, label=name, color=f"C{position}", linewidth=0)
-    axis.set(xticks=[], yticks=[])
+    axis.set(xticks=[], yticks=[], xlabel="no unit: neighbours select the same pairs")
     axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, markerscale=2, labelcolor=INK)
     return figure
