@@ -82,6 +82,7 @@ def test_a_ridge_head_by_subtraction_is_the_one_that_never_saw_the_class(data: D
     assert found["forget accuracy"] == 0.0
 
 
+@pytest.mark.slow
 def test_classes_share_all_pairs_with_themselves_and_few_with_others(data: Dataset) -> None:
     config = BottleneckConfig(codebooks=8, pairs=64, subspace=8, key_steps=5, value_epochs=1)
     matrix = bottleneck_parts.overlaps(bottleneck_parts.trained(data, config).bottleneck, data, config)
