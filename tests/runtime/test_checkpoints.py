@@ -55,6 +55,25 @@ def test_only_the_last_state_is_kept_and_found_again(tmp_path: Path) -> None:
         assert int(again.restore(100, like()).step) == 100
 
 
+@pytest.mark.parametrize("kept", ["all", "half", "nothing"])
+def test_what_a_process_left_that_was_stopped_while_it_removed_a_state_is_removed(tmp_path: Path, kept: str) -> None:
+    with Checkpoints(tmp_path / "states") as states:
+        states.save(4, state(4))
+        shutil.copytree(tmp_path / "states" / "00000004", tmp_path / "older")
+        states.save(20, state(20))
+    if kept == "half":
+        shutil.rmtree(tmp_path / "older" / "default" / "ocdbt.process_0")
+        (tmp_path / "older" / "_CHECKPOINT_METADATA").unlink()
+    elif kept == "nothing":
+        shutil.rmtree(tmp_path / "older")
+        (tmp_path / "older").mkdir()
+    shutil.move(tmp_path / "older", tmp_path / "states" / "00000004")
+    with Checkpoints(tmp_path / "states") as again:
+        assert again.latest() == 20
+        assert int(again.restore(20, like()).step) == 20
+    assert [path.name for path in (tmp_path / "states").iterdir()] == ["00000020"]
+
+
 def test_a_state_comes_back_to_the_devices_it_is_wanted_on(tmp_path: Path) -> None:
     everywhere = sharding.replicated(sharding.make(8))
     with Checkpoints(tmp_path) as states:
