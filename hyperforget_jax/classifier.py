@@ -138,9 +138,8 @@ def class_scores(params: Params, images: jax.Array, labels: jax.Array) -> tuple[
       losses: [K], mean cross-entropy in nats.
       accuracies: [K], in [0, 1].
     """
-    with jax.default_matmul_precision(
-        "float32"
-    ):  # a GPU's default, TF32, has ten bits: losses would be off by up to 0.3%
+    # a GPU's default, TF32, has ten bits: losses would be off by up to 0.3%
+    with jax.default_matmul_precision("float32"):
         by_class = scores(params, images.T)  # [K, B]
         num_classes = by_class.shape[0]
         losses = cross_entropy(by_class, labels)  # [B]
