@@ -27,6 +27,8 @@ PACKAGES = ("jax", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "sciki
 REMEDIES = {
     errno.ENOSPC: "the disk is full: free some space, or choose another workdir, and run again",
     errno.EDQUOT: "the disk quota is used up: free some space, or choose another workdir, and run again",
+    errno.EIO: "the disk fails: choose another workdir, or repair it, and run again",
+    errno.ESTALE: "the network file system has lost it: mount it anew, or choose another workdir, and run again",
     errno.EACCES: "no permission to write there: choose another workdir",
     errno.EPERM: "no permission to write there: choose another workdir",
     errno.EROFS: "the file system is read-only: choose another workdir",

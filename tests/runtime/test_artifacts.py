@@ -203,7 +203,13 @@ def test_a_file_that_many_write_at_once_is_always_one_of_theirs(tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("code", "remedy"),
-    [(errno.ENOSPC, "free some space"), (errno.EDQUOT, "free some space"), (errno.EROFS, "another workdir")],
+    [
+        (errno.ENOSPC, "free some space"),
+        (errno.EDQUOT, "free some space"),
+        (errno.EROFS, "another workdir"),
+        (errno.EIO, "the disk fails"),
+        (errno.ESTALE, "mount it anew"),
+    ],
 )
 def test_a_refusing_disk_is_told_in_one_line(tmp_path: Path, code: int, remedy: str) -> None:
     def fill() -> None:
