@@ -41,9 +41,10 @@ class Checkpoints(contextlib.AbstractContextManager["Checkpoints"]):
         self._args, self._made_from = ocp.args, artifacts.as_json(made_from or {})
         self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
         latest = self.latest()
-        for step in self._manager.all_steps():  # of a process that was stopped while it removed one
-            if step != latest:
-                self._manager.delete(step)
+        with artifacts.writing_errors(folder):
+            for step in self._manager.all_steps():  # of a process that was stopped while it removed one
+                if step != latest:
+                    self._manager.delete(step)
 
     def __exit__(self, *_: object) -> None:
         self._manager.close()

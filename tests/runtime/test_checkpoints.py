@@ -1,6 +1,8 @@
 """Saved states come back as they were, meshes divide the batch, and progress tells rate and time left."""
 
+import errno
 import io
+import os
 import shutil
 import time
 from pathlib import Path
@@ -72,6 +74,21 @@ def test_what_a_process_left_that_was_stopped_while_it_removed_a_state_is_remove
         assert again.latest() == 20
         assert int(again.restore(20, like()).step) == 20
     assert [path.name for path in (tmp_path / "states").iterdir()] == ["00000020"]
+
+
+def test_a_disk_that_fails_while_an_older_state_is_removed_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Checkpoints(tmp_path) as states:
+        states.save(20, state(20))
+    (tmp_path / "00000004" / "default").mkdir(parents=True)
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "rmdir", fails)
+    with pytest.raises(HyperForgetError, match="the disk fails"):
+        Checkpoints(tmp_path)
 
 
 def test_a_state_comes_back_to_the_devices_it_is_wanted_on(tmp_path: Path) -> None:
