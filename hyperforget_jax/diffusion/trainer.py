@@ -92,6 +92,7 @@ def train(
         states = opened.enter_context(Checkpoints(folder / "states", made_from))
         curve = opened.enter_context(MetricWriter(folder, "learning_curve", config.tensorboard))
         watch_curve = watch and opened.enter_context(MetricWriter(folder, watch.name, config.tensorboard))
+        states.remove_older()
         latest_step = states.latest()
         if latest_step is not None:
             state = states.restore(latest_step, state)

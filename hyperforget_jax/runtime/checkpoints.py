@@ -40,11 +40,6 @@ class Checkpoints(contextlib.AbstractContextManager["Checkpoints"]):
         )
         self._args, self._made_from = ocp.args, artifacts.as_json(made_from or {})
         self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
-        latest = self.latest()
-        with artifacts.writing_errors(folder):
-            for step in self._manager.all_steps():  # of a process that was stopped while it removed one
-                if step != latest:
-                    self._manager.delete(step)
 
     def __exit__(self, *_: object) -> None:
         self._manager.close()
@@ -53,6 +48,16 @@ class Checkpoints(contextlib.AbstractContextManager["Checkpoints"]):
         """Step of the last complete state; None if there is none."""
         step: int | None = self._manager.latest_step()
         return step
+
+    def remove_older(self) -> None:
+        """Removes what a process left that was stopped while it removed a state: those before the last are whole or in part.
+
+        Raises:
+          HyperForgetError: the disk refuses.
+        """
+        with artifacts.writing_errors(Path(self._manager.directory)):
+            for step in sorted(self._manager.all_steps())[:-KEPT]:
+                self._manager.delete(step)
 
     def save(self, step: int, state: Any) -> None:
         """Saves a pytree of arrays under its step.

@@ -71,6 +71,7 @@ def test_what_a_process_left_that_was_stopped_while_it_removed_a_state_is_remove
         (tmp_path / "older").mkdir()
     shutil.move(tmp_path / "older", tmp_path / "states" / "00000004")
     with Checkpoints(tmp_path / "states") as again:
+        again.remove_older()
         assert again.latest() == 20
         assert int(again.restore(20, like()).step) == 20
     assert [path.name for path in (tmp_path / "states").iterdir()] == ["00000020"]
@@ -87,8 +88,8 @@ def test_a_disk_that_fails_while_an_older_state_is_removed_is_one_line(
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(os, "rmdir", fails)
-    with pytest.raises(HyperForgetError, match="the disk fails"):
-        Checkpoints(tmp_path)
+    with Checkpoints(tmp_path) as again, pytest.raises(HyperForgetError, match="the disk fails"):
+        again.remove_older()
 
 
 def test_a_state_comes_back_to_the_devices_it_is_wanted_on(tmp_path: Path) -> None:
